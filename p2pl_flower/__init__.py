@@ -1,0 +1,1 @@
+"""Serverless peer-to-peer deep learning (P2PL) for the Flower framework."""

@@ -1,0 +1,197 @@
+"""What a run measured, as JSON: the one format that tables and plots are made from."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import ConfigError
+
+SCHEMA = 1
+_VERSIONS_OF = ("p2pl-flower", "flwr", "torch", "ray", "numpy", "networkx")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One quantity over all devices: mean, extremes and population standard deviation."""
+
+    mean: float
+    min: float
+    max: float
+    std: float
+
+    @classmethod
+    def over(cls, values: Iterable[float]) -> Spread | None:
+        """Return the spread of ``values``, or None where there are none."""
+        array = np.fromiter(values, dtype=np.float64)
+        if array.size == 0:
+            return None
+        return cls(*(float(f(array)) for f in (np.mean, np.min, np.max, np.std)))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Accuracy (a fraction of 1) and loss (nats) over all devices."""
+
+    accuracy: Spread | None
+    loss: Spread | None
+
+
+@dataclass
+class Round:
+    """What one round measured; a field that was not measured is None.
+
+    Attributes
+    ----------
+    round : int
+        Number of the round, from 1.
+    after_training, after_consensus : Scores or None
+        On the devices' models before and after they mixed.
+    consensus_distance : float or None
+        sqrt(mean_k ||w_k - mean w||^2) after consensus.
+    bytes_sent : int or None
+        Model bytes that went over links in this round, over all senders.
+    bytes_sent_busiest : int or None
+        Model bytes of the sender that sent most (the server, where there is one).
+    bytes_through_server : int or None
+        Bytes of all messages, both ways, between the server and the devices.
+    seconds : float or None
+        Wall time of the round, its evaluations included.
+    """
+
+    round: int
+    after_training: Scores | None = None
+    after_consensus: Scores | None = None
+    consensus_distance: float | None = None
+    bytes_sent: int | None = None
+    bytes_sent_busiest: int | None = None
+    bytes_through_server: int | None = None
+    seconds: float | None = None
+
+
+@dataclass
+class Run:
+    """One contender's run.
+
+    Attributes
+    ----------
+    contender, engine : str
+        Who ran, and on what.
+    seed, devices : int
+        The seed of everything, and the number of devices.
+    setup : Mapping[str, Any]
+        What came before round 1: ``synchronization_steps``, ``bytes_sent``,
+        ``bytes_through_server`` and ``seconds``.
+    rounds : list[Round]
+        In order.
+    """
+
+    contender: str
+    engine: str
+    seed: int
+    devices: int
+    setup: Mapping[str, Any] = field(default_factory=dict)
+    rounds: list[Round] = field(default_factory=list)
+
+    def final(self) -> Round:
+        """Return the last round in which accuracy after consensus was measured."""
+        return next(r for r in reversed(self.rounds) if r.after_consensus is not None)
+
+
+@dataclass
+class History:
+    """Runs of several contenders in one scenario."""
+
+    scenario: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    runs: list[Run] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """Return the history as JSON text."""
+        content = {"schema": SCHEMA, **dataclasses.asdict(self)}
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> History:
+        """Read back what `to_json` wrote.
+
+        Raises
+        ------
+        ConfigError
+            The text has another schema number.
+        """
+        content = json.loads(text)
+        if content.get("schema") != SCHEMA:
+            raise ConfigError("schema", content.get("schema"), f"must be {SCHEMA}")
+        runs = [_run(entry) for entry in content["runs"]]
+        return cls(content["scenario"], content["environment"], runs)
+
+    @classmethod
+    def load(cls, path: Path) -> History:
+        """Read a history from a file."""
+        return cls.from_json(path.read_text(encoding="utf-8"))
+
+
+def environment() -> dict[str, Any]:
+    """Return the git revision, the versions and the hardware of this process."""
+    return {
+        "git_revision": _git_revision(),
+        "python": platform.python_version(),
+        **{name: _version(name) for name in _VERSIONS_OF},
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "system": platform.system(),
+    }
+
+
+def _run(entry: Mapping[str, Any]) -> Run:
+    rounds = [Round(**{**r, **{k: _scores(r[k]) for k in _SCORED}}) for r in entry["rounds"]]
+    return Run(**{**entry, "rounds": rounds})
+
+
+_SCORED = ("after_training", "after_consensus")
+
+
+def _scores(entry: Mapping[str, Any] | None) -> Scores | None:
+    if entry is None:
+        return None
+    return Scores(**{k: v if v is None else Spread(**v) for k, v in entry.items()})
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_revision() -> str | None:
+    """Return the revision of the source tree that this file lies in, if it is one."""
+    folder = Path(__file__).resolve().parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
