@@ -1,1 +1,77 @@
-"""Serverless peer-to-peer deep learning (P2PL) for the Flower framework."""
+"""Serverless peer-to-peer deep learning (P2PL) for the Flower framework.
+
+Two lines convert a Flower project: `PeerApp` for ``ClientApp``, and ``P2PL(...)`` for
+``FedAvg(...)``. Names are imported when they are first used, so that ``import p2pl_flower``
+is quick, and so that what needs no flwr does not ask for it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import (
+        ConfigError,
+        DeviceError,
+        LayoutError,
+        P2PLError,
+        RelayError,
+        TopologyError,
+        WeightsError,
+    )
+    from .history import History
+    from .options import Options
+    from .peer_app import PeerApp
+    from .relay import MemoryRelay, RayRelay, Relay
+    from .strategy import P2PL
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "P2PL": "strategy",
+    "ConfigError": "errors",
+    "DeviceError": "errors",
+    "History": "history",
+    "LayoutError": "errors",
+    "MemoryRelay": "relay",
+    "Options": "options",
+    "P2PLError": "errors",
+    "PeerApp": "peer_app",
+    "RayRelay": "relay",
+    "Relay": "relay",
+    "RelayError": "errors",
+    "TopologyError": "errors",
+    "WeightsError": "errors",
+}
+
+__all__ = [
+    "P2PL",
+    "ConfigError",
+    "DeviceError",
+    "History",
+    "LayoutError",
+    "MemoryRelay",
+    "Options",
+    "P2PLError",
+    "PeerApp",
+    "RayRelay",
+    "Relay",
+    "RelayError",
+    "TopologyError",
+    "WeightsError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import an exported name from the module that it lives in."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the exported names."""
+    return sorted(__all__)

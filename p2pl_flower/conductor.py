@@ -1,0 +1,235 @@
+"""The beat of one run: who hears what when. It conducts the devices, and plays no note.
+
+Everything that belongs to one run and not to the strategy's configuration lives here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import networkx as nx
+from flwr.app import ArrayRecord, ConfigRecord, RecordDict
+
+from . import wire
+from .consensus import Model
+from .errors import ConfigError, DeviceError, LayoutError
+from .neighbors import neighborhood
+from .options import Options
+from .peer import MODEL, PRIVATE, whole
+from .relay import Relay
+from .roster import Roster
+from .topology import Schedule, diameter, schedule
+from .weights import check_matrix
+
+log = logging.getLogger("flwr.p2pl")
+
+_SYNC_PATIENCE = 10
+"""Over unreliable links, synchronization may take so many steps for each device."""
+
+
+class Conductor:
+    """Sends devices their neighbor lists and their cues.
+
+    Parameters
+    ----------
+    roster : Roster
+        The devices; they have been gathered.
+    topology : str, networkx.Graph, Schedule or callable
+        Their graph, or graphs.
+    options : Options
+        The algorithm's options.
+    relay : Relay
+        The open relay of the run.
+    run : int
+        The run's id.
+    arrays_key : str
+        Key under which users' functions expect the model.
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        topology: str | nx.Graph | Schedule | Callable[..., nx.Graph],
+        options: Options,
+        relay: Relay,
+        run: int,
+        arrays_key: str = "arrays",
+    ) -> None:
+        count = len(roster.devices)
+        self.schedule = schedule(topology, count, options.seed)
+        if options.matrix is not None:
+            static = self.schedule.graph(1) if self.schedule.static else None
+            check_matrix(options.matrix, static, n=count)
+        self._roster, self._options, self._relay, self._run = roster, options, relay, run
+        self._arrays_key = arrays_key
+        self._graph = self.schedule.graph(1)
+        self._samples = dict.fromkeys(roster.devices, 0)  # until a device has trained
+        self._told: dict[int, dict[str, Any]] = {}
+        self._silent: set[int] = set()
+
+    def open(self, initial_arrays: ArrayRecord, draws: Mapping[int, bool]) -> dict[str, int]:
+        """Give every device a start, and synchronize where the options ask for it.
+
+        Parameters
+        ----------
+        initial_arrays : ArrayRecord
+            The common start, for devices that draw none of their own.
+        draws : Mapping[int, bool]
+            Whether each device has an init function.
+
+        Returns
+        -------
+        dict[str, int]
+            ``synchronization_steps`` and ``bytes_sent`` between devices.
+        """
+        given = self._given(initial_arrays, draws)
+        self._enter(1)
+        options = wire.options_to_config(self._options)
+        contents = self._orders(self._roster.devices, **options)
+        for device in given:
+            contents[device][self._arrays_key] = initial_arrays
+        replies = self._roster.exchange(wire.INIT, contents)
+        self._check_layouts(initial_arrays, replies)
+        if self._options.init == "independent" and any(draws.values()):
+            return {"synchronization_steps": 0, "bytes_sent": 0}
+        return self._synchronize()
+
+    def cue(
+        self, kind: str, devices: Collection[int], round_number: int, records: RecordDict
+    ) -> list[Any]:
+        """Return the messages that tell ``devices`` to run a user's function."""
+        orders = self._orders(devices, **{"round": round_number, "arrays-key": self._arrays_key})
+        for content in orders.values():
+            content.update(records)
+        return self._roster.messages(kind, orders, round_number)
+
+    def hear(self, kind: str, asked: Collection[int], replies: Any) -> dict[int, RecordDict]:
+        """Sort replies by device; who is silent sits out the rest of the round."""
+        arrived = self._roster.sort(kind, asked, replies)
+        for device in set(asked) - set(arrived):
+            self._silent.add(device)
+            self._told.pop(device, None)
+        return arrived
+
+    def begin_round(self, round_number: int) -> list[int]:
+        """Change to the round's graph and return the devices that are there to train."""
+        self._silent.clear()
+        self._enter(round_number)
+        return self.present(round_number)
+
+    def present(self, round_number: int) -> list[int]:
+        """Return the devices that are connected, not away, and not silent in this round."""
+        online = [d for d in self._roster.online() if d not in self._silent]
+        return [d for d in online if bool(self._options.links.present(d, round_number))]
+
+    def know_samples(self, samples: Mapping[int, int]) -> None:
+        """Note the devices' numbers of samples, for neighbors to be told."""
+        self._samples.update(samples)
+
+    def consensus_step(self, round_number: int, step: int) -> dict[int, int]:
+        """Let all devices that are present mix once; return the bytes that each sent."""
+        devices = self.present(round_number)
+        return self._exchange(wire.MIX, devices, round_number, step)[0]
+
+    def models(self) -> dict[int, Model]:
+        """Return all devices' current models, for measuring: read from the relay."""
+        models = self._relay.observe(self._run, MODEL)
+        privates = self._relay.observe(self._run, PRIVATE)
+        return {d: whole(model, privates.get(d, {})) for d, model in models.items()}
+
+    def _given(self, initial_arrays: ArrayRecord, draws: Mapping[int, bool]) -> list[int]:
+        """Return the devices that are given the initial arrays in a message."""
+        lacking = [d for d in self._roster.devices if not draws[d]]
+        if self._options.init == "shared" or len(lacking) == len(draws):
+            if self._options.init != "shared":
+                log.warning(
+                    "no device draws an initial model (PeerApp has no @app.init()): all start "
+                    "from initial_arrays, as with init='shared'"
+                )
+            given = self._roster.devices[:1]  # neighbors hand it on from there
+        else:
+            given = lacking if self._options.init == "independent" else []
+            if lacking:
+                log.info("devices %s draw no initial model and are given one", lacking)
+        if given and not len(initial_arrays):
+            raise ConfigError("initial_arrays", "empty", "must hold the model devices start from")
+        return given
+
+    def _check_layouts(
+        self, initial_arrays: ArrayRecord, replies: Mapping[int, RecordDict]
+    ) -> None:
+        """Refuse devices whose own initial models differ from the others' in their arrays."""
+        drawn = {d: str(r.config_records[wire.RECORD]["layout"]) for d, r in replies.items()}
+        drawn = {d: digest for d, digest in drawn.items() if digest}
+        expected = next(iter(drawn.values()))
+        if len(initial_arrays):
+            expected = wire.layout_digest(wire.to_model(initial_arrays))
+        for device, digest in drawn.items():
+            if digest != expected:
+                raise LayoutError(
+                    f"device {device} draws a model whose array names, shapes or dtypes differ "
+                    "from initial_arrays: build both from the same model class"
+                )
+
+    def _synchronize(self) -> dict[str, int]:
+        """Flood the strongest initial model until all devices hold it."""
+        certain = self.schedule.static and self._options.links.spec() == "perfect"
+        count = len(self._roster.devices)
+        limit = diameter(self._graph) if certain else _SYNC_PATIENCE * count
+        sent: Counter[int] = Counter()
+        origins: set[Any] = {None} if count > 1 else set()
+        step = 0
+        while len(origins) > 1 or origins & {None, ()}:
+            if step == limit:
+                self._give_up(origins, step)
+                break
+            step += 1
+            self._enter(step)
+            traffic, replies = self._exchange(wire.SYNC, self._roster.devices, 0, step)
+            sent.update(traffic)
+            origins = {_tuple(reply, "origins") for reply in replies.values()}
+        return {"synchronization_steps": step, "bytes_sent": sum(sent.values())}
+
+    def _give_up(self, origins: set[Any], steps: int) -> None:
+        if () in origins:
+            raise DeviceError(f"after {steps} steps some devices have no initial model yet")
+        log.warning("after %d steps devices still hold %d initial models", steps, len(origins))
+
+    def _exchange(
+        self, kind: str, devices: Collection[int], round_number: int, step: int
+    ) -> tuple[dict[int, int], dict[int, RecordDict]]:
+        orders = self._orders(devices, round=round_number, step=step)
+        messages = self._roster.messages(kind, orders, round_number)
+        replies = self.hear(kind, devices, self._roster.send(messages))
+        traffic: Counter[int] = Counter()
+        for reply in replies.values():
+            pairs = zip(_tuple(reply, "senders"), _tuple(reply, "bytes"), strict=True)
+            for sender, size in pairs:
+                traffic[sender] += size
+        return dict(traffic), replies
+
+    def _enter(self, number: int) -> None:
+        """Change to graph ``number`` of the schedule (the same one, where it is static)."""
+        graph = self.schedule.graph(number)
+        if graph is not self._graph or not self._told:
+            self._relay.admit(self._run, {d: sorted(graph[d]) for d in graph})
+        self._graph = graph
+
+    def _orders(self, devices: Collection[int], **order: Any) -> dict[int, RecordDict]:
+        """Return an order for each device, with its neighbor list where that is news to it."""
+        contents = {}
+        for device in devices:
+            me, neighbors = neighborhood(self._graph, device, self._samples, self._options.matrix)
+            listed = wire.neighbors_to_config(me, neighbors)
+            news = {} if self._told.get(device) == listed else listed
+            self._told[device] = listed
+            contents[device] = RecordDict({wire.RECORD: ConfigRecord({**order, **news})})
+        return contents
+
+
+def _tuple(reply: RecordDict, column: str) -> tuple[int, ...]:
+    values: Any = reply.config_records[wire.RECORD].get(column, [])
+    return tuple(values)

@@ -1,0 +1,85 @@
+"""What links are: pure functions of devices, round and consensus step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from numbers import Integral
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import ConfigError
+
+Mask = NDArray[np.bool_]
+
+
+class Links(ABC):
+    """Says which links are up, and which devices are there.
+
+    All arguments are integers or arrays of them, and broadcast; results have the shape
+    that comes of it, 0-d for numbers. Rounds and steps count from 0 here, so that
+    messages before round 1 can be lost too.
+    """
+
+    @abstractmethod
+    def up(self, i: ArrayLike, j: ArrayLike, round_number: ArrayLike, step: ArrayLike) -> Mask:
+        """Return whether ``i`` and ``j`` hear each other; the same for ``j`` and ``i``."""
+
+    def present(self, i: ArrayLike, round_number: ArrayLike) -> Mask:
+        """Return whether ``i`` takes part in a round at all; by default always."""
+        return everywhere(i, round_number)
+
+    def spec(self) -> str:
+        """Return the text from which `make_links` builds an equal object, seed included.
+
+        Raises
+        ------
+        ConfigError
+            The class has no such text (by default).
+        """
+        rule = "has no text form, so that devices cannot be told of it; use links that do"
+        raise ConfigError("links", self, rule)
+
+
+def everywhere(*arguments: ArrayLike) -> Mask:
+    """Return True in the shape to which the arguments broadcast."""
+    return np.ones(np.broadcast_shapes(*map(np.shape, arguments)), dtype=np.bool_)
+
+
+def ends(i: ArrayLike, j: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the smaller and the larger end of each link, which makes links symmetric."""
+    return np.minimum(i, j), np.maximum(i, j)
+
+
+def as_text(name: str, **options: float) -> str:
+    """Return ``name:key=value,...`` with every number written so that it reads back equal."""
+    return f"{name}:" + ",".join(f"{key}={_number(value)}" for key, value in options.items())
+
+
+def _number(value: float) -> str:
+    exact = int(value) if isinstance(value, Integral) else float(value)
+    return repr(exact).replace("+", "")  # 1e+20 as 1e20: a plus sign separates parts
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that `seeding.uniform` cannot take.
+
+    Raises
+    ------
+    ConfigError
+        ``seed`` is negative, or has more than 64 bits.
+    """
+    if not 0 <= seed < 2**64:
+        raise ConfigError("seed", seed, "must be an integer from 0 to 2**64 - 1")
+
+
+def check_share(argument: str, value: float, *, valid: bool, interval: str) -> None:
+    """Refuse a probability or share outside of its interval.
+
+    Raises
+    ------
+    ConfigError
+        ``valid`` is False.
+    """
+    if not valid:
+        raise ConfigError(argument, value, f"must be in {interval}")

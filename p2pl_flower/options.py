@@ -1,0 +1,123 @@
+"""The options of the algorithm: checked once, when they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import ConfigError
+from .links import Links, Perfect, make_links
+from .weights import LOSS_POLICIES, WEIGHTS, Custom, Metropolis, WeightRule, check_matrix
+
+INITS = ("max-norm", "shared", "independent")
+SCOPES = ("model", "tensor")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What P2PL does in a round, and before the first.
+
+    Attributes
+    ----------
+    weights : WeightRule
+        How a device weighs its neighbors.
+    matrix : NDArray[float64] of shape (K, K), or None
+        A user's own mixing matrix, of which each device is told its row.
+    consensus_steps : int
+        S, steps of averaging with neighbors in each round; 0 means that devices never
+        communicate.
+    consensus_gamma : float
+        Step size of each consensus step, in (0, 1].
+    init : str
+        ``max-norm``: every device draws its own model, and the one with the largest norm
+        is flooded. ``shared``: all start from the strategy's ``initial_arrays``.
+        ``independent``: every device keeps what it has drawn.
+    max_norm_scope : str
+        ``model``: one winner for all arrays; ``tensor``: one for each.
+    links : Links
+        Which links are up when.
+    on_loss : str
+        Where the weight of a neighbor that did not answer goes: to the device itself
+        (``self``, keeps symmetric losses doubly stochastic) or to those that answered
+        (``neighbors``).
+    affinity : float
+        Strength of the pull towards the neighbors during local training; 0 is P2PL.
+    seed : int
+        Seed of everything that is drawn.
+    """
+
+    weights: WeightRule = field(default_factory=Metropolis)
+    matrix: NDArray[np.float64] | None = None
+    consensus_steps: int = 1
+    consensus_gamma: float = 1.0
+    init: str = "max-norm"
+    max_norm_scope: str = "model"
+    links: Links = field(default_factory=Perfect)
+    on_loss: str = "self"
+    affinity: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without the number of devices."""
+        _require_int("consensus-steps", self.consensus_steps, least=0)
+        _require_int("seed", self.seed, least=0)
+        if not 0 < self.consensus_gamma <= 1:
+            raise ConfigError("consensus-gamma", self.consensus_gamma, "must be in (0, 1]")
+        if not 0 <= self.affinity < float("inf"):
+            raise ConfigError("affinity", self.affinity, "must be 0 or larger")
+        for name, value, choices in (
+            ("init", self.init, INITS),
+            ("max-norm-scope", self.max_norm_scope, SCOPES),
+            ("on-loss", self.on_loss, LOSS_POLICIES),
+        ):
+            if value not in choices:
+                raise ConfigError(name, value, "unknown name", choices)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        weights: str | WeightRule | ArrayLike = "metropolis",
+        links: str | Links = "perfect",
+        seed: int = 0,
+        **rest: Any,
+    ) -> Options:
+        """Make options from what users write: names, objects or a matrix.
+
+        Raises
+        ------
+        ConfigError
+            Names the option, its value, the rule and the valid choices.
+        """
+        _require_int("seed", seed, least=0)
+        rule, matrix = _weights(weights)
+        made = make_links(links, seed)
+        return cls(weights=rule, matrix=matrix, links=made, seed=seed, **rest)
+
+    def travelling(self) -> dict[str, str | int | float]:
+        """Return the options as flat values that fit into a message to a device."""
+        flat = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "matrix"}
+        return {**flat, "weights": self.weights.name, "links": self.links.spec()}
+
+    @classmethod
+    def arrived(cls, flat: dict[str, Any]) -> Options:
+        """Rebuild what `travelling` made; ``matrix`` stays behind."""
+        return cls.of(**{f.name: flat[f.name] for f in fields(cls) if f.name != "matrix"})
+
+
+def _weights(given: str | WeightRule | ArrayLike) -> tuple[WeightRule, Any]:
+    if isinstance(given, WeightRule):
+        return given, None
+    if isinstance(given, str):  # `custom` is what a matrix travels to the devices as
+        return (Custom() if given == Custom.name else WEIGHTS.make(given)), None
+    matrix = np.asarray(given, dtype=np.float64)
+    check_matrix(matrix)
+    return Custom(), matrix
+
+
+def _require_int(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(name, value, f"must be an integer of at least {least}")

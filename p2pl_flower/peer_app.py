@@ -1,0 +1,248 @@
+"""PeerApp: a Flower ClientApp whose devices average their models with their neighbors'.
+
+It runs the user's own train and evaluate functions, mods and ``client_fn`` as they are, on
+the device's own model. It still answers FedAvg, and every other Flower strategy, just as
+`flwr.clientapp.ClientApp` does: that is what makes a comparison fair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any, cast
+
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+from . import wire
+from .consensus import Model, check_layout
+from .errors import DeviceError
+from .peer import Exchange, Peer
+from .relay import RayRelay, Relay
+from .seeding import Stream, derive
+
+InitFunction = Callable[[Context, int], ArrayRecord]
+
+SCORE_EVERY = "score-after-training-every"
+"""Key in ``train_config``: score the model after training in every n-th round."""
+
+SCORE_ALSO = "score-after-training-also"
+"""Key in ``train_config``: one more round, the last one say, to score."""
+
+
+class PeerApp(ClientApp):
+    """A `ClientApp` that can also train peer to peer.
+
+    Parameters
+    ----------
+    client_fn : Callable[[Context], Client], optional
+        As in `ClientApp`, for projects with a `Client` or `NumPyClient`.
+    mods : list[Mod], optional
+        As in `ClientApp`. What train mods do to the reply (clipping and noise, say) is done
+        before neighbors see the model.
+    relay : Relay, optional
+        How models get from device to device; `RayRelay` unless given.
+
+    Examples
+    --------
+    ::
+
+        app = PeerApp()  # was: app = ClientApp()
+
+        @app.init()  # optional: devices draw their own initial models
+        def init(context: Context, seed: int) -> ArrayRecord:
+            torch.manual_seed(seed)
+            return ArrayRecord(Net().state_dict())
+
+        @app.train()  # as before
+        def train(message: Message, context: Context) -> Message: ...
+    """
+
+    def __init__(
+        self,
+        client_fn: Callable[[Context], Any] | None = None,
+        mods: list[Any] | None = None,
+        *,
+        relay: Relay | None = None,
+    ) -> None:
+        super().__init__(client_fn=client_fn, mods=mods)
+        self._relay = RayRelay() if relay is None else relay
+        self._init: InitFunction | None = None
+
+    def init(self) -> Callable[[InitFunction], InitFunction]:
+        """Register the function that draws a device's own initial model.
+
+        It gets the context and a seed of the device's own, and returns the arrays. Without
+        it, all devices start from the strategy's ``initial_arrays``.
+        """
+
+        def decorator(function: InitFunction) -> InitFunction:
+            self._init = function
+            return function
+
+        return decorator
+
+    def __call__(self, message: Message, context: Context) -> Message:
+        """Answer one message: our own actions here, all others as `ClientApp` does."""
+        handlers = {
+            wire.JOIN: self._answer_join,
+            wire.INIT: self._answer_init,
+            wire.SYNC: self._answer_sync,
+            wire.TRAIN: self._answer_train,
+            wire.MIX: self._answer_mix,
+            wire.EVALUATE: self._answer_evaluate,
+        }
+        kind = message.metadata.message_type
+        if kind in handlers:
+            return handlers[kind](message, context)
+        if kind == "train":
+            return self._train_and_score(message, context)
+        return super().__call__(message, context)
+
+    def _answer_join(self, message: Message, context: Context) -> Message:
+        entry: dict[str, Any] = {
+            "partition-id": int(context.node_config.get("partition-id", -1)),
+            "draws": self._init is not None,
+            "version": version("p2pl-flower"),
+        }
+        return _reply(message, ConfigRecord(entry))
+
+    def _answer_init(self, message: Message, context: Context) -> Message:
+        order = message.content.config_records[wire.RECORD]
+        context.state[wire.RECORD] = order
+        peer = self._peer(context)
+        model = None
+        if message.content.array_records:
+            [arrays] = message.content.array_records.values()
+            model = wire.to_model(arrays)
+        elif self._init is not None and peer.options.init != "shared":
+            seed = derive(peer.options.seed, Stream.INIT, peer.me.id)
+            model = wire.to_model(self._init(context, seed))
+        peer.start(model)
+        digest = "" if model is None else wire.layout_digest(model)
+        return _reply(message, ConfigRecord({"layout": digest}))
+
+    def _answer_sync(self, message: Message, context: Context) -> Message:
+        order = self._note(message, context)
+        return _exchanged(message, self._peer(context).synchronize(order["step"]))
+
+    def _answer_mix(self, message: Message, context: Context) -> Message:
+        order = self._note(message, context)
+        return _exchanged(message, self._peer(context).mix(order["round"], order["step"]))
+
+    def _answer_train(self, message: Message, context: Context) -> Message:
+        order = self._note(message, context)
+        peer = self._peer(context)
+        model, drift = peer.model_and_drift()
+        content = _with_arrays(message.content, order["arrays-key"], model)
+        if drift is not None:
+            content[wire.DRIFT] = wire.to_arrays(drift)
+        reply = self._as("train", message, context, content)
+        if reply.has_error():
+            return reply
+        trained = wire.to_model(_only_arrays(reply.content))
+        check_layout(model, trained, f"device {peer.me.id} after training")
+        peer.publish(order["round"], trained)
+        for key in list(reply.content.array_records):
+            del reply.content[key]
+        return reply
+
+    def _answer_evaluate(self, message: Message, context: Context) -> Message:
+        order = self._note(message, context)
+        model = self._peer(context).model()
+        content = _with_arrays(message.content, order["arrays-key"], model)
+        return self._as("evaluate", message, context, content)
+
+    def _train_and_score(self, message: Message, context: Context) -> Message:
+        """Run the train function and, in rounds that the config names, the evaluate function.
+
+        The scores are added to the train metrics with a prefix, under every strategy alike.
+        """
+        config = next(iter(message.content.config_records.values()), ConfigRecord())
+        received = dict(message.content)
+        reply = super().__call__(message, context)
+        if reply.has_error() or not _scored(config):
+            return reply
+        arrays_key = next(iter(message.content.array_records))
+        trained = RecordDict({**received, arrays_key: _only_arrays(reply.content)})
+        scores = self._as("evaluate", message, context, trained)
+        if scores.has_error():
+            return scores
+        for key, value in _only_metrics(scores.content).items():
+            _only_metrics(reply.content)[wire.AFTER_TRAINING + key] = value
+        return reply
+
+    def _as(self, category: str, message: Message, context: Context, content: Any) -> Message:
+        """Run the user's function of a category as if ``content`` had come for it."""
+        kept = message.metadata.message_type, message.content
+        message.metadata.message_type, message.content = category, content
+        try:
+            run = self._train_and_score if category == "train" else super().__call__
+            reply = run(message, context)
+        finally:
+            message.metadata.message_type, message.content = kept
+        reply.metadata.message_type = kept[0]
+        return reply
+
+    def _note(self, message: Message, context: Context) -> dict[str, Any]:
+        """Keep a new neighbor list, if one came, and return the order that came with it."""
+        order = dict(message.content.config_records[wire.RECORD])
+        if "id" in order:
+            state = cast("ConfigRecord", context.state[wire.RECORD])
+            rest = {k: v for k, v in state.items() if not k.startswith("neighbor-")}
+            news = {k: v for k, v in order.items() if k.startswith("neighbor-") or k in rest}
+            context.state[wire.RECORD] = ConfigRecord({**rest, **news})
+        return order
+
+    def _peer(self, context: Context) -> Peer:
+        state = context.state.config_records[wire.RECORD]
+        me, neighbors = wire.neighbors_from_config(state)
+        mailbox = self._relay.mailbox(context.run_id, me.id)
+        return Peer(me, neighbors, mailbox, wire.options_from_config(state))
+
+
+def _reply(message: Message, record: ConfigRecord) -> Message:
+    return Message(RecordDict({wire.RECORD: record}), reply_to=message)
+
+
+def _exchanged(message: Message, exchange: Exchange) -> Message:
+    columns = {
+        "senders": list(exchange.received),
+        "bytes": list(exchange.received.values()),
+        "origins": list(exchange.origins),
+    }
+    used = {name: column for name, column in columns.items() if column}
+    return _reply(message, ConfigRecord({"asked": exchange.asked, **used}))
+
+
+def _with_arrays(content: RecordDict, key: str, model: Model) -> RecordDict:
+    """Return what FedAvg would have sent: the model first, then all but our own record."""
+    rest = {k: v for k, v in content.items() if k != wire.RECORD}
+    return RecordDict({key: wire.to_arrays(model), **rest})
+
+
+def _scored(config: ConfigRecord) -> bool:
+    round_number, every = (
+        int(cast("int", config.get("server-round", 0))),
+        config.get(SCORE_EVERY, 0),
+    )
+    also = config.get(SCORE_ALSO, 0)
+    return bool((every and round_number % int(cast("int", every)) == 0) or round_number == also)
+
+
+def _only_arrays(content: RecordDict) -> ArrayRecord:
+    records = list(content.array_records.values())
+    if len(records) != 1:
+        raise DeviceError(
+            f"the train function returned {len(records)} array records: P2PL needs exactly one"
+        )
+    return records[0]
+
+
+def _only_metrics(content: RecordDict) -> MetricRecord:
+    records = list(content.metric_records.values())
+    if len(records) != 1:
+        raise DeviceError(
+            f"the function returned {len(records)} metric records: P2PL needs exactly one"
+        )
+    return records[0]

@@ -1,0 +1,133 @@
+"""A relay for Flower's Ray simulation.
+
+Models lie in Ray's object store, in shared memory; a small actor, one for each run, knows
+where each publication lies and holds nothing but references. Devices read neighbors'
+models from shared memory without a copy.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..consensus import Model
+from ..errors import RelayError
+from .base import Mailbox, Relay, Slot
+from .post_office import PostOffice
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
+_POLL_SECONDS = 0.1
+
+
+class RayRelay(Relay):
+    """Moves models between devices that Flower simulates on Ray.
+
+    Parameters
+    ----------
+    start_timeout : float
+        Seconds to wait for Ray. Flower starts the ServerApp's thread before Ray.
+    """
+
+    def __init__(self, start_timeout: float = 120.0) -> None:
+        self._start_timeout = start_timeout
+        # A named actor ends with its last handle: whoever opens the relay holds it.
+        self._held: dict[int, ActorHandle[Any]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the handle behind: a copy in another process does not hold the actor."""
+        return {"_start_timeout": self._start_timeout, "_held": {}}
+
+    def open(self, run: int) -> None:
+        """Start the run's actor, once Ray is there."""
+        ray = _import_ray()
+        self._wait_for_ray(ray)
+        # No CPU is reserved: it only hands out references, and Flower's own actors need all.
+        actor = ray.remote(num_cpus=0)(PostOffice).options(name=_name(run)).remote()
+        self._held[run] = actor
+
+    def admit(self, run: int, neighbors: Mapping[int, Collection[int]]) -> None:
+        """Set who may collect from whom."""
+        _import_ray().get(self._actor(run).admit.remote(dict(neighbors)))
+
+    def mailbox(self, run: int, device: int) -> Mailbox:
+        """Return a device's mailbox, from any process of the simulation."""
+        return _RayMailbox(device, _find(run))
+
+    def observe(self, run: int, channel: str) -> dict[int, Model]:
+        """Return every device's newest publication, straight from shared memory."""
+        ray = _import_ray()
+        references = ray.get(self._actor(run).newest.remote(channel))
+        models = ray.get([held for [held] in references.values()])
+        return dict(zip(references, models, strict=True))
+
+    def close(self, run: int) -> None:
+        """Stop the run's actor."""
+        actor = self._held.pop(run, None)
+        ray = _import_ray()
+        if actor is not None and ray.is_initialized():
+            ray.kill(actor)
+
+    def _actor(self, run: int) -> Any:
+        if run not in self._held:
+            raise RelayError(f"RayRelay is not open for run {run}")
+        return self._held[run]
+
+    def _wait_for_ray(self, ray: Any) -> None:
+        end = time.monotonic() + self._start_timeout
+        while not ray.is_initialized():
+            if time.monotonic() >= end:
+                raise RelayError(
+                    f"Ray did not start within {self._start_timeout:g} s: RayRelay serves "
+                    "Flower's simulation (a federation with simulated SuperNodes) only"
+                )
+            time.sleep(_POLL_SECONDS)
+
+
+class _RayMailbox(Mailbox):
+    # An item is a list with one reference: Ray replaces a bare reference among an actor
+    # call's arguments by the object itself, which would move the model to the actor.
+
+    def __init__(self, device: int, actor: Any) -> None:
+        super().__init__(device)
+        self._actor, self._ray = actor, _import_ray()
+
+    def publish(self, slot: Slot, model: Model) -> None:
+        item = [self._ray.put(dict(model))]
+        self._ray.get(self._actor.put.remote(self.device, slot, item))
+
+    def recall(self, *channels: str) -> list[list[tuple[Slot, Model]]]:
+        kept = self._ray.get(self._actor.own.remote(self.device, channels))
+        models = iter(self._ray.get([held for channel in kept for _, [held] in channel]))
+        return [[(Slot(*slot), next(models)) for slot, _ in channel] for channel in kept]
+
+    def _take(self, senders: list[int], slot: Slot) -> dict[int, Model]:
+        found = self._ray.get(self._actor.take.remote(self.device, senders, slot))
+        models = self._ray.get([held for [held] in found.values()])
+        return dict(zip(found, models, strict=True))
+
+
+def _name(run: int) -> str:
+    return f"p2pl-relay-{run}"
+
+
+@functools.lru_cache(maxsize=4)
+def _find(run: int) -> Any:
+    ray = _import_ray()
+    try:
+        return ray.get_actor(_name(run))
+    except ValueError:
+        raise RelayError(
+            f"no RayRelay is open for run {run}: P2PL opens it when its start() is called"
+        ) from None
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise RelayError("RayRelay needs ray: pip install 'p2pl-flower[simulation]'") from None
+    return ray

@@ -1,0 +1,310 @@
+"""P2PL: a Flower Strategy that averages nothing itself.
+
+It is a clock and a scorekeeper: it tells devices who their neighbors are and when to train,
+to mix and to evaluate, and gets metrics back. Models go from device to device through the
+relay; in the rounds none goes through the server, and the bytes that do are counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import networkx as nx
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg, Result, Strategy
+
+from . import consensus, wire
+from .conductor import Conductor
+from .errors import DeviceError
+from .history import Round
+from .metering import MeteredGrid
+from .options import Options
+from .peer_app import SCORE_ALSO, SCORE_EVERY
+from .relay import OpenRelay, RayRelay, Relay
+from .roster import Roster
+from .scorekeeper import OnRound, Scorekeeper
+from .topology import Schedule
+
+log = logging.getLogger("flwr.p2pl")
+
+MetricsAggregation = Callable[[list[RecordDict], str], MetricRecord]
+EvaluateFunction = Callable[[int, ArrayRecord], MetricRecord | None]
+
+
+class P2PL(Strategy):
+    r"""Peer-to-peer deep learning over a graph of devices.
+
+    Each round every device trains on its own data from its own model, then makes S
+    consensus steps :math:`w_k \leftarrow w_k + \gamma \sum_j a_{kj} (w_j - w_k)` with its
+    neighbors. The ClientApp must be a `PeerApp`.
+
+    Parameters
+    ----------
+    topology : str, networkx.Graph, Schedule or callable
+        Who is whose neighbor: a name such as ``"ring"`` or ``"erdos-renyi:p=0.1"`` (see
+        `p2pl_flower.topology.TOPOLOGIES`), a graph on 0..K-1, a schedule of graphs, or a
+        function ``(n, seed) -> Graph``.
+    weights : str, WeightRule or array of shape (K, K)
+        Mixing weights: ``"metropolis"``, ``"uniform"``, ``"data-size"``, or a matrix whose
+        rows sum to 1.
+    consensus_steps, consensus_gamma, init, max_norm_scope, links, on_loss, affinity, seed
+        See `p2pl_flower.Options`.
+    evaluate_every : int
+        Devices evaluate, after training and after consensus, in every n-th round and in
+        the last; 0 means never.
+    num_devices : int, optional
+        K; all connected nodes unless given.
+    min_available_nodes : int
+        Nodes to wait for where ``num_devices`` is not given.
+    connect_timeout : float
+        Seconds to wait for nodes to connect.
+    relay : Relay, optional
+        How models get from device to device; `RayRelay` unless given.
+    weighted_by_key, arrayrecord_key, configrecord_key, train_metrics_aggr_fn, \
+evaluate_metrics_aggr_fn
+        As in `flwr.serverapp.strategy.FedAvg`.
+    on_round : Callable[[Round], None], optional
+        Called at the end of every round with what it measured.
+
+    Attributes
+    ----------
+    rounds : list[Round]
+        What the rounds measured.
+    setup : dict[str, int | float]
+        What synchronization took: ``synchronization_steps``, ``bytes_sent``,
+        ``bytes_through_server``.
+
+    References
+    ----------
+    .. [1] Pranav and Moura, arXiv 2310.18861.
+    .. [2] Pranav and Moura, arXiv 2312.13602 (affinity).
+    """
+
+    def __init__(
+        self,
+        topology: str | nx.Graph | Schedule | Callable[..., nx.Graph] = "erdos-renyi:p=0.1",
+        *,
+        weights: Any = "metropolis",
+        consensus_steps: int = 1,
+        consensus_gamma: float = 1.0,
+        init: str = "max-norm",
+        max_norm_scope: str = "model",
+        links: Any = "perfect",
+        on_loss: str = "self",
+        affinity: float = 0.0,
+        seed: int = 0,
+        evaluate_every: int = 1,
+        num_devices: int | None = None,
+        min_available_nodes: int = 2,
+        connect_timeout: float = 60.0,
+        relay: Relay | None = None,
+        weighted_by_key: str = "num-examples",
+        arrayrecord_key: str = "arrays",
+        configrecord_key: str = "config",
+        train_metrics_aggr_fn: MetricsAggregation | None = None,
+        evaluate_metrics_aggr_fn: MetricsAggregation | None = None,
+        on_round: OnRound | None = None,
+    ) -> None:
+        self.options = Options.of(
+            weights=weights,
+            consensus_steps=consensus_steps,
+            consensus_gamma=consensus_gamma,
+            init=init,
+            max_norm_scope=max_norm_scope,
+            links=links,
+            on_loss=on_loss,
+            affinity=affinity,
+            seed=seed,
+        )
+        self.topology = topology
+        self.evaluate_every = evaluate_every
+        self.num_devices, self.min_available_nodes = num_devices, min_available_nodes
+        self.connect_timeout = connect_timeout
+        self.relay = RayRelay() if relay is None else relay
+        self.weighted_by_key = weighted_by_key
+        self.arrayrecord_key, self.configrecord_key = arrayrecord_key, configrecord_key
+        defaults = FedAvg()  # whose averages of metrics are what users expect
+        self.train_metrics_aggr_fn = train_metrics_aggr_fn or defaults.train_metrics_aggr_fn
+        self.evaluate_metrics_aggr_fn = (
+            evaluate_metrics_aggr_fn or defaults.evaluate_metrics_aggr_fn
+        )
+        self.setup: dict[str, int | float] = {}
+        self._on_round = on_round
+
+    @property
+    def rounds(self) -> list[Round]:
+        """What the rounds measured."""
+        return self._keeper.rounds
+
+    def start(
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord,
+        num_rounds: int = 3,
+        timeout: float = 3600,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: EvaluateFunction | None = None,
+    ) -> Result:
+        """Run the rounds; the arguments are those of ``FedAvg.start``.
+
+        There is no global model. Where one is asked for, by ``evaluate_fn`` and by the
+        result's ``arrays``, it is the mean of all devices' models, read from the relay: for
+        the result once, at the end, and for ``evaluate_fn`` in every round.
+
+        Raises
+        ------
+        ConfigError
+            An option does not suit the number of devices.
+        DeviceError
+            A device's own code failed, or no device answered.
+        RelayError
+            The relay could not be opened.
+        """
+        self._grid = MeteredGrid(grid)
+        self._keeper = Scorekeeper(self._on_round)
+        self._last_round = num_rounds
+        run = int(grid.run.run_id)
+        with OpenRelay(self.relay, run):
+            self._set_up(run, initial_arrays, timeout)
+            result = super().start(
+                self._grid,
+                initial_arrays,
+                num_rounds,
+                timeout,
+                self._with_scoring(train_config),
+                evaluate_config,
+                evaluate_fn and self._on_mean_model(evaluate_fn),
+            )
+            result.arrays = self._mean_arrays()
+        return result
+
+    def summary(self) -> None:
+        """Log the strategy's configuration."""
+        options = self.options
+        log.info("\t├──> Topology: %s", self.topology)
+        log.info("\t├──> Weights: %s | links: %s", options.weights.name, options.links.spec())
+        log.info(
+            "\t├──> Consensus: %d step(s), gamma %g, affinity %g",
+            options.consensus_steps,
+            options.consensus_gamma,
+            options.affinity,
+        )
+        log.info("\t└──> Init: %s (scope %s)", options.init, options.max_norm_scope)
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Tell every device that is there to train on its own model."""
+        self._keeper.begin(server_round, self._grid.total_bytes)
+        self._called = self._conductor.begin_round(server_round)
+        return self._cue(wire.TRAIN, server_round, config)
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Aggregate the devices' metrics; there are no arrays to aggregate."""
+        arrived = self._conductor.hear(wire.TRAIN, self._called, replies)
+        metrics = {d: self._metrics(d, content) for d, content in arrived.items()}
+        samples = {d: int(_number(m[self.weighted_by_key])) for d, m in metrics.items()}
+        self._conductor.know_samples(samples)
+        self._keeper.after_training(metrics.values())
+        return None, self._aggregate(self.train_metrics_aggr_fn, arrived)
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Drive the round's consensus steps, then ask for evaluation where it is due."""
+        sent: Counter[int] = Counter()
+        for step in range(1, self.options.consensus_steps + 1):
+            sent.update(self._conductor.consensus_step(server_round, step))
+        self._keeper.sent(sent)
+        self._called = []
+        if self._is_scored(server_round):
+            models = self._conductor.models().values()
+            self._keeper.distance(consensus.consensus_distance(models))
+            self._called = self._conductor.present(server_round)
+        return self._cue(wire.EVALUATE, server_round, config)
+
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        """Aggregate the devices' evaluation metrics and end the round."""
+        arrived = self._conductor.hear(wire.EVALUATE, self._called, replies)
+        self._keeper.after_consensus(self._metrics(d, c) for d, c in arrived.items())
+        metrics = self._aggregate(self.evaluate_metrics_aggr_fn, arrived)
+        _report(self._keeper.end(self._grid.total_bytes))
+        return metrics
+
+    def _set_up(self, run: int, initial_arrays: ArrayRecord, timeout: float) -> None:
+        """Gather the devices, give each its neighbors and its start, and synchronize."""
+        started = time.perf_counter()
+        roster = Roster(self._grid, timeout)
+        said = roster.gather(self.num_devices, self.min_available_nodes, self.connect_timeout)
+        self._conductor = Conductor(
+            roster, self.topology, self.options, self.relay, run, self.arrayrecord_key
+        )
+        self.setup = {
+            **self._conductor.open(initial_arrays, {d: bool(r["draws"]) for d, r in said.items()}),
+            "bytes_through_server": self._grid.total_bytes,
+            "seconds": time.perf_counter() - started,
+        }
+
+    def _cue(self, kind: str, server_round: int, config: ConfigRecord) -> Iterable[Message]:
+        config["server-round"] = server_round
+        records = RecordDict({self.configrecord_key: config})
+        return self._conductor.cue(kind, self._called, server_round, records)
+
+    def _metrics(self, device: int, content: RecordDict) -> MetricRecord:
+        records = list(content.metric_records.values())
+        if len(records) != 1 or self.weighted_by_key not in records[0]:
+            raise DeviceError(
+                f"device {device} must reply with one metric record that holds "
+                f"{self.weighted_by_key!r}; it sent {[list(r) for r in records]}"
+            )
+        return records[0]
+
+    def _aggregate(
+        self, function: MetricsAggregation, arrived: Mapping[int, RecordDict]
+    ) -> MetricRecord | None:
+        return function(list(arrived.values()), self.weighted_by_key) if arrived else None
+
+    def _is_scored(self, server_round: int) -> bool:
+        every = self.evaluate_every
+        return every > 0 and (server_round % every == 0 or server_round == self._last_round)
+
+    def _with_scoring(self, train_config: ConfigRecord | None) -> ConfigRecord:
+        """Ask `PeerApp` to score models after training in the rounds that are scored."""
+        scoring = {SCORE_EVERY: self.evaluate_every, SCORE_ALSO: self._last_round}
+        return ConfigRecord({**(train_config or {}), **(scoring if self.evaluate_every else {})})
+
+    def _on_mean_model(self, evaluate_fn: EvaluateFunction) -> EvaluateFunction:
+        return lambda server_round, _: evaluate_fn(server_round, self._mean_arrays())
+
+    def _mean_arrays(self) -> ArrayRecord:
+        return wire.to_arrays(consensus.mean_model(self._conductor.models().values()))
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _report(measured: Round) -> None:
+    """Log one line about a round."""
+    parts = [
+        f"accuracy {label} {scores.accuracy.mean:.4f} "
+        f"[{scores.accuracy.min:.4f}, {scores.accuracy.max:.4f}]"
+        for label, scores in (
+            ("after training", measured.after_training),
+            ("after consensus", measured.after_consensus),
+        )
+        if scores is not None and scores.accuracy is not None
+    ]
+    parts.append(f"{measured.bytes_sent or 0:,} bytes between devices")
+    parts.append(f"{measured.bytes_through_server or 0:,} through the server")
+    log.info("\t└──> P2PL round %d: %s", measured.round, "; ".join(parts))

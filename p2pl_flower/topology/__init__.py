@@ -1,0 +1,135 @@
+"""Who is linked to whom: graph families, and schedules that give a graph per round.
+
+A family is a plain function ``(n, ..., seed) -> networkx.Graph`` on the nodes
+0, ..., n - 1; a `Schedule` gives the graph of each round. `schedule` makes the latter
+from whatever the user gave.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import networkx as nx
+
+from ..errors import ConfigError, TopologyError
+from ..specs import Table
+from .checks import component_sizes, describe_components
+from .classic import complete, path, ring, star, torus
+from .exponential import OnePeerExponential, exponential
+from .geometric import RandomWaypoint, random_geometric
+from .random_graphs import erdos_renyi, regular, scale_free, small_world
+from .schedules import RandomMatchings, Schedule, Static
+
+__all__ = [
+    "TOPOLOGIES",
+    "OnePeerExponential",
+    "RandomMatchings",
+    "RandomWaypoint",
+    "Schedule",
+    "Static",
+    "complete",
+    "component_sizes",
+    "diameter",
+    "erdos_renyi",
+    "exponential",
+    "path",
+    "random_geometric",
+    "regular",
+    "ring",
+    "scale_free",
+    "schedule",
+    "small_world",
+    "star",
+    "torus",
+]
+
+TOPOLOGIES: Table[nx.Graph | Schedule] = Table(
+    "topology",
+    {
+        "complete": complete,
+        "ring": ring,
+        "star": star,
+        "path": path,
+        "torus": torus,
+        "regular": regular,
+        "erdos-renyi": erdos_renyi,
+        "small-world": small_world,
+        "scale-free": scale_free,
+        "random-geometric": random_geometric,
+        "exponential": exponential,
+        "one-peer-exponential": OnePeerExponential,
+        "random-matchings": RandomMatchings,
+        "random-waypoint": RandomWaypoint,
+    },
+    reserved=("n", "seed"),
+)
+
+
+def schedule(
+    topology: str | nx.Graph | Schedule | Callable[..., nx.Graph | Schedule], n: int, seed: int = 0
+) -> Schedule:
+    """Return the schedule that ``topology`` stands for.
+
+    Parameters
+    ----------
+    topology : str, networkx.Graph, Schedule or Callable
+        A name of `TOPOLOGIES` with its arguments (``"erdos-renyi:p=0.1"``), a graph, a
+        schedule, or a function that is called with ``n``, and with ``seed=seed`` where
+        it has such a parameter, and returns a graph or a schedule.
+    n : int
+        Number of devices.
+    seed : int
+        Seed of everything.
+
+    Raises
+    ------
+    ConfigError
+        The text names no topology, or no parameter of it.
+    TopologyError
+        The graph cannot be made, is disconnected, or has another size than ``n``.
+    """
+    made = _make(topology, n, seed)
+    if isinstance(made, nx.Graph):
+        made = Static(made)
+    if not isinstance(made, Schedule):
+        rule = "must be a name, a networkx.Graph, a Schedule, or a function that returns those"
+        raise TopologyError("topology", topology, rule, sorted(TOPOLOGIES.entries))
+    if made.n != n:
+        rule = f"has {made.n} devices where n={n} are needed; make them the same"
+        raise TopologyError("topology", topology if isinstance(topology, str) else made, rule)
+    return made
+
+
+def diameter(graph: nx.Graph) -> int:
+    """Return the largest distance between two devices, in links.
+
+    It is the number of steps that max norm synchronization needs.
+
+    Raises
+    ------
+    TopologyError
+        The graph is disconnected; gives its component sizes.
+    """
+    if len(graph) < 1 or not nx.is_connected(graph):
+        sizes = describe_components(graph) or "no"
+        rule = f"must be connected to have a diameter, but has components of {sizes} devices"
+        raise TopologyError("graph", str(graph), rule)
+    return int(nx.diameter(graph, usebounds=True))
+
+
+def _make(topology: object, n: int, seed: int) -> object:
+    if isinstance(topology, str):
+        return _from_text(topology, n, seed)
+    if isinstance(topology, nx.Graph | Schedule) or not callable(topology):
+        return topology
+    seeded = "seed" in inspect.signature(topology).parameters
+    return topology(n, seed=seed) if seeded else topology(n)
+
+
+def _from_text(text: str, n: int, seed: int) -> nx.Graph | Schedule:
+    factory, arguments = TOPOLOGIES.bind(text)
+    try:
+        return factory(n=n, **arguments, seed=seed)
+    except ConfigError as error:
+        raise TOPOLOGIES.blame(text, error) from None

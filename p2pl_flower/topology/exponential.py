@@ -1,0 +1,85 @@
+"""Graphs whose links span powers of two: small degree, and small diameter too.
+
+References
+----------
+B. Ying, K. Yuan, Y. Chen, H. Hu, P. Pan and W. Yin, "Exponential graph is provably
+efficient for decentralized deep training", NeurIPS 2021.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import networkx as nx
+
+from .checks import check_devices, check_round
+from .schedules import Schedule
+
+
+def exponential(n: int, seed: int = 0) -> nx.Graph:  # noqa: ARG001
+    """Return the static exponential graph: i is linked to i ± 2^k modulo n.
+
+    k runs over 0, ..., ceil(log2 n) - 1. The degree is at most 2 ceil(log2 n). Ying et
+    al. define the directed graph with i + 2^k only; a link here works both ways.
+
+    Parameters
+    ----------
+    n : int
+        Number of devices, at least 1.
+    seed : int
+        Unused; it is there so that all topologies are called alike.
+
+    Raises
+    ------
+    TopologyError
+        ``n < 1``.
+    """
+    check_devices(n)
+    return nx.circulant_graph(n, _hops(n))
+
+
+@dataclass(frozen=True)
+class OnePeerExponential(Schedule):
+    """One power of two a round: in round t the links are {i, (i + 2^k) mod n}.
+
+    k = (t - 1) mod ceil(log2 n), so that after ceil(log2 n) rounds the links of the
+    static exponential graph have all had their turn. This is the undirected form of the
+    graph of Ying et al. (2021): there a device sends to one peer and hears from another,
+    here both links work both ways, so a device has 2 neighbors (1 where they coincide).
+    A single round's graph is connected only where 2^k and n have no common divisor.
+
+    Parameters
+    ----------
+    n : int
+        Number of devices, at least 1.
+    seed : int
+        Unused; it is there so that all topologies are called alike.
+
+    Raises
+    ------
+    TopologyError
+        ``n < 1``.
+    """
+
+    n: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_devices(self.n)
+
+    def graph(self, round_number: int) -> nx.Graph:
+        """Return the links of a round, counted from 1."""
+        check_round(round_number)
+        hops = _hops(self.n)
+        return _circulant(self.n, hops[(round_number - 1) % len(hops)] if hops else 0)
+
+
+def _hops(n: int) -> list[int]:
+    ceil_log2 = (n - 1).bit_length()
+    return [2**k for k in range(ceil_log2)]
+
+
+@lru_cache(maxsize=32)
+def _circulant(n: int, hop: int) -> nx.Graph:
+    return nx.freeze(nx.circulant_graph(n, [hop] if hop else []))

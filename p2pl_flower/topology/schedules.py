@@ -1,0 +1,145 @@
+"""A graph for every round: the same one always, or another each time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import networkx as nx
+
+from ..errors import TopologyError
+from ..seeding import Stream, generator
+from .checks import check_devices, check_round, describe_components
+
+
+class Schedule(ABC):
+    """Says which devices are linked in which round.
+
+    Attributes
+    ----------
+    n : int
+        Number of devices; every graph has the nodes 0, ..., n - 1.
+    static : bool
+        Whether the graph is the same in every round.
+    """
+
+    n: int
+    static: ClassVar[bool] = False
+
+    @abstractmethod
+    def graph(self, round_number: int) -> nx.Graph:
+        """Return the links of a round, counted from 1: a pure function of it.
+
+        The graph is shared between calls and frozen: copy it before you change it.
+
+        Raises
+        ------
+        TopologyError
+            ``round_number < 1``.
+        """
+
+
+class Static(Schedule):
+    """One graph, always.
+
+    Parameters
+    ----------
+    graph : networkx.Graph
+        Undirected and connected, without self-loops, on the nodes 0, ..., n - 1. It is
+        copied.
+
+    Raises
+    ------
+    TopologyError
+        The graph is not so; where it is disconnected, gives its component sizes.
+    """
+
+    static = True
+
+    def __init__(self, graph: nx.Graph) -> None:
+        _check_simple(graph)
+        if not nx.is_connected(graph):
+            sizes = describe_components(graph)
+            rule = f"must be connected, but has components of {sizes} devices; link them"
+            raise TopologyError("topology", str(graph), rule)
+        self._graph = nx.freeze(_ascending(graph))
+        self.n = len(self._graph)
+
+    def __repr__(self) -> str:
+        return f"Static({self._graph})"
+
+    def graph(self, round_number: int) -> nx.Graph:
+        """Return the one graph."""
+        check_round(round_number)
+        return self._graph
+
+
+@dataclass(frozen=True)
+class RandomMatchings(Schedule):
+    """Each round pairs the devices off at random: a uniformly random perfect matching.
+
+    With odd ``n`` the matching is near-perfect: one device, chosen uniformly, is alone.
+    Synonym: randomized pairwise gossip, with all pairs at once.
+
+    Parameters
+    ----------
+    n : int
+        Number of devices, at least 1.
+    seed : int
+        Seed of everything.
+
+    Raises
+    ------
+    TopologyError
+        ``n < 1``.
+
+    References
+    ----------
+    S. Boyd, A. Ghosh, B. Prabhakar and D. Shah, "Randomized gossip algorithms", IEEE
+    Trans. Information Theory 52, 2006.
+    """
+
+    n: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_devices(self.n)
+
+    def graph(self, round_number: int) -> nx.Graph:
+        """Return the pairs of a round, counted from 1."""
+        check_round(round_number)
+        return _matching(self.n, self.seed, round_number)
+
+
+@lru_cache(maxsize=32)
+def _matching(n: int, seed: int, round_number: int) -> nx.Graph:
+    order = generator(seed, Stream.GRAPH, round_number).permutation(n).tolist()
+    graph = nx.empty_graph(n)
+    graph.add_edges_from(zip(order[::2], order[1::2], strict=False))
+    return nx.freeze(graph)
+
+
+def _check_simple(graph: nx.Graph) -> None:
+    if graph.is_directed() or graph.is_multigraph():
+        rule = "must be undirected, with one link between two devices at most: a networkx.Graph"
+        raise TopologyError("topology", str(graph), rule)
+    if len(graph) < 1 or set(graph) != set(range(len(graph))):
+        rule = (
+            "must have the nodes 0, ..., n - 1 (one at least); "
+            "networkx.convert_node_labels_to_integers renames them"
+        )
+        raise TopologyError("topology", str(graph), rule)
+    loops = sorted(nx.nodes_with_selfloops(graph))
+    if loops:
+        rule = f"must have no self-loops, but has at {loops}; a device always hears itself"
+        raise TopologyError("topology", str(graph), rule)
+
+
+def _ascending(graph: nx.Graph) -> nx.Graph:
+    """Return a copy whose nodes are ints and listed in ascending order."""
+    copy = nx.Graph()
+    copy.add_nodes_from((node, dict(graph.nodes[node])) for node in range(len(graph)))
+    copy.add_edges_from((int(u), int(v), dict(data)) for u, v, data in graph.edges(data=True))
+    return copy

@@ -1,0 +1,47 @@
+"""One device's row of the mixing matrix, and what becomes of it where messages are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..errors import ConfigError
+
+LOSS_POLICIES = ("self", "neighbors")
+
+
+def own_weight(row: Mapping[int, float]) -> float:
+    """Return what is left for the device itself: a_kk = 1 - sum_j a_kj."""
+    return 1.0 - sum(row.values())
+
+
+def keep_answered(
+    row: Mapping[int, float], answered: Iterable[int], on_loss: str = "self"
+) -> dict[int, float]:
+    """Return the row without the neighbors that did not answer; it still sums to 1.
+
+    Parameters
+    ----------
+    row : Mapping[int, float]
+        Weight of each neighbor.
+    answered : Iterable[int]
+        Ids of those that answered; others than the row's are ignored.
+    on_loss : str
+        Where a lost neighbor's weight goes. ``self``: back to the device itself, which
+        keeps a symmetric matrix symmetric under symmetric losses, hence doubly
+        stochastic. ``neighbors``: to those that did answer, in proportion to their
+        weights, so that the own weight stays (to the device itself where none did).
+
+    Raises
+    ------
+    ConfigError
+        ``on_loss`` is not in `LOSS_POLICIES`.
+    """
+    if on_loss not in LOSS_POLICIES:
+        raise ConfigError("on_loss", on_loss, "unknown policy", LOSS_POLICIES)
+    heard = set(answered)
+    kept = {j: weight for j, weight in row.items() if j in heard}
+    total = sum(kept.values())
+    if on_loss == "self" or total <= 0 or len(kept) == len(row):
+        return kept
+    scale = sum(row.values()) / total
+    return {j: weight * scale for j, weight in kept.items()}

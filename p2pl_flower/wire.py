@@ -1,0 +1,103 @@
+"""What the strategy and the devices say to each other, as Flower records.
+
+No model is among it, but for the initial arrays that one device is given where the devices
+draw none of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord
+from numpy.typing import NDArray
+
+from . import consensus
+from .consensus import Model
+from .neighbors import Neighbor
+from .options import Options
+
+JOIN = "query.p2pl_join"
+INIT = "query.p2pl_init"
+SYNC = "query.p2pl_sync"
+TRAIN = "train.p2pl"
+MIX = "query.p2pl_mix"
+EVALUATE = "evaluate.p2pl"
+
+RECORD = "p2pl"
+"""Key of our own record in messages and in ``Context.state``."""
+
+DRIFT = "p2pl-drift"
+"""Key of the array record with the pull of P2PL with Affinity, in train messages."""
+
+AFTER_TRAINING = "after-training-"
+"""Prefix of the metrics of a device's model after training, before consensus."""
+
+_PREFIX = "neighbor-"
+
+
+def neighbors_to_config(me: Neighbor, neighbors: Sequence[Neighbor]) -> dict[str, Any]:
+    """Return a device's entry and its neighbor list as flat config values.
+
+    Empty lists, and columns that nobody uses, are left out.
+    """
+    columns: dict[str, list[Any]] = {
+        "id": [n.id for n in neighbors],
+        "degree": [n.degree for n in neighbors],
+        "samples": [n.samples for n in neighbors],
+        "address": [n.address for n in neighbors],
+        "weight": [n.weight for n in neighbors],
+    }
+    used = {name: column for name, column in columns.items() if any(column) or name == "id"}
+    if any(n.weight is None for n in neighbors):
+        used.pop("weight", None)
+    lists = {_PREFIX + name: column for name, column in used.items() if column}
+    return {"id": me.id, "degree": me.degree, "samples": me.samples, **lists}
+
+
+def neighbors_from_config(config: Mapping[str, Any]) -> tuple[Neighbor, tuple[Neighbor, ...]]:
+    """Rebuild what `neighbors_to_config` made."""
+    ids = config.get(_PREFIX + "id", [])
+    blank = [0] * len(ids)
+    columns = (
+        ids,
+        config.get(_PREFIX + "degree", blank),
+        config.get(_PREFIX + "samples", blank),
+        config.get(_PREFIX + "address", [""] * len(ids)),
+        config.get(_PREFIX + "weight", [None] * len(ids)),
+    )
+    me = Neighbor(int(config["id"]), int(config["degree"]), int(config["samples"]))
+    return me, tuple(Neighbor(*row) for row in zip(*columns, strict=True))
+
+
+def options_to_config(options: Options) -> dict[str, Any]:
+    """Return the options as flat config values."""
+    return dict(options.travelling())
+
+
+def options_from_config(config: Mapping[str, Any]) -> Options:
+    """Rebuild what `options_to_config` made."""
+    return Options.arrived(dict(config))
+
+
+def to_arrays(model: Model) -> ArrayRecord:
+    """Return a model as Flower's ArrayRecord, in the same order."""
+    return ArrayRecord({name: Array(np.asarray(array)) for name, array in model.items()})
+
+
+def to_model(arrays: ArrayRecord) -> dict[str, NDArray[Any]]:
+    """Return Flower's ArrayRecord as a model, in the same order."""
+    return {name: array.numpy() for name, array in arrays.items()}
+
+
+def layout_digest(model: Model) -> str:
+    """Return a short digest of the names, shapes and dtypes of a model's mixed arrays."""
+    text = repr(sorted(consensus.layout(consensus.mixed_part(model)).items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def own_record(config: ConfigRecord | Mapping[str, Any]) -> dict[str, Any]:
+    """Return our own record as a plain mapping."""
+    return cast("dict[str, Any]", dict(config))

@@ -1,0 +1,1 @@
+"""The experiments: datasets, models, the Flower app, scenarios and reports. Not installed."""

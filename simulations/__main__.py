@@ -1,0 +1,59 @@
+"""``python -m simulations``: run scenarios from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from p2pl_flower.errors import ConfigError, P2PLError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit code: 2 for bad input, 1 for a run that failed."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        return _compare(parsed)
+    except ConfigError as error:
+        return _fail(error, 2)
+    except P2PLError as error:
+        return _fail(error, 1)
+
+
+def _compare(parsed: argparse.Namespace) -> int:
+    from . import report
+    from .compare import changes, compare
+    from .scenario import Scenario
+
+    scenario = Scenario.load(parsed.scenario, changes(parsed.set))
+    folder = parsed.out or Path("results") / Path(parsed.scenario).stem
+    history = compare(scenario, folder, parsed.engine)
+    sys.stdout.write(f"\n{report.table(history)}\n\nResults are in {folder}\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m simulations", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    compare = commands.add_parser("compare", help="run a scenario's contenders side by side")
+    compare.add_argument(
+        "scenario",
+        nargs="?",
+        default="demo",
+        help="a TOML file, or a name in simulations/scenarios",
+    )
+    compare.add_argument("--engine", default="flower", help="what devices run on: flower")
+    compare.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key (repeatable)"
+    )
+    compare.add_argument("--out", type=Path, metavar="DIR", help="default: results/SCENARIO")
+    return parser
+
+
+def _fail(error: Exception, code: int) -> int:
+    sys.stderr.write(f"error: {error}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""The devices of a comparison, as a Flower ClientApp: `PeerApp` for ``ClientApp``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from p2pl_flower import PeerApp
+from p2pl_flower.seeding import batch_order
+from p2pl_flower.wire import DRIFT
+
+from . import datasets, models, training
+from .partition import partition
+from .scenario import Scenario
+
+Read = Callable[[Context], Scenario]
+
+
+def make_client_app(read: Read) -> PeerApp:
+    """Return the ClientApp of the scenario that ``read`` finds, given a device's context."""
+    app = PeerApp()
+
+    @app.init()
+    def init(context: Context, seed: int) -> ArrayRecord:
+        return ArrayRecord(make_model(read(context), seed).state_dict())
+
+    @app.train()
+    def train(message: Message, context: Context) -> Message:
+        scenario = read(context)
+        model = _received_model(scenario, message)
+        x, y = _own_samples(scenario, context)
+        loss = training.train(
+            model,
+            x,
+            y,
+            scenario.train_options(scenario.affinity),
+            _order(scenario, context, message, len(y)),
+            _drift(scenario, message),
+        )
+        metrics = MetricRecord({"num-examples": len(y), "train-loss": loss})
+        content = {"arrays": ArrayRecord(model.state_dict()), "metrics": metrics}
+        return Message(RecordDict(content), reply_to=message)
+
+    @app.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        scenario = read(context)
+        metrics = score(scenario, _received_model(scenario, message))
+        return Message(RecordDict({"metrics": metrics}), reply_to=message)
+
+    return app
+
+
+def make_model(scenario: Scenario, seed: int) -> nn.Module:
+    """Return the scenario's model, drawn from ``seed``."""
+    data = datasets.load(scenario.dataset, scenario.data_dir)
+    model = models.build(scenario.model, data.shape, data.classes, seed)
+    return model.to(scenario.device)
+
+
+def score(scenario: Scenario, model: nn.Module) -> MetricRecord:
+    """Return loss and accuracy of a model on the whole test set."""
+    x, y = _test_set(scenario.dataset, scenario.data_dir, scenario.device)
+    loss, accuracy = training.evaluate(model, x, y)
+    return MetricRecord({"num-examples": len(y), "loss": loss, "accuracy": accuracy})
+
+
+def device_samples(scenario: Scenario, num_devices: int) -> tuple[NDArray[Any], ...]:
+    """Return the indices of every device's training samples; one device has them all."""
+    scheme = scenario.partition if num_devices > 1 else "iid"
+    return _split(scenario.dataset, scenario.data_dir, scheme, num_devices, scenario.seed)
+
+
+def _received_model(scenario: Scenario, message: Message) -> nn.Module:
+    torch.set_num_threads(1)  # as many processes as cores train side by side
+    model = make_model(scenario, seed=0)
+    arrays = message.content.array_records["arrays"]
+    model.load_state_dict(arrays.to_torch_state_dict())
+    return model
+
+
+def _own_samples(scenario: Scenario, context: Context) -> tuple[Tensor, Tensor]:
+    data = datasets.load(scenario.dataset, scenario.data_dir)
+    count = int(context.node_config["num-partitions"])
+    own = device_samples(scenario, count)[int(context.node_config["partition-id"])]
+    x, y = torch.from_numpy(data.pixels(data.train_x[own])), torch.from_numpy(data.train_y[own])
+    return x.to(scenario.device), y.to(scenario.device)
+
+
+def _order(
+    scenario: Scenario, context: Context, message: Message, samples: int
+) -> Callable[[int], NDArray[Any]]:
+    device = int(context.node_config["partition-id"])
+    [config] = message.content.config_records.values()
+    number: Any = config["server-round"]
+    return lambda epoch: batch_order(scenario.seed, device, number, epoch, samples)
+
+
+def _drift(scenario: Scenario, message: Message) -> dict[str, Tensor] | None:
+    arrays = message.content.array_records.get(DRIFT)
+    if arrays is None:
+        return None
+    return {name: t.to(scenario.device) for name, t in arrays.to_torch_state_dict().items()}
+
+
+@functools.lru_cache(maxsize=2)
+def _test_set(dataset: str, data_dir: str, device: str) -> tuple[Tensor, Tensor]:
+    data = datasets.load(dataset, data_dir)
+    x, y = torch.from_numpy(data.pixels(data.test_x)), torch.from_numpy(data.test_y)
+    return x.to(device), y.to(device)
+
+
+@functools.lru_cache(maxsize=2)
+def _split(
+    dataset: str, data_dir: str, scheme: str, num_devices: int, seed: int
+) -> tuple[NDArray[Any], ...]:
+    return partition(scheme, datasets.load(dataset, data_dir).train_y, num_devices, seed)
+
+
+app = make_client_app(lambda context: Scenario.of_run(context.run_config))

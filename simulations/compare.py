@@ -1,0 +1,70 @@
+"""The main job: the scenario's contenders, beside each other, on the same data and budget."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from p2pl_flower.errors import ConfigError
+from p2pl_flower.history import History, Round, environment
+
+from . import report
+from .client_app import device_samples
+from .flower_engine import run_contender
+from .scenario import Scenario
+
+log = logging.getLogger("simulations")
+
+ENGINES = ("flower",)
+
+
+def compare(scenario: Scenario, folder: Path, engine: str = "flower") -> History:
+    """Run the scenario's contenders, write the results into ``folder`` and return them.
+
+    Raises
+    ------
+    ConfigError
+        Something does not fit; nothing has been written then.
+    """
+    if engine not in ENGINES:
+        raise ConfigError("engine", engine, "unknown name", ENGINES)
+    if scenario.num_devices < 2:
+        raise ConfigError("num-devices", scenario.num_devices, "must be at least 2")
+    device_samples(scenario, scenario.num_devices)  # before anything is started
+    runs = [run_contender(scenario, c, _show) for c in scenario.named_contenders()]
+    history = History(scenario.keys(), environment(), runs)
+    report.write(history, folder)
+    return history
+
+
+def changes(settings: Iterable[str]) -> dict[str, Any]:
+    """Parse ``key=value`` settings; values are TOML, or plain text where that fails."""
+    parsed: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError("set", setting, "must look like key=value")
+        parsed[key.strip()] = _value(text.strip())
+    return parsed
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _show(name: str, measured: Round) -> None:
+    """Tell on standard error how far a contender is."""
+    parts = [f"{name:>14}  round {measured.round:3d}  {measured.seconds or 0.0:6.1f} s"]
+    scores = measured.after_consensus
+    if scores is not None and scores.accuracy is not None:
+        accuracy = scores.accuracy
+        parts.append(f"accuracy {accuracy.mean:.4f}")
+        parts.append(f"(worst device {accuracy.min:.4f}, best {accuracy.max:.4f})")
+    sys.stderr.write("  ".join(parts) + "\n")

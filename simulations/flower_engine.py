@@ -1,0 +1,72 @@
+"""Runs contenders on Flower's Ray simulation, one after the other."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+from flwr.simulation import run_simulation
+
+from p2pl_flower.history import Round, Run
+from strategies import Contender
+
+from .client_app import make_client_app
+from .scenario import Scenario
+from .task import make_task
+
+OnRound = Callable[[str, Round], None]
+
+# Ray warns at every start that this will become its default; it concerns GPUs only.
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+
+def run_contender(scenario: Scenario, contender: Contender, on_round: OnRound) -> Run:
+    """Run one contender with a SuperNode for each device, and return what was measured.
+
+    Raises
+    ------
+    P2PLError
+        As the contender's strategy does.
+    """
+    task = make_task(scenario, lambda measured: on_round(contender.name, measured))
+    finished: list[Run] = []
+    server_app = ServerApp()
+
+    @server_app.main()
+    def main(grid: Grid, context: Context) -> None:
+        finished.append(contender.run(grid, task))
+
+    _quiet(logging.getLogger("flwr"))
+    run_simulation(
+        server_app=server_app,
+        client_app=make_client_app(lambda _: scenario),
+        num_supernodes=contender.devices(scenario.num_devices),
+        backend_config=_backend(scenario),
+    )
+    [run] = finished
+    return run
+
+
+def _backend(scenario: Scenario) -> dict[str, Any]:
+    """Give each simulated device one core and, where asked for, the GPU to all in turn."""
+    gpus = 1.0 if scenario.device == "cuda" else 0.0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "client_resources": {"num_cpus": 1, "num_gpus": gpus},
+        "init_args": {
+            "num_cpus": cores or 1,
+            "include_dashboard": False,
+            "logging_level": logging.ERROR,
+            "log_to_driver": False,
+        },
+    }
+
+
+def _quiet(flower: logging.Logger) -> None:
+    """Leave the screen to our own progress: of Flower's log only errors, of ours warnings."""
+    flower.setLevel(logging.ERROR)
+    flower.getChild("p2pl").setLevel(logging.WARNING)

@@ -1,0 +1,116 @@
+"""The networks of the experiments, small enough for a hundred devices on a laptop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import nn
+
+from p2pl_flower.errors import ConfigError
+
+from .datasets import DATASETS
+
+Shape = tuple[int, int, int]
+
+
+def logistic(shape: Shape, classes: int) -> nn.Module:
+    """Return multinomial logistic regression: one linear layer on the pixels."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), classes))
+
+
+def mlp(shape: Shape, classes: int) -> nn.Module:
+    """Return a perceptron with two hidden layers of 200 and ReLU."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(math.prod(shape), 200),
+        nn.ReLU(),
+        nn.Linear(200, 200),
+        nn.ReLU(),
+        nn.Linear(200, classes),
+    )
+
+
+def cnn(shape: Shape, classes: int) -> nn.Module:
+    """Return two 3x3 convolutions (16 and 32 channels), each pooled by 2, and two linear layers."""
+    channels, height, width = shape
+    return nn.Sequential(
+        nn.Conv2d(channels, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32 * (height // 4) * (width // 4), 128),
+        nn.ReLU(),
+        nn.Linear(128, classes),
+    )
+
+
+MODELS: Mapping[str, Callable[[Shape, int], nn.Module]] = {
+    "logistic": logistic,
+    "mlp": mlp,
+    "cnn": cnn,
+}
+_SMALLEST_SIDE = {"cnn": 28}
+
+
+def build(model: str, shape: Shape, classes: int, seed: int) -> nn.Module:
+    """Return a network with PyTorch's usual initial distribution, drawn from ``seed`` alone.
+
+    Weights and biases are uniform on [-1/sqrt(fan_in), 1/sqrt(fan_in)]. The global random
+    state is neither used nor changed.
+
+    Parameters
+    ----------
+    model : str
+        One of `MODELS`.
+    shape : tuple[int, int, int]
+        Channels, height and width of an image.
+    classes : int
+        Number of outputs.
+    seed : int
+        Seed of the parameters, from 0 to 2**63 - 1.
+
+    Raises
+    ------
+    ConfigError
+        Unknown model, or one that needs larger images.
+    """
+    _check(model, shape, f"these images of {shape[1]}x{shape[2]}")
+    with torch.random.fork_rng(devices=[]):  # PyTorch's layers draw a start of their own
+        network = MODELS[model](shape, classes)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, nn.Linear | nn.Conv2d):
+                bound = 1 / math.sqrt(layer.weight[0].numel())
+                for parameter in layer.parameters():
+                    parameter.uniform_(-bound, bound, generator=generator)
+    return network
+
+
+def check(model: str, dataset_name: str) -> None:
+    """Refuse a model that the dataset's images do not fit; nothing is loaded.
+
+    Raises
+    ------
+    ConfigError
+        Unknown model or dataset, or images that are too small.
+    """
+    if dataset_name not in DATASETS:
+        raise ConfigError("dataset", dataset_name, "unknown name", DATASETS)
+    shape = DATASETS[dataset_name].shape
+    _check(model, shape, f"{dataset_name} with {shape[1]}x{shape[2]}")
+
+
+def _check(model: str, shape: Shape, what: str) -> None:
+    if model not in MODELS:
+        raise ConfigError("model", model, "unknown name", MODELS)
+    needed = _SMALLEST_SIDE.get(model, 1)
+    if min(shape[1:]) < needed:
+        fit = [name for name in MODELS if _SMALLEST_SIDE.get(name, 1) <= min(shape[1:])]
+        rule = f"needs images of {needed}x{needed} pixels at least and does not fit {what}"
+        raise ConfigError("model", model, rule, fit)

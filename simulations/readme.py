@@ -1,0 +1,75 @@
+"""Render the README's tables from the histories that they name: ``python -m simulations.readme``.
+
+A table stands between ``<!-- table: path/to/history.json -->`` and ``<!-- end -->``; the
+path is relative to the repository's root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from p2pl_flower.errors import ConfigError
+from p2pl_flower.history import History
+
+from .report import table
+
+ROOT = Path(__file__).resolve().parents[1]
+
+_OPENING = r"<!-- table: (?P<path>\S+) -->\n"
+_BLOCK = re.compile(rf"(?P<opening>{_OPENING})(?P<body>(?:(?!<!-- table:).)*?)<!-- end -->", re.S)
+
+
+def render(text: str, root: Path) -> str:
+    """Return ``text`` with every table made anew.
+
+    Parameters
+    ----------
+    text : str
+        Markdown with markers.
+    root : Path
+        Folder that the paths in the markers start from.
+
+    Raises
+    ------
+    ConfigError
+        A history that is not there, or a marker without its end.
+    """
+    if len(re.findall(_OPENING, text)) != len(_BLOCK.findall(text)):
+        raise ConfigError("table", "<!-- table: ... -->", "needs an <!-- end --> after it")
+    return _BLOCK.sub(lambda match: _block(match, root), text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Render the README in place, or with ``--check`` tell whether that would change it."""
+    parser = argparse.ArgumentParser(prog="python -m simulations.readme", description=main.__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if stale")
+    parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    file = options.root / "README.md"
+    old = file.read_text(encoding="utf-8")
+    try:
+        new = render(old, options.root)
+    except ConfigError as error:
+        sys.stderr.write(f"README.md: {error}\n")
+        return 1
+    if options.check and new != old:
+        sys.stderr.write("README.md has stale tables; run python -m simulations.readme\n")
+        return 1
+    if not options.check:
+        file.write_text(new, encoding="utf-8")
+    return 0
+
+
+def _block(match: re.Match[str], root: Path) -> str:
+    path = root / match["path"]
+    if not path.is_file():
+        raise ConfigError("table", match["path"], "names no file below the repository's root")
+    return f"{match['opening']}\n{table(History.load(path))}\n<!-- end -->"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""A scenario: the flat keys of a TOML file or of Flower's run config, checked once."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from p2pl_flower.errors import ConfigError
+from p2pl_flower.options import Options
+from p2pl_flower.topology import schedule
+from p2pl_flower.weights import check_matrix
+from strategies import Contender, contender
+
+from . import models
+from .datasets import DATASETS
+from .partition import SCHEMES
+from .training import TrainOptions
+
+FOLDER = Path(__file__).parent / "scenarios"
+
+_MATRIX_FILE = "file:"
+_DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is trained on what, by whom, and for how long.
+
+    The attributes are the keys of a scenario file, with ``-`` for ``_``.
+
+    Raises
+    ------
+    ConfigError
+        Names the key, its value, the rule and the valid choices.
+    """
+
+    contenders: str = "p2pl,fedavg,centralized"
+    dataset: str = "digits"
+    data_dir: str = ""
+    partition: str = "iid"
+    num_devices: int = 100
+    model: str = "mlp"
+    topology: str = "erdos-renyi:p=0.1"
+    weights: str = "metropolis"
+    consensus_steps: int = 1
+    consensus_gamma: float = 1.0
+    init: str = "max-norm"
+    max_norm_scope: str = "model"
+    links: str = "perfect"
+    on_loss: str = "self"
+    affinity: float = 0.5
+    rounds: int = 20
+    local_epochs: int = 1
+    batch_size: int = 10
+    learning_rate: float = 0.05
+    momentum: float = 0.5
+    eval_every: int = 5
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Check every key for itself, and those that must fit each other."""
+        for name, least in (("num_devices", 0), ("rounds", 1), ("eval_every", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(_key(name), getattr(self, name), f"must be at least {least}")
+        for name, choices in (
+            ("dataset", DATASETS),
+            ("model", models.MODELS),
+            ("device", _DEVICES),
+        ):
+            if getattr(self, name) not in choices:
+                raise ConfigError(name, getattr(self, name), "unknown name", choices)
+        models.check(self.model, self.dataset)
+        SCHEMES.make(self.partition)
+        self.train_options()
+        self.named_contenders()
+        self._check_graph()
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Scenario:
+        """Make a scenario from flat keys; those that are missing have their defaults."""
+        types = {_key(f.name): type(f.default) for f in dataclasses.fields(cls)}
+        for key in values:
+            if key not in types:
+                raise ConfigError(key, values[key], "unknown key", sorted(types))
+        return cls(**{_name(key): _typed(key, value, types[key]) for key, value in values.items()})
+
+    @classmethod
+    def of_run(cls, run_config: Mapping[str, Any]) -> Scenario:
+        """Read Flower's run config, where ``strategy`` stands for the one contender."""
+        rest = {key: value for key, value in run_config.items() if key != "strategy"}
+        return cls.of({**rest, "contenders": run_config.get("strategy", "p2pl")})
+
+    @classmethod
+    def load(cls, name_or_path: str, changes: Mapping[str, Any] | None = None) -> Scenario:
+        """Read a scenario file, given by its path or by its name among our own."""
+        path = Path(name_or_path)
+        if not path.suffix:
+            path = FOLDER / f"{name_or_path}.toml"
+        if not path.is_file():
+            known = sorted(p.relative_to(FOLDER).with_suffix("") for p in FOLDER.rglob("*.toml"))
+            rule = "must be a TOML file or the name of a scenario"
+            raise ConfigError("scenario", name_or_path, rule, map(str, known))
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError("scenario", name_or_path, f"is not valid TOML: {error}") from None
+        return cls.of({**values, **(changes or {})})
+
+    def keys(self) -> dict[str, str | int | float]:
+        """Return the scenario as flat keys."""
+        return {_key(name): value for name, value in dataclasses.asdict(self).items()}
+
+    def named_contenders(self) -> list[Contender]:
+        """Return the contenders, in the order in which they run."""
+        names = [name.strip() for name in self.contenders.split(",") if name.strip()]
+        if not names:
+            raise ConfigError("contenders", self.contenders, "must name at least one")
+        return [contender(name) for name in names]
+
+    def train_options(self, affinity: float = 0.0) -> TrainOptions:
+        """Return the options of local training."""
+        return TrainOptions(
+            epochs=self.local_epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            momentum=self.momentum,
+            affinity=affinity,
+        )
+
+    def peer_options(self) -> dict[str, Any]:
+        """Return the keyword options of P2PL."""
+        return {
+            "weights": self._weights(),
+            "consensus_steps": self.consensus_steps,
+            "consensus_gamma": self.consensus_gamma,
+            "init": self.init,
+            "max_norm_scope": self.max_norm_scope,
+            "links": self.links,
+            "on_loss": self.on_loss,
+            "affinity": self.affinity,
+        }
+
+    def _check_graph(self) -> None:
+        options = Options.of(**self.peer_options(), seed=self.seed)
+        if self.num_devices:
+            graphs = schedule(self.topology, self.num_devices, self.seed)
+            if options.matrix is not None:
+                static = graphs.graph(1) if graphs.static else None
+                check_matrix(options.matrix, static, n=self.num_devices)
+
+    def _weights(self) -> Any:
+        if not self.weights.startswith(_MATRIX_FILE):
+            return self.weights
+        path = Path(self.weights.removeprefix(_MATRIX_FILE))
+        try:
+            return np.loadtxt(path, delimiter=",", ndmin=2)
+        except (OSError, ValueError) as error:
+            rule = f"must name a file of comma-separated rows of numbers ({error})"
+            raise ConfigError("weights", self.weights, rule) from None
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _name(key: str) -> str:
+    return key.replace("-", "_")
+
+
+def _typed(key: str, value: Any, kind: type) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise ConfigError(key, value, f"must be of type {kind.__name__}")
+    return value

@@ -1,0 +1,29 @@
+"""The ServerApp of ``flwr run .``: runs the contender that the run config names."""
+
+from __future__ import annotations
+
+import logging
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from p2pl_flower.history import History, environment
+
+from . import report
+from .scenario import Scenario
+from .task import make_task
+
+log = logging.getLogger("flwr.p2pl")
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run one contender, and log what came out as a table."""
+    scenario = Scenario.of_run(context.run_config)
+    [contender] = scenario.named_contenders()
+    run = contender.run(grid, make_task(scenario, connect_timeout=10.0))
+    history = History(scenario.keys(), environment(), [run])
+    for line in report.table(history).splitlines():
+        log.info("%s", line)

@@ -1,0 +1,44 @@
+"""What the contenders of a scenario are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flwr.app import ArrayRecord, MetricRecord
+
+from p2pl_flower.history import Round
+from p2pl_flower.seeding import Stream, derive
+from strategies import Task
+
+from .client_app import make_model, score
+from .scenario import Scenario
+
+
+def make_task(
+    scenario: Scenario,
+    on_round: Callable[[Round], None] | None = None,
+    connect_timeout: float = 60.0,
+) -> Task:
+    """Return the task that a scenario sets.
+
+    The common start, for contenders that have one, is the model that device 0 would draw.
+    """
+
+    def evaluate(arrays: ArrayRecord) -> MetricRecord:
+        model = make_model(scenario, seed=0)
+        model.load_state_dict(arrays.to_torch_state_dict())
+        return score(scenario, model)
+
+    start = make_model(scenario, derive(scenario.seed, Stream.INIT, 0))
+    return Task(
+        devices=scenario.num_devices or None,
+        rounds=scenario.rounds,
+        evaluate_every=scenario.eval_every,
+        topology=scenario.topology,
+        options=scenario.peer_options(),
+        seed=scenario.seed,
+        initial_arrays=ArrayRecord(start.state_dict()),
+        evaluate=evaluate,
+        on_round=on_round,
+        connect_timeout=connect_timeout,
+    )

@@ -1,0 +1,174 @@
+"""Local training and evaluation of one device's model, in PyTorch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim.sgd import sgd
+
+from p2pl_flower.errors import ConfigError, LayoutError
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Options of a round's local training.
+
+    Attributes
+    ----------
+    epochs : int
+        Passes over the device's samples.
+    batch_size : int
+        Samples in a step; the last step of an epoch takes what is left.
+    learning_rate, momentum : float
+        Of stochastic gradient descent; the momentum starts from zero in every round.
+    affinity : float
+        Strength of the pull along the drift; 0 turns it off.
+    """
+
+    epochs: int = 1
+    batch_size: int = 10
+    learning_rate: float = 0.05
+    momentum: float = 0.5
+    affinity: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require("local-epochs", self.epochs, self.epochs >= 1, "must be 1 or more")
+        _require("batch-size", self.batch_size, self.batch_size >= 1, "must be 1 or more")
+        positive = 0 < self.learning_rate < math.inf
+        _require("learning-rate", self.learning_rate, positive, "must be a positive number")
+        _require("momentum", self.momentum, 0 <= self.momentum < 1, "must be in [0, 1)")
+        pulls = 0 <= self.affinity < math.inf
+        _require("affinity", self.affinity, pulls, "must be a number, 0 or more")
+
+
+def _require(name: str, value: float, valid: bool, rule: str) -> None:
+    if not valid:
+        raise ConfigError(name, value, rule)
+
+
+def train(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    options: TrainOptions,
+    order: Callable[[int], NDArray[np.int64]],
+    drift: Mapping[str, Tensor] | None = None,
+) -> float:
+    r"""Train ``model`` in place by mini-batch SGD and return the mean loss (nats a sample).
+
+    One of the H steps of a round, with learning rate :math:`\eta`, momentum :math:`\mu`,
+    affinity :math:`\beta` and drift :math:`D`:
+
+    .. math:: v \leftarrow \mu v + \nabla f(w), \qquad
+              w \leftarrow w - \eta v + \beta D / H
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps images to logits.
+    x, y : Tensor
+        The device's images, shape (samples, channels, height, width), and labels.
+    options : TrainOptions
+        Epochs, batch size, learning rate, momentum and affinity.
+    order : Callable[[int], NDArray]
+        The order of the samples in an epoch, counted from 0: a permutation.
+    drift : Mapping[str, Tensor] or None
+        For each parameter by name, sum_j a_kj (w_j - w_k) of the last consensus step.
+
+    Raises
+    ------
+    LayoutError
+        A parameter has no drift.
+
+    Notes
+    -----
+    SGD's functional form saves the work that an optimizer object does in every step, and
+    the seconds that the first of them costs each process (it imports the compiler).
+    """
+    model.train()
+    weights: list[Tensor] = [w for w in model.parameters() if w.requires_grad]
+    momenta: list[Tensor | None] = [None] * len(weights)
+    pull = _pull(model, options, drift, len(y))
+    losses = []
+    for epoch in range(options.epochs):
+        for images, labels in _batches(x, y, order(epoch), options.batch_size):
+            loss = cross_entropy(model(images), labels)
+            gradients = torch.autograd.grad(loss, weights)
+            with torch.no_grad():
+                _descend(weights, list(gradients), momenta, options)
+                for weight, change in zip(weights, pull, strict=False):
+                    weight.add_(change)
+            losses.append(loss.detach() * len(labels))
+    return float(torch.stack(losses).sum()) / (options.epochs * len(y))
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, x: Tensor, y: Tensor, batch: int = 256) -> tuple[float, float]:
+    """Return the mean loss (nats a sample) and the accuracy (a fraction of 1).
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps images to logits.
+    x, y : Tensor
+        Images, shape (samples, channels, height, width), and labels.
+    batch : int
+        Samples in one pass; the result does not depend on it.
+    """
+    model.eval()
+    loss, hits = 0.0, 0
+    for images, labels in zip(torch.split(x, batch), torch.split(y, batch), strict=True):
+        logits = model(images)
+        loss += float(cross_entropy(logits, labels, reduction="sum"))
+        hits += int((logits.argmax(1) == labels).sum())
+    return loss / len(y), hits / len(y)
+
+
+def _batches(
+    x: Tensor, y: Tensor, order: NDArray[np.int64], size: int
+) -> Iterable[tuple[Tensor, Tensor]]:
+    """Gather an epoch's samples at once, so that each batch is a view."""
+    index = torch.from_numpy(order).to(x.device)
+    return zip(torch.split(x[index], size), torch.split(y[index], size), strict=True)
+
+
+def _descend(
+    weights: list[Tensor],
+    gradients: list[Tensor],
+    momenta: list[Tensor | None],
+    options: TrainOptions,
+) -> None:
+    sgd(
+        weights,
+        gradients,
+        momenta,
+        foreach=False,
+        fused=all(w.device.type in ("cpu", "cuda") for w in weights),
+        lr=options.learning_rate,
+        momentum=options.momentum,
+        dampening=0.0,
+        weight_decay=0.0,
+        nesterov=False,
+        maximize=False,
+    )
+
+
+def _pull(
+    model: nn.Module, options: TrainOptions, drift: Mapping[str, Tensor] | None, samples: int
+) -> list[Tensor]:
+    """Return what a step adds to each weight, ``affinity * drift / H``; nothing if that is 0."""
+    if drift is None or options.affinity == 0:
+        return []
+    names = [name for name, weight in model.named_parameters() if weight.requires_grad]
+    missing = [name for name in names if name not in drift]
+    if missing:
+        raise LayoutError(f"drift lacks {missing}; give it for all of the model's parameters")
+    steps = options.epochs * math.ceil(samples / options.batch_size)
+    return [drift[name] * (options.affinity / steps) for name in names]

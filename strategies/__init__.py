@@ -1,0 +1,41 @@
+"""The contenders of a comparison, one in each file: adding one is adding a file.
+
+A file here that defines a subclass of `Contender` with a ``name`` is found by itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import pkgutil
+from importlib import import_module
+
+from p2pl_flower.errors import ConfigError
+
+from .base import Contender, Task
+
+__all__ = ["Contender", "Task", "contender", "contenders"]
+
+
+@functools.cache
+def contenders() -> dict[str, Contender]:
+    """Return one instance of every contender, by name."""
+    for module in pkgutil.iter_modules(__path__):
+        import_module(f".{module.name}", __name__)
+    return {kind.name: kind() for kind in _subclasses(Contender) if "name" in vars(kind)}
+
+
+def contender(name: str) -> Contender:
+    """Return the contender called ``name``.
+
+    Raises
+    ------
+    ConfigError
+        There is none.
+    """
+    if name not in contenders():
+        raise ConfigError("contenders", name, "unknown name", sorted(contenders()))
+    return contenders()[name]
+
+
+def _subclasses(kind: type[Contender]) -> list[type[Contender]]:
+    return [s for child in kind.__subclasses__() for s in (child, *_subclasses(child))]

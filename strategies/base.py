@@ -1,0 +1,92 @@
+"""What a contender is: a name, and how it runs on a Flower grid."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from flwr.app import ArrayRecord, MetricRecord
+from flwr.serverapp import Grid
+
+from p2pl_flower import P2PL
+from p2pl_flower.history import Round, Run
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all contenders of a comparison are given alike.
+
+    Attributes
+    ----------
+    devices : int or None
+        K; None for as many as there are nodes.
+    rounds, evaluate_every : int
+        Rounds to run, and how often all models are scored.
+    topology : str
+        Name of the graph, for those that have one.
+    options : Mapping[str, Any]
+        Keyword options of `P2PL`.
+    seed : int
+        Seed of everything.
+    initial_arrays : ArrayRecord
+        A start drawn from the seed, for those with a common one.
+    evaluate : Callable[[ArrayRecord], MetricRecord]
+        Scores a model on the whole test set.
+    on_round : Callable[[Round], None], optional
+        Called at the end of every round.
+    timeout, connect_timeout : float
+        Seconds to wait for replies, and for nodes.
+    """
+
+    devices: int | None
+    rounds: int
+    evaluate_every: int
+    topology: str
+    options: Mapping[str, Any]
+    seed: int
+    initial_arrays: ArrayRecord
+    evaluate: Callable[[ArrayRecord], MetricRecord]
+    on_round: Callable[[Round], None] | None = None
+    timeout: float = 3600.0
+    connect_timeout: float = 60.0
+
+
+class Contender(ABC):
+    """One way to train."""
+
+    name: ClassVar[str]
+
+    def devices(self, wanted: int) -> int:
+        """Return the number of devices that the contender trains on."""
+        return wanted
+
+    @abstractmethod
+    def run(self, grid: Grid, task: Task) -> Run:
+        """Train on the grid's nodes and return what was measured."""
+
+
+@dataclass
+class PeerToPeer(Contender):
+    """P2PL with some options set by the contender rather than by the task."""
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def options(self, task: Task) -> dict[str, Any]:
+        """Return the options of P2PL: the task's, with the contender's own changes."""
+        return {**task.options, "seed": task.seed, **self.changes}
+
+    def run(self, grid: Grid, task: Task) -> Run:
+        """Train peer to peer."""
+        strategy = P2PL(
+            task.topology,
+            **self.options(task),
+            evaluate_every=task.evaluate_every,
+            num_devices=task.devices,
+            connect_timeout=task.connect_timeout,
+            on_round=task.on_round,
+        )
+        strategy.start(grid, task.initial_arrays, task.rounds, task.timeout)
+        devices = task.devices or len(list(grid.get_node_ids()))
+        return Run(self.name, "flower", task.seed, devices, strategy.setup, strategy.rounds)

@@ -1,0 +1,73 @@
+"""Flower's own FedAvg, unmodified: a server averages all devices' models in every round."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
+
+from p2pl_flower.history import Run
+from p2pl_flower.metering import MeteredGrid
+from p2pl_flower.peer_app import SCORE_ALSO, SCORE_EVERY
+from p2pl_flower.scorekeeper import Scorekeeper
+
+from .base import Contender, Task
+
+
+class FedAvg(Contender):
+    """Federated averaging over all devices in every round."""
+
+    name = "fedavg"
+
+    def run(self, grid: Grid, task: Task) -> Run:
+        """Train by federated averaging."""
+        devices = task.devices or len(list(grid.get_node_ids()))
+        count = self.devices(devices)
+        keeping = _Keeping(grid, task)
+        strategy = FlowerFedAvg(
+            fraction_evaluate=0.0,  # all devices hold the same model: it is scored once
+            min_train_nodes=count,
+            min_available_nodes=count,
+            train_metrics_aggr_fn=keeping.after_training,
+        )
+        strategy.start(
+            keeping.grid,
+            task.initial_arrays,
+            task.rounds,
+            task.timeout,
+            ConfigRecord({SCORE_EVERY: task.evaluate_every, SCORE_ALSO: task.rounds}),
+            evaluate_fn=keeping.after_averaging,
+        )
+        return Run(self.name, "flower", task.seed, count, {}, keeping.keeper.rounds)
+
+
+class _Keeping:
+    """Keeps the score through the callbacks that FedAvg offers, and a metered grid."""
+
+    def __init__(self, grid: Grid, task: Task) -> None:
+        self.grid, self.keeper = MeteredGrid(grid), Scorekeeper(task.on_round)
+        self._task = task
+        self._average = FlowerFedAvg().train_metrics_aggr_fn
+        self._sent_before: Counter[int] = Counter()
+
+    def after_training(self, records: list[RecordDict], weighted_by: str) -> MetricRecord:
+        """Score the devices' models before they are averaged."""
+        self.keeper.after_training(r for c in records for r in c.metric_records.values())
+        return self._average(records, weighted_by)
+
+    def after_averaging(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
+        """Score the average, which every device starts the next round from."""
+        metrics = None
+        every, last = self._task.evaluate_every, self._task.rounds
+        if server_round > 0:
+            if (every and server_round % every == 0) or server_round == last:
+                metrics = self._task.evaluate(arrays)
+                self.keeper.after_consensus([metrics])
+                self.keeper.distance(0.0)
+            self.keeper.sent(self.grid.array_bytes - self._sent_before)
+            self.keeper.end(self.grid.total_bytes)
+        self._sent_before = self.grid.array_bytes.copy()
+        self.keeper.begin(server_round + 1, self.grid.total_bytes)
+        return metrics

@@ -1,0 +1,84 @@
+"""A Flower grid within this process: messages reach ClientApps by a function call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid
+from flwr.supercore.task_identity import TaskIdentity
+
+RUN_ID = 7
+
+# Flower sets these before it runs a ServerApp; messages are stamped with them.
+TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = RUN_ID, 1, 1
+
+
+class LocalGrid(Grid):
+    """Runs one ClientApp on ``num_nodes`` nodes, in the order in which messages are sent.
+
+    ``drop`` says which messages are lost: those get no reply, as from a dead device.
+    """
+
+    def __init__(
+        self,
+        app: ClientApp,
+        num_nodes: int,
+        drop: Callable[[Message], bool] = lambda message: False,
+        partition_ids: bool = True,
+    ) -> None:
+        self.app, self.drop = app, drop
+        self.log: list[tuple[str, int, RecordDict]] = []
+        # Node ids are large and in no order, as Flower draws them.
+        self.contexts = {
+            1000 + (7919 * i) % 1009: Context(
+                run_id=RUN_ID,
+                node_id=1000 + (7919 * i) % 1009,
+                node_config={"partition-id": i, "num-partitions": num_nodes}
+                if partition_ids
+                else {},
+                state=RecordDict(),
+                run_config={},
+            )
+            for i in range(num_nodes)
+        }
+
+    @property
+    def run(self) -> Any:
+        return SimpleNamespace(run_id=RUN_ID)
+
+    def set_run(self, run: Any) -> None:
+        raise NotImplementedError
+
+    def create_message(self, *args: Any, **kwargs: Any) -> Message:
+        raise NotImplementedError
+
+    def get_node_ids(self) -> Iterable[int]:
+        return list(self.contexts)
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        raise NotImplementedError
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        raise NotImplementedError
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        replies = [self._deliver(message) for message in messages if not self.drop(message)]
+        return list(reversed(replies))  # the order of arrival must not matter
+
+    def _deliver(self, message: Message) -> Message:
+        message.metadata.__dict__["_message_id"] = str(uuid4())
+        context = self.contexts[message.metadata.dst_node_id]
+        device = context.node_config.get("partition-id", -1)
+        self.log.append((message.metadata.message_type, device, message.content))
+        try:
+            return self.app(message, context)
+        except Exception as error:  # as Flower's simulation does
+            reason = f"<class 'ClientAppException'>:<'\nMessage: {type(error).__name__}: {error}'>"
+            return Message(Error(2, reason), reply_to=message)

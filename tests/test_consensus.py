@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from p2pl_flower import consensus
+from p2pl_flower.consensus import Claims
+from p2pl_flower.errors import LayoutError
+
+
+def model(*values: float) -> dict[str, np.ndarray]:
+    return {"w": np.array(values, dtype=np.float32)}
+
+
+def test_mix_is_the_formula() -> None:
+    # w = 1 + 0.5 * (0.25 * (3 - 1) + 0.5 * (-1 - 1)) = 1 + 0.5 * (0.5 - 1) = 0.75
+    mixed = consensus.mix(model(1), {1: model(3), 2: model(-1)}, {1: 0.25, 2: 0.5}, gamma=0.5)
+    assert mixed["w"].tolist() == [0.75]
+    assert mixed["w"].dtype == np.float32
+
+
+def test_mix_without_answers_keeps_the_model() -> None:
+    own = model(1, 2)
+    mixed = consensus.mix(own, {}, {})
+    assert mixed["w"].tolist() == [1, 2]
+    mixed["w"][0] = 9
+    assert own["w"][0] == 1
+
+
+def test_only_floating_point_arrays_are_mixed() -> None:
+    own = {"w": np.float32(1).reshape(()), "steps": np.array(7), "mask": np.array([True])}
+    other = {"w": np.float32(3).reshape(()), "steps": np.array(9), "mask": np.array([False])}
+    mixed = consensus.mix(own, {4: other}, {4: 0.5})
+    assert mixed["w"].shape == ()
+    assert mixed["w"] == 2
+    assert mixed["steps"] == 7
+    assert mixed["mask"].tolist() == [True]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_dtype_is_kept(dtype: type) -> None:
+    mixed = consensus.mix({"w": np.ones(3, dtype)}, {1: {"w": np.zeros(3, dtype)}}, {1: 0.5})
+    assert mixed["w"].dtype == dtype
+    assert mixed["w"].tolist() == [0.5] * 3
+
+
+@given(
+    arrays(np.float32, 5, elements=st.floats(-1e3, 1e3, width=32)),
+    st.lists(st.floats(0, 0.2), min_size=1, max_size=5),
+    st.floats(0.01, 1),
+)
+@settings(max_examples=50, deadline=None)
+def test_equal_models_stay_equal_to_the_last_bit(values, weights, gamma) -> None:
+    received = {j: {"w": values.copy()} for j in range(len(weights))}
+    mixed = consensus.mix({"w": values}, received, dict(enumerate(weights)), gamma)
+    assert np.array_equal(mixed["w"], values)
+
+
+def test_sums_do_not_depend_on_the_order_of_arrival() -> None:
+    rng = np.random.default_rng(0)
+    received = {j: {"w": rng.normal(size=100).astype(np.float32)} for j in range(9)}
+    row = dict.fromkeys(received, 0.1)
+    backwards = dict(reversed(list(received.items())))
+    own = {"w": np.zeros(100, np.float32)}
+    a, b = consensus.mix(own, received, row), consensus.mix(own, backwards, row)
+    assert np.array_equal(a["w"], b["w"])
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"w": np.zeros(3, np.float32)}, "float32[3] at device 8 but float32[2]"),
+        ({"w": np.zeros(2, np.float64)}, "float64[2] at device 8"),
+        ({"v": np.zeros(2, np.float32)}, "'v' is float32[2] at device 8 but missing here"),
+    ],
+)
+def test_other_layouts_are_refused(other, words) -> None:
+    with pytest.raises(LayoutError) as caught:
+        consensus.mix(model(1, 2), {8: other}, {8: 0.5})
+    assert words in str(caught.value)
+
+
+def test_drift_is_the_step_without_gamma() -> None:
+    before, after = model(1), consensus.mix(model(1), {1: model(3)}, {1: 0.5}, gamma=0.5)
+    assert after["w"].tolist() == [1.5]
+    assert consensus.drift(before, after, gamma=0.5)["w"].tolist() == [1.0]  # 0.5 * (3 - 1)
+
+
+def test_claims_by_scope() -> None:
+    drawn = {"a": np.array([3.0, 0.0]), "n": np.array(5), "b": np.array([[4.0]])}
+    assert Claims.of(drawn, "model", 2).norms.tolist() == [5.0]
+    assert Claims.of(drawn, "tensor", 2).norms.tolist() == [3.0, 4.0]
+    assert Claims.of(drawn, "tensor", 2).origins.tolist() == [2, 2]
+
+
+def claims(*pairs: tuple[float, int]) -> Claims:
+    norms, origins = zip(*pairs, strict=True)
+    return Claims(np.array(norms), np.array(origins))
+
+
+def test_strongest_takes_the_largest_norm_and_on_ties_the_smallest_origin() -> None:
+    own = claims((5.0, 4), (5.0, 4), (9.0, 4))
+    others = {1: claims((7.0, 1), (5.0, 1), (1.0, 1)), 6: claims((7.0, 0), (5.0, 6), (1.0, 6))}
+    assert consensus.strongest(4, own, others).tolist() == [6, 1, 4]
+
+
+def test_who_has_nothing_takes_anything() -> None:
+    nothing = Claims.nothing(1, device=0)
+    assert consensus.strongest(0, nothing, {3: claims((0.0, 3))}).tolist() == [3]
+    assert consensus.strongest(0, nothing, {}).tolist() == [0]
+
+
+def test_mean_and_distance() -> None:
+    models = [model(0, 0), model(2, 4)]
+    assert consensus.mean_model(models)["w"].tolist() == [1, 2]
+    # each is (1, 2) away from the mean: sqrt(5)
+    assert consensus.consensus_distance(models) == pytest.approx(5**0.5)
+    assert consensus.consensus_distance([model(3, 1)] * 4) == 0
+
+
+def test_mean_keeps_integer_arrays_of_the_first() -> None:
+    models = [{"w": np.ones(1), "n": np.array(3)}, {"w": np.zeros(1), "n": np.array(5)}]
+    assert consensus.mean_model(models)["n"] == 3
+
+
+def test_bytes_are_those_of_the_arrays() -> None:
+    assert consensus.nbytes({"w": np.zeros((2, 3), np.float32), "n": np.array(1)}) == 32
