@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .history import History
     from .options import Options
     from .peer_app import PeerApp
-    from .relay import MemoryRelay, RayRelay, Relay
+    from .relay import FileRelay, MemoryRelay, RayRelay, Relay
     from .strategy import P2PL
 
 __version__ = "0.1.0"
@@ -32,6 +32,7 @@ _HOME = {
     "P2PL": "strategy",
     "ConfigError": "errors",
     "DeviceError": "errors",
+    "FileRelay": "relay",
     "History": "history",
     "LayoutError": "errors",
     "MemoryRelay": "relay",
@@ -49,6 +50,7 @@ __all__ = [
     "P2PL",
     "ConfigError",
     "DeviceError",
+    "FileRelay",
     "History",
     "LayoutError",
     "MemoryRelay",

@@ -6,8 +6,9 @@ Everything that belongs to one run and not to the strategy's configuration lives
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import networkx as nx
@@ -18,7 +19,7 @@ from .consensus import Model
 from .errors import ConfigError, DeviceError, LayoutError
 from .neighbors import neighborhood
 from .options import Options
-from .peer import MODEL, PRIVATE, whole
+from .peer import MODEL
 from .relay import Relay
 from .roster import Roster
 from .topology import Schedule, diameter, schedule
@@ -28,6 +29,18 @@ log = logging.getLogger("flwr.p2pl")
 
 _SYNC_PATIENCE = 10
 """Over unreliable links, synchronization may take so many steps for each device."""
+
+
+@dataclass(frozen=True)
+class _Due:
+    """A consensus step that devices have still to make."""
+
+    round_number: int
+    step: int
+    devices: frozenset[int]
+
+    def order(self) -> dict[str, int]:
+        return {wire.MIX_ROUND: self.round_number, wire.MIX_STEP: self.step}
 
 
 class Conductor:
@@ -47,6 +60,11 @@ class Conductor:
         The run's id.
     arrays_key : str
         Key under which users' functions expect the model.
+
+    Attributes
+    ----------
+    sent : dict[int, Counter[int]]
+        Model bytes that went from device to device, by round and sender.
     """
 
     def __init__(
@@ -69,6 +87,8 @@ class Conductor:
         self._samples = dict.fromkeys(roster.devices, 0)  # until a device has trained
         self._told: dict[int, dict[str, Any]] = {}
         self._silent: set[int] = set()
+        self._due: _Due | None = None
+        self.sent: dict[int, Counter[int]] = defaultdict(Counter)
 
     def open(self, initial_arrays: ArrayRecord, draws: Mapping[int, bool]) -> dict[str, int]:
         """Give every device a start, and synchronize where the options ask for it.
@@ -100,15 +120,26 @@ class Conductor:
     def cue(
         self, kind: str, devices: Collection[int], round_number: int, records: RecordDict
     ) -> list[Any]:
-        """Return the messages that tell ``devices`` to run a user's function."""
+        """Return the messages that tell ``devices`` to run a user's function.
+
+        A consensus step that is still due goes with them: one message less for each device.
+        """
+        due = self._due if self._due and self._due.devices <= set(devices) else None
+        if due is None:
+            self.make_due()
         orders = self._orders(devices, **{"round": round_number, "arrays-key": self._arrays_key})
-        for content in orders.values():
+        for device, content in orders.items():
+            if due and device in due.devices:
+                content.config_records[wire.RECORD].update(due.order())
             content.update(records)
         return self._roster.messages(kind, orders, round_number)
 
     def hear(self, kind: str, asked: Collection[int], replies: Any) -> dict[int, RecordDict]:
         """Sort replies by device; who is silent sits out the rest of the round."""
         arrived = self._roster.sort(kind, asked, replies)
+        if self._due:
+            self._count(self._due.round_number, arrived.values())
+            self._due = None
         for device in set(asked) - set(arrived):
             self._silent.add(device)
             self._told.pop(device, None)
@@ -129,16 +160,23 @@ class Conductor:
         """Note the devices' numbers of samples, for neighbors to be told."""
         self._samples.update(samples)
 
-    def consensus_step(self, round_number: int, step: int) -> dict[int, int]:
-        """Let all devices that are present mix once; return the bytes that each sent."""
-        devices = self.present(round_number)
-        return self._exchange(wire.MIX, devices, round_number, step)[0]
+    def consensus_step(self, round_number: int, step: int) -> None:
+        """Let all devices that are present mix once: when they are next sent a message."""
+        self.make_due()
+        self._due = _Due(round_number, step, frozenset(self.present(round_number)))
+
+    def make_due(self) -> None:
+        """Make the consensus step that is due, if there is one, now."""
+        due = self._due
+        if due is not None:
+            orders = self._orders(due.devices, **due.order())
+            messages = self._roster.messages(wire.MIX, orders, due.round_number)
+            self.hear(wire.MIX, due.devices, self._roster.send(messages))
 
     def models(self) -> dict[int, Model]:
         """Return all devices' current models, for measuring: read from the relay."""
-        models = self._relay.observe(self._run, MODEL)
-        privates = self._relay.observe(self._run, PRIVATE)
-        return {d: whole(model, privates.get(d, {})) for d, model in models.items()}
+        self.make_due()
+        return self._relay.observe(self._run, MODEL)
 
     def _given(self, initial_arrays: ArrayRecord, draws: Mapping[int, bool]) -> list[int]:
         """Return the devices that are given the initial arrays in a message."""
@@ -179,7 +217,6 @@ class Conductor:
         certain = self.schedule.static and self._options.links.spec() == "perfect"
         count = len(self._roster.devices)
         limit = diameter(self._graph) if certain else _SYNC_PATIENCE * count
-        sent: Counter[int] = Counter()
         origins: set[Any] = {None} if count > 1 else set()
         step = 0
         while len(origins) > 1 or origins & {None, ()}:
@@ -188,33 +225,28 @@ class Conductor:
                 break
             step += 1
             self._enter(step)
-            traffic, replies = self._exchange(wire.SYNC, self._roster.devices, 0, step)
-            sent.update(traffic)
+            orders = self._orders(self._roster.devices, step=step)
+            messages = self._roster.messages(wire.SYNC, orders, 0)
+            replies = self.hear(wire.SYNC, orders, self._roster.send(messages))
+            self._count(0, replies.values())
             origins = {_tuple(reply, "origins") for reply in replies.values()}
-        return {"synchronization_steps": step, "bytes_sent": sum(sent.values())}
+        return {"synchronization_steps": step, "bytes_sent": sum(self.sent[0].values())}
 
     def _give_up(self, origins: set[Any], steps: int) -> None:
         if () in origins:
             raise DeviceError(f"after {steps} steps some devices have no initial model yet")
         log.warning("after %d steps devices still hold %d initial models", steps, len(origins))
 
-    def _exchange(
-        self, kind: str, devices: Collection[int], round_number: int, step: int
-    ) -> tuple[dict[int, int], dict[int, RecordDict]]:
-        orders = self._orders(devices, round=round_number, step=step)
-        messages = self._roster.messages(kind, orders, round_number)
-        replies = self.hear(kind, devices, self._roster.send(messages))
-        traffic: Counter[int] = Counter()
-        for reply in replies.values():
+    def _count(self, round_number: int, replies: Iterable[RecordDict]) -> None:
+        for reply in replies:
             pairs = zip(_tuple(reply, "senders"), _tuple(reply, "bytes"), strict=True)
-            for sender, size in pairs:
-                traffic[sender] += size
-        return dict(traffic), replies
+            self.sent[round_number].update(dict(pairs))
 
     def _enter(self, number: int) -> None:
         """Change to graph ``number`` of the schedule (the same one, where it is static)."""
         graph = self.schedule.graph(number)
         if graph is not self._graph or not self._told:
+            self.make_due()
             self._relay.admit(self._run, {d: sorted(graph[d]) for d in graph})
         self._graph = graph
 
@@ -231,5 +263,6 @@ class Conductor:
 
 
 def _tuple(reply: RecordDict, column: str) -> tuple[int, ...]:
-    values: Any = reply.config_records[wire.RECORD].get(column, [])
+    record = reply.config_records.get(wire.RECORD, ConfigRecord())
+    values: Any = record.get(column, [])
     return tuple(values)

@@ -13,7 +13,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,27 @@ def is_mixed(array: NDArray[Any]) -> bool:
 def mixed_part(model: Model) -> dict[str, NDArray[Any]]:
     """Return the arrays of ``model`` that take part in consensus, in their order."""
     return {name: array for name, array in model.items() if is_mixed(array)}
+
+
+def split(model: Model, private: Collection[str]) -> tuple[Model, Model | None]:
+    """Part a model into what neighbors may have and, if there is any, what they may not.
+
+    The private part remembers where in the model its arrays belong, for `join`.
+    """
+    if not private:
+        return dict(model), None
+    places = {name: f"{place}/{name}" for place, name in enumerate(model) if name in private}
+    public = {name: array for name, array in model.items() if name not in private}
+    return public, {place: model[name] for name, place in places.items()}
+
+
+def join(public: Model, private: Model | None) -> dict[str, NDArray[Any]]:
+    """Put together what `split` has parted, every array in its place."""
+    entries = list(public.items())
+    for place_and_name, array in (private or {}).items():
+        place, _, name = place_and_name.partition("/")
+        entries.insert(int(place), (name, array))
+    return dict(entries)
 
 
 def nbytes(model: Model) -> int:

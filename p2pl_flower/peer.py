@@ -7,8 +7,8 @@ that it can be made anew for every message that reaches a device.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from .options import Options
 from .relay import Mailbox, Slot
 from .weights import keep_answered
 
-MODEL, PRIVATE, CLAIMS = "model", "private", "claims"
+MODEL, CLAIMS = "model", "claims"
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,23 @@ class Exchange:
 
     Attributes
     ----------
-    asked : int
-        Neighbors on the list, whether their links were up or not.
-    received : dict[int, int]
+    received : Mapping[int, int]
         Bytes that arrived, by the device that sent them.
     origins : tuple[int, ...]
         In synchronization: whose initial model the device now holds, for each group.
     """
 
-    asked: int
-    received: dict[int, int] = field(default_factory=dict)
+    received: Mapping[int, int]
     origins: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A device's model before and after a consensus step, and what it took."""
+
+    before: Model
+    after: Model
+    exchange: Exchange
 
 
 @dataclass(frozen=True)
@@ -78,72 +84,69 @@ class Peer:
         """Make step ``step`` (from 1) of max norm synchronization.
 
         Neighbors' claims, a few bytes each, are compared first; a model is fetched only
-        from a neighbor that holds a stronger one.
+        from a neighbor that holds a stronger one. Links change from step to step as they
+        later do from round to round.
         """
-        [[(_, entry), *_], models] = self.mailbox.recall(CLAIMS, MODEL)
+        [(_, entry), *_] = self.mailbox.recall(CLAIMS)
         claims, held = _claims(entry), int(entry["held"])
-        entries = self.mailbox.collect(self._reachable(0, step), Slot(CLAIMS, 0, step - 1))
+        asked = self._reachable(round_number=step, step=0)
+        entries = self.mailbox.collect(asked, Slot(CLAIMS, 0, step - 1))
         others = {j: _claims(e) for j, e in entries.items() if e["norms"].size}
-        if not claims.norms.size and others:
-            groups = next(iter(others.values())).norms.size
-            claims = Claims.nothing(groups, self.me.id)
-        holder = consensus.strongest(self.me.id, claims, others)
-        offers = self._fetch(
-            {j: int(entries[j]["held"]) for j in set(holder.tolist()) & set(others)}
-        )
-        own = models[0][1] if models else None
-        merged = self._merge(own, offers, holder)
+        groups = max([claims.norms.size, *(c.norms.size for c in others.values())])
+        mine = claims if claims.norms.size else Claims.nothing(groups, self.me.id)
+        holder = consensus.strongest(self.me.id, mine, others)
+        sources = set(holder.tolist()) - {self.me.id}
+        offers = self._fetch({j: int(entries[j]["held"]) for j in sources})
+        merged = self._merge(offers, holder) if offers else None
         if merged is not None:
-            held = step
-            claims = _chosen(claims, others, holder, offers)
+            held, claims = step, _chosen(mine, others, holder, offers)
             self.mailbox.publish(Slot(MODEL, 0, step), merged)
         self._claim(claims, held, step)
-        return Exchange(
-            asked=len(self.neighbors),
-            received=_sum_bytes(entries, offers),
-            origins=tuple(claims.origins.tolist()),
-        )
+        return Exchange(_sum_bytes(entries, offers), tuple(claims.origins.tolist()))
 
-    def publish(self, round_number: int, model: Model) -> None:
-        """Show neighbors the model after training; what is not mixed stays private."""
-        private = _private_part(model)
-        if private:
-            self.mailbox.publish(Slot(PRIVATE, round_number, 0), private)
-        self.mailbox.publish(Slot(MODEL, round_number, 0), consensus.mixed_part(model))
+    def publish(self, round_number: int, step: int, model: Model) -> None:
+        """Show neighbors the mixed arrays of a model; the others stay private."""
+        private = [name for name, array in model.items() if not consensus.is_mixed(array)]
+        self.mailbox.publish(Slot(MODEL, round_number, step), model, private)
 
-    def mix(self, round_number: int, step: int) -> Exchange:
-        """Make consensus step ``step`` (from 1) of a round with the neighbors that answer."""
-        before = Slot(MODEL, round_number, step - 1)
-        received = self.mailbox.collect(self._reachable(round_number, step), before)
+    def mix(self, round_number: int, step: int) -> Mixed:
+        """Make consensus step ``step`` (from 1) of a round with the neighbors that answer.
+
+        The result is not published: after the last step of a round nobody asks for it.
+        """
+        slot = Slot(MODEL, round_number, step - 1)
+        asked = self._reachable(round_number, step)
+        received = self.mailbox.collect([self.me.id, *asked], slot)
+        own = received.pop(self.me.id, None)
+        if own is None:  # the device missed this round's training
+            own = self.model()
         row = self.options.weights.row(self.me, self.neighbors)
         row = keep_answered(row, received, self.options.on_loss)
-        [[(_, own), *_]] = self.mailbox.recall(MODEL)
         mixed = consensus.mix(own, received, row, self.options.consensus_gamma)
-        self.mailbox.publish(Slot(MODEL, round_number, step), mixed)
-        return Exchange(asked=len(self.neighbors), received=_sum_bytes(received))
+        return Mixed(own, mixed, Exchange(_sum_bytes(received)))
 
-    def model(self) -> dict[str, NDArray[Any]]:
-        """Return the device's current model, private arrays included, in their order.
+    def model(self) -> Model:
+        """Return the device's current model.
 
         Raises
         ------
         P2PLError
             It has none yet.
         """
-        return self.model_and_drift()[0]
-
-    def model_and_drift(self) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]] | None]:
-        """Return the current model and, if affinity asks for it, the last consensus's pull."""
-        models, privates = self.mailbox.recall(MODEL, PRIVATE)
-        if not models:
+        kept = self.mailbox.recall(MODEL)
+        if not kept:
             raise P2PLError(
                 f"device {self.me.id} has no model: it drew none, and no neighbor's reached it"
             )
-        (slot, newest), *older = models
-        model = whole(newest, privates[0][1] if privates else {})
-        if not self.options.affinity or slot.round == 0 or slot.step == 0 or not older:
-            return model, None
-        return model, consensus.drift(older[0][1], newest, self.options.consensus_gamma)
+        return kept[0][1]
+
+    def drift(self) -> Model | None:
+        """Return the pull of the last consensus step; None where there was none yet."""
+        kept = self.mailbox.recall(MODEL)
+        (slot, after), *older = kept
+        if slot.round == 0 or slot.step == 0 or not older:
+            return None
+        return consensus.drift(older[0][1], after, self.options.consensus_gamma)
 
     def _reachable(self, round_number: int, step: int) -> list[int]:
         ids = np.array([n.id for n in self.neighbors], dtype=np.int64)
@@ -161,32 +164,21 @@ class Peer:
         return offers
 
     def _merge(
-        self, own: Model | None, offers: dict[int, Model], holder: NDArray[np.int64]
+        self, offers: dict[int, Model], holder: NDArray[np.int64]
     ) -> dict[str, NDArray[Any]] | None:
-        """Put the strongest groups together; None where nothing changes or one is missing."""
-        if not offers:
-            return None
+        """Put the strongest groups together; None while a device without a model lacks one."""
+        kept = self.mailbox.recall(MODEL)
+        own = kept[0][1] if kept else None
         template = next(iter(offers.values())) if own is None else own
         for j, offer in offers.items():
             consensus.check_layout(template, offer, f"device {j}")
-        sources = _by_array(template, holder)
         merged = dict(template)
-        for name, source in sources.items():
+        for name, source in _by_array(template, holder).items():
             chosen = offers.get(source, own)
             if chosen is None:
                 return None
             merged[name] = chosen[name]
         return merged
-
-
-def whole(mixed: Model, private: Model) -> dict[str, NDArray[Any]]:
-    """Put private arrays back into their places in a model."""
-    model = dict(mixed)
-    for place_and_name, array in private.items():
-        place, name = int(place_and_name[:6]), place_and_name[6:]
-        entries = [entry for entry in model.items() if entry[0] != name]
-        model = dict([*entries[:place], (name, array), *entries[place:]])
-    return model
 
 
 def _claims(entry: Model) -> Claims:
@@ -212,12 +204,3 @@ def _chosen(
 def _sum_bytes(*arrived: dict[int, Model]) -> dict[int, int]:
     senders = sorted({j for models in arrived for j in models})
     return {j: sum(consensus.nbytes(m[j]) for m in arrived if j in m) for j in senders}
-
-
-def _private_part(model: Model) -> dict[str, NDArray[Any]]:
-    """Return the arrays that are not mixed, each name led by the array's place in the model."""
-    return {
-        f"{place:06d}{name}": array
-        for place, (name, array) in enumerate(model.items())
-        if not consensus.is_mixed(array)
-    }

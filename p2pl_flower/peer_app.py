@@ -15,10 +15,10 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, 
 from flwr.clientapp import ClientApp
 
 from . import wire
-from .consensus import Model, check_layout
+from .consensus import Model, check_layout, drift
 from .errors import DeviceError
-from .peer import Exchange, Peer
-from .relay import RayRelay, Relay
+from .peer import Exchange, Mixed, Peer
+from .relay import FileRelay, Relay
 from .seeding import Stream, derive
 
 InitFunction = Callable[[Context, int], ArrayRecord]
@@ -41,7 +41,7 @@ class PeerApp(ClientApp):
         As in `ClientApp`. What train mods do to the reply (clipping and noise, say) is done
         before neighbors see the model.
     relay : Relay, optional
-        How models get from device to device; `RayRelay` unless given.
+        How models get from device to device; `FileRelay` unless given.
 
     Examples
     --------
@@ -66,7 +66,7 @@ class PeerApp(ClientApp):
         relay: Relay | None = None,
     ) -> None:
         super().__init__(client_fn=client_fn, mods=mods)
-        self._relay = RayRelay() if relay is None else relay
+        self._relay = FileRelay() if relay is None else relay
         self._init: InitFunction | None = None
 
     def init(self) -> Callable[[InitFunction], InitFunction]:
@@ -124,34 +124,47 @@ class PeerApp(ClientApp):
 
     def _answer_sync(self, message: Message, context: Context) -> Message:
         order = self._note(message, context)
-        return _exchanged(message, self._peer(context).synchronize(order["step"]))
+        exchange = self._peer(context).synchronize(order["step"])
+        return _reply(message, _exchange_record(exchange))
 
     def _answer_mix(self, message: Message, context: Context) -> Message:
         order = self._note(message, context)
-        return _exchanged(message, self._peer(context).mix(order["round"], order["step"]))
+        mixed = self._mix(self._peer(context), order, publish=True)
+        return _reply(message, _exchange_record(mixed.exchange))
 
     def _answer_train(self, message: Message, context: Context) -> Message:
         order = self._note(message, context)
         peer = self._peer(context)
-        model, drift = peer.model_and_drift()
+        mixed = self._mix(peer, order, publish=False) if wire.MIX_STEP in order else None
+        model = mixed.after if mixed else peer.model()
         content = _with_arrays(message.content, order["arrays-key"], model)
-        if drift is not None:
-            content[wire.DRIFT] = wire.to_arrays(drift)
+        if peer.options.affinity and (pull := _drift(peer, mixed)) is not None:
+            content[wire.DRIFT] = wire.to_arrays(pull)
         reply = self._as("train", message, context, content)
         if reply.has_error():
             return reply
         trained = wire.to_model(_only_arrays(reply.content))
         check_layout(model, trained, f"device {peer.me.id} after training")
-        peer.publish(order["round"], trained)
+        peer.publish(order["round"], 0, trained)
         for key in list(reply.content.array_records):
             del reply.content[key]
-        return reply
+        return _with_exchange(reply, mixed)
 
     def _answer_evaluate(self, message: Message, context: Context) -> Message:
         order = self._note(message, context)
-        model = self._peer(context).model()
+        peer = self._peer(context)
+        mixed = self._mix(peer, order, publish=True) if wire.MIX_STEP in order else None
+        model = mixed.after if mixed else peer.model()
         content = _with_arrays(message.content, order["arrays-key"], model)
-        return self._as("evaluate", message, context, content)
+        return _with_exchange(self._as("evaluate", message, context, content), mixed)
+
+    def _mix(self, peer: Peer, order: dict[str, Any], publish: bool) -> Mixed:
+        """Make the consensus step that the order asks for."""
+        round_number, step = order[wire.MIX_ROUND], order[wire.MIX_STEP]
+        mixed = peer.mix(round_number, step)
+        if publish:
+            peer.publish(round_number, step, mixed.after)
+        return mixed
 
     def _train_and_score(self, message: Message, context: Context) -> Message:
         """Run the train function and, in rounds that the config names, the evaluate function.
@@ -168,8 +181,9 @@ class PeerApp(ClientApp):
         scores = self._as("evaluate", message, context, trained)
         if scores.has_error():
             return scores
+        metrics = _only_metrics(reply.content)
         for key, value in _only_metrics(scores.content).items():
-            _only_metrics(reply.content)[wire.AFTER_TRAINING + key] = value
+            metrics[wire.AFTER_TRAINING + key] = value
         return reply
 
     def _as(self, category: str, message: Message, context: Context, content: Any) -> Message:
@@ -205,14 +219,25 @@ def _reply(message: Message, record: ConfigRecord) -> Message:
     return Message(RecordDict({wire.RECORD: record}), reply_to=message)
 
 
-def _exchanged(message: Message, exchange: Exchange) -> Message:
-    columns = {
+def _exchange_record(exchange: Exchange) -> ConfigRecord:
+    columns: dict[str, Any] = {
         "senders": list(exchange.received),
         "bytes": list(exchange.received.values()),
         "origins": list(exchange.origins),
     }
-    used = {name: column for name, column in columns.items() if column}
-    return _reply(message, ConfigRecord({"asked": exchange.asked, **used}))
+    return ConfigRecord({name: column for name, column in columns.items() if column})
+
+
+def _with_exchange(reply: Message, mixed: Mixed | None) -> Message:
+    if mixed is not None and reply.has_content():
+        reply.content[wire.RECORD] = _exchange_record(mixed.exchange)
+    return reply
+
+
+def _drift(peer: Peer, mixed: Mixed | None) -> Model | None:
+    if mixed is None:
+        return peer.drift()
+    return drift(mixed.before, mixed.after, peer.options.consensus_gamma)
 
 
 def _with_arrays(content: RecordDict, key: str, model: Model) -> RecordDict:

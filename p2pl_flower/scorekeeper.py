@@ -48,10 +48,11 @@ class Scorekeeper:
         """Note the scores after consensus, if the devices sent any."""
         self._current.after_consensus = scores(metrics)
 
-    def sent(self, by_sender: Mapping[int, int]) -> None:
-        """Note the model bytes that each sender sent in this round."""
-        self._current.bytes_sent = sum(by_sender.values())
-        self._current.bytes_sent_busiest = max(by_sender.values(), default=0)
+    def sent(self, by_round: Mapping[int, Mapping[int, int]]) -> None:
+        """Note, for all rounds at once, the model bytes that each sender sent."""
+        for measured in self.rounds:
+            sizes = list(by_round.get(measured.round, {}).values())
+            measured.bytes_sent, measured.bytes_sent_busiest = sum(sizes), max(sizes, default=0)
 
     def distance(self, consensus_distance: float) -> None:
         """Note the consensus distance."""

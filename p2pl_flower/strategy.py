@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -25,7 +24,7 @@ from .history import Round
 from .metering import MeteredGrid
 from .options import Options
 from .peer_app import SCORE_ALSO, SCORE_EVERY
-from .relay import OpenRelay, RayRelay, Relay
+from .relay import FileRelay, OpenRelay, Relay
 from .roster import Roster
 from .scorekeeper import OnRound, Scorekeeper
 from .topology import Schedule
@@ -64,7 +63,7 @@ class P2PL(Strategy):
     connect_timeout : float
         Seconds to wait for nodes to connect.
     relay : Relay, optional
-        How models get from device to device; `RayRelay` unless given.
+        How models get from device to device; `FileRelay` unless given.
     weighted_by_key, arrayrecord_key, configrecord_key, train_metrics_aggr_fn, \
 evaluate_metrics_aggr_fn
         As in `flwr.serverapp.strategy.FedAvg`.
@@ -125,7 +124,7 @@ evaluate_metrics_aggr_fn
         self.evaluate_every = evaluate_every
         self.num_devices, self.min_available_nodes = num_devices, min_available_nodes
         self.connect_timeout = connect_timeout
-        self.relay = RayRelay() if relay is None else relay
+        self.relay = FileRelay() if relay is None else relay
         self.weighted_by_key = weighted_by_key
         self.arrayrecord_key, self.configrecord_key = arrayrecord_key, configrecord_key
         defaults = FedAvg()  # whose averages of metrics are what users expect
@@ -182,6 +181,7 @@ evaluate_metrics_aggr_fn
                 evaluate_fn and self._on_mean_model(evaluate_fn),
             )
             result.arrays = self._mean_arrays()
+        self._keeper.sent(self._conductor.sent)
         return result
 
     def summary(self) -> None:
@@ -220,25 +220,26 @@ evaluate_metrics_aggr_fn
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Drive the round's consensus steps, then ask for evaluation where it is due."""
-        sent: Counter[int] = Counter()
         for step in range(1, self.options.consensus_steps + 1):
-            sent.update(self._conductor.consensus_step(server_round, step))
-        self._keeper.sent(sent)
+            self._conductor.consensus_step(server_round, step)
         self._called = []
-        if self._is_scored(server_round):
-            models = self._conductor.models().values()
-            self._keeper.distance(consensus.consensus_distance(models))
-            self._called = self._conductor.present(server_round)
+        if not self._is_scored(server_round):
+            return []  # the last consensus step is made when devices are called to train
+        self._called = self._conductor.present(server_round)
         return self._cue(wire.EVALUATE, server_round, config)
 
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
         """Aggregate the devices' evaluation metrics and end the round."""
-        arrived = self._conductor.hear(wire.EVALUATE, self._called, replies)
-        self._keeper.after_consensus(self._metrics(d, c) for d, c in arrived.items())
-        metrics = self._aggregate(self.evaluate_metrics_aggr_fn, arrived)
-        _report(self._keeper.end(self._grid.total_bytes))
+        metrics = None
+        if self._called:
+            arrived = self._conductor.hear(wire.EVALUATE, self._called, replies)
+            self._keeper.after_consensus(self._metrics(d, c) for d, c in arrived.items())
+            models = self._conductor.models().values()
+            self._keeper.distance(consensus.consensus_distance(models))
+            metrics = self._aggregate(self.evaluate_metrics_aggr_fn, arrived)
+        self._report(self._keeper.end(self._grid.total_bytes))
         return metrics
 
     def _set_up(self, run: int, initial_arrays: ArrayRecord, timeout: float) -> None:
@@ -289,22 +290,22 @@ evaluate_metrics_aggr_fn
     def _mean_arrays(self) -> ArrayRecord:
         return wire.to_arrays(consensus.mean_model(self._conductor.models().values()))
 
+    def _report(self, measured: Round) -> None:
+        """Log one line about a round."""
+        parts = [
+            f"accuracy {label} {scores.accuracy.mean:.4f} "
+            f"[{scores.accuracy.min:.4f}, {scores.accuracy.max:.4f}]"
+            for label, scores in (
+                ("after training", measured.after_training),
+                ("after consensus", measured.after_consensus),
+            )
+            if scores is not None and scores.accuracy is not None
+        ]
+        between = sum(sum(by_sender.values()) for by_sender in self._conductor.sent.values())
+        parts.append(f"so far {between:,} bytes between devices")
+        parts.append(f"{self._grid.total_bytes:,} through the server")
+        log.info("\t└──> P2PL: %s", "; ".join(parts))
+
 
 def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
-
-
-def _report(measured: Round) -> None:
-    """Log one line about a round."""
-    parts = [
-        f"accuracy {label} {scores.accuracy.mean:.4f} "
-        f"[{scores.accuracy.min:.4f}, {scores.accuracy.max:.4f}]"
-        for label, scores in (
-            ("after training", measured.after_training),
-            ("after consensus", measured.after_consensus),
-        )
-        if scores is not None and scores.accuracy is not None
-    ]
-    parts.append(f"{measured.bytes_sent or 0:,} bytes between devices")
-    parts.append(f"{measured.bytes_through_server or 0:,} through the server")
-    log.info("\t└──> P2PL round %d: %s", measured.round, "; ".join(parts))

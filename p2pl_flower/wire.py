@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord
+from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
 
 from . import consensus
@@ -28,6 +28,9 @@ EVALUATE = "evaluate.p2pl"
 
 RECORD = "p2pl"
 """Key of our own record in messages and in ``Context.state``."""
+
+MIX_ROUND, MIX_STEP = "mix-round", "mix-step"
+"""Keys of an order to make a consensus step, alone or before something else."""
 
 DRIFT = "p2pl-drift"
 """Key of the array record with the pull of P2PL with Affinity, in train messages."""
@@ -50,9 +53,9 @@ def neighbors_to_config(me: Neighbor, neighbors: Sequence[Neighbor]) -> dict[str
         "address": [n.address for n in neighbors],
         "weight": [n.weight for n in neighbors],
     }
-    used = {name: column for name, column in columns.items() if any(column) or name == "id"}
+    used = {k: v for k, v in columns.items() if k in ("id", "weight") or any(v)}
     if any(n.weight is None for n in neighbors):
-        used.pop("weight", None)
+        del used["weight"]
     lists = {_PREFIX + name: column for name, column in used.items() if column}
     return {"id": me.id, "degree": me.degree, "samples": me.samples, **lists}
 
@@ -96,8 +99,3 @@ def layout_digest(model: Model) -> str:
     """Return a short digest of the names, shapes and dtypes of a model's mixed arrays."""
     text = repr(sorted(consensus.layout(consensus.mixed_part(model)).items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def own_record(config: ConfigRecord | Mapping[str, Any]) -> dict[str, Any]:
-    """Return our own record as a plain mapping."""
-    return cast("dict[str, Any]", dict(config))

@@ -53,7 +53,8 @@ def arrays(
                 np.save(part / f"{name}.npy", np.ascontiguousarray(array))
             _move(part, target)
     try:
-        return {file.stem: np.load(file, mmap_mode="c") for file in target.glob("*.npy")}
+        files = sorted(target.glob("*.npy"))
+        return {file.stem: np.asarray(np.load(file, mmap_mode="c")) for file in files}
     except (ValueError, EOFError) as error:
         raise ConfigError("cache", str(target), f"is corrupt ({error}); delete it") from error
 

@@ -44,8 +44,8 @@ def make_client_app(read: Read) -> PeerApp:
             _drift(scenario, message),
         )
         metrics = MetricRecord({"num-examples": len(y), "train-loss": loss})
-        content = {"arrays": ArrayRecord(model.state_dict()), "metrics": metrics}
-        return Message(RecordDict(content), reply_to=message)
+        arrays = ArrayRecord(model.state_dict())
+        return Message(RecordDict({"arrays": arrays, "metrics": metrics}), reply_to=message)
 
     @app.evaluate()
     def evaluate(message: Message, context: Context) -> Message:
@@ -78,10 +78,17 @@ def device_samples(scenario: Scenario, num_devices: int) -> tuple[NDArray[Any], 
 
 def _received_model(scenario: Scenario, message: Message) -> nn.Module:
     torch.set_num_threads(1)  # as many processes as cores train side by side
-    model = make_model(scenario, seed=0)
+    model = _workspace(scenario.dataset, scenario.data_dir, scenario.model, scenario.device)
     arrays = message.content.array_records["arrays"]
     model.load_state_dict(arrays.to_torch_state_dict())
     return model
+
+
+@functools.lru_cache(maxsize=1)
+def _workspace(dataset: str, data_dir: str, model: str, device: str) -> nn.Module:
+    """Return a model to load arrays into: the same one for all devices of this process."""
+    data = datasets.load(dataset, data_dir)
+    return models.build(model, data.shape, data.classes, seed=0).to(device)
 
 
 def _own_samples(scenario: Scenario, context: Context) -> tuple[Tensor, Tensor]:

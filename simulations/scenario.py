@@ -66,7 +66,7 @@ class Scenario:
 
     def __post_init__(self) -> None:
         """Check every key for itself, and those that must fit each other."""
-        for name, least in (("num_devices", 0), ("rounds", 1), ("eval_every", 0)):
+        for name, least in (("num_devices", 0), ("rounds", 1), ("eval_every", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(_key(name), getattr(self, name), f"must be at least {least}")
         for name, choices in (

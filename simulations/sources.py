@@ -82,7 +82,7 @@ class Torchvision:
             if source:
                 self._copy(source, folder)
             try:
-                self._class()(folder, download=True)  # fetches only what is not there
+                self._open(folder, download=True)  # fetches only what is not there
             except (OSError, RuntimeError) as error:
                 rule = f"could not get {self.kind} ({line(error)}); set data-dir or P2PL_DATA to a "
                 rule += "folder with it in torchvision's layout, or use dataset digits"
@@ -104,13 +104,16 @@ class Torchvision:
             raise ConfigError("data-dir", str(folder), rule) from error
 
     def _half(self, folder: Path, train: bool) -> Arrays:
-        with warnings.catch_warnings():  # CIFAR-10's old pickles displease newer NumPy
-            warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
-            content = self._class()(folder, train=train)
+        content = self._open(folder, train=train)
         x, y = np.asarray(content.data, np.uint8), np.asarray(content.targets, np.int64)
         if len(x) != len(y):
             raise ValueError(f"{len(x)} images, but {len(y)} labels")
         return x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2), y
+
+    def _open(self, folder: Path, **options: bool) -> Any:
+        with warnings.catch_warnings():  # CIFAR-10's old pickles displease newer NumPy
+            warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
+            return self._class()(folder, **options)
 
     def _copy(self, source: Path, folder: Path) -> None:
         """Copy the packed files and check them: for a wrong one torchvision would go online."""

@@ -21,7 +21,8 @@ def contenders() -> dict[str, Contender]:
     """Return one instance of every contender, by name."""
     for module in pkgutil.iter_modules(__path__):
         import_module(f".{module.name}", __name__)
-    return {kind.name: kind() for kind in _subclasses(Contender) if "name" in vars(kind)}
+    kinds: list[type[Contender]] = _subclasses(Contender)  # type: ignore[type-abstract]
+    return {kind.name: kind() for kind in kinds if "name" in vars(kind)}
 
 
 def contender(name: str) -> Contender:

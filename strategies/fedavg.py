@@ -8,7 +8,7 @@ from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
 
-from p2pl_flower.history import Run
+from p2pl_flower.history import Round, Run
 from p2pl_flower.metering import MeteredGrid
 from p2pl_flower.peer_app import SCORE_ALSO, SCORE_EVERY
 from p2pl_flower.scorekeeper import Scorekeeper
@@ -40,7 +40,7 @@ class FedAvg(Contender):
             ConfigRecord({SCORE_EVERY: task.evaluate_every, SCORE_ALSO: task.rounds}),
             evaluate_fn=keeping.after_averaging,
         )
-        return Run(self.name, "flower", task.seed, count, {}, keeping.keeper.rounds)
+        return Run(self.name, "flower", task.seed, count, {}, keeping.rounds())
 
 
 class _Keeping:
@@ -50,7 +50,12 @@ class _Keeping:
         self.grid, self.keeper = MeteredGrid(grid), Scorekeeper(task.on_round)
         self._task = task
         self._average = FlowerFedAvg().train_metrics_aggr_fn
-        self._sent_before: Counter[int] = Counter()
+        self._sent: dict[int, Counter[int]] = {}
+
+    def rounds(self) -> list[Round]:
+        """Return the rounds, with the model bytes that went between server and devices."""
+        self.keeper.sent(self._sent)
+        return self.keeper.rounds
 
     def after_training(self, records: list[RecordDict], weighted_by: str) -> MetricRecord:
         """Score the devices' models before they are averaged."""
@@ -62,12 +67,11 @@ class _Keeping:
         metrics = None
         every, last = self._task.evaluate_every, self._task.rounds
         if server_round > 0:
-            if (every and server_round % every == 0) or server_round == last:
+            if server_round % every == 0 or server_round == last:
                 metrics = self._task.evaluate(arrays)
                 self.keeper.after_consensus([metrics])
                 self.keeper.distance(0.0)
-            self.keeper.sent(self.grid.array_bytes - self._sent_before)
+            self._sent[server_round] = self.grid.array_bytes - sum(self._sent.values(), Counter())
             self.keeper.end(self.grid.total_bytes)
-        self._sent_before = self.grid.array_bytes.copy()
         self.keeper.begin(server_round + 1, self.grid.total_bytes)
         return metrics

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from p2pl_flower.errors import RelayError
-from p2pl_flower.relay import MemoryRelay, OpenRelay, RayRelay, Slot
+from p2pl_flower.relay import FileRelay, MemoryRelay, OpenRelay, RayRelay, Slot
 
 RUN = 5
 FIRST, SECOND = Slot("model", 1, 0), Slot("model", 1, 1)
@@ -28,7 +28,7 @@ def ray_session():
     ray.shutdown()
 
 
-@pytest.fixture(params=[MemoryRelay, RayRelay])
+@pytest.fixture(params=[MemoryRelay, FileRelay, RayRelay])
 def relay(request):
     if request.param is RayRelay:
         request.getfixturevalue("ray_session")

@@ -52,12 +52,15 @@ class Mailbox(ABC):
         self.device = device
 
     @abstractmethod
-    def publish(self, slot: Slot, model: Model) -> None:
-        """Put a model into the own mailbox; when this returns, neighbors can collect it."""
+    def publish(self, slot: Slot, model: Model, private: Collection[str] = ()) -> None:
+        """Put a model into the own mailbox; when this returns, neighbors can collect it.
+
+        Arrays named in ``private`` are kept with it, for the device itself alone.
+        """
 
     @abstractmethod
-    def recall(self, *channels: str) -> list[list[tuple[Slot, Model]]]:
-        """Return what the own mailbox keeps of each channel, newest first."""
+    def recall(self, channel: str) -> list[tuple[Slot, Model]]:
+        """Return what the own mailbox keeps of a channel, newest first."""
 
     def collect(
         self, senders: Collection[int], slot: Slot, deadline: float = 0.0
@@ -67,7 +70,8 @@ class Mailbox(ABC):
         Parameters
         ----------
         senders : Collection[int]
-            The devices to ask. Only those whose neighbor this device is answer.
+            The devices to ask. Only those whose neighbor this device is answer, and its
+            own mailbox, which gives the private arrays too.
         slot : Slot
             What to ask for.
         deadline : float

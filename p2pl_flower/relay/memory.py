@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from ..consensus import Model
+from ..consensus import Model, join, split
 from ..errors import RelayError
 from .base import Mailbox, Relay, Slot
-from .post_office import PostOffice
+from .post_office import Parcel, PostOffice
 
 
 class MemoryRelay(Relay):
@@ -39,7 +39,8 @@ class MemoryRelay(Relay):
     def observe(self, run: int, channel: str) -> dict[int, Model]:
         """Return every device's newest publication."""
         with self._lock:
-            return self._office(run).newest(channel)
+            parcels = self._office(run).newest(channel)
+        return {device: join(*parcel) for device, parcel in parcels.items()}
 
     def close(self, run: int) -> None:
         """Forget the run."""
@@ -59,17 +60,19 @@ class _MemoryMailbox(Mailbox):
         super().__init__(device)
         self._office, self._lock = office, lock
 
-    def publish(self, slot: Slot, model: Model) -> None:
+    def publish(self, slot: Slot, model: Model, private: Collection[str] = ()) -> None:
         copy = {name: np.array(array) for name, array in model.items()}
         for array in copy.values():
             array.flags.writeable = False
         with self._lock:
-            self._office.put(self.device, slot, copy)
+            self._office.put(self.device, slot, Parcel(*split(copy, private)))
 
-    def recall(self, *channels: str) -> list[list[tuple[Slot, Model]]]:
+    def recall(self, channel: str) -> list[tuple[Slot, Model]]:
         with self._lock:
-            return self._office.own(self.device, channels)
+            kept = self._office.own(self.device, channel)
+        return [(slot, join(*parcel)) for slot, parcel in kept]
 
     def _take(self, senders: list[int], slot: Slot) -> dict[int, Model]:
         with self._lock:
-            return self._office.take(self.device, senders, slot)
+            found = self._office.take(self.device, senders, slot)
+        return {sender: join(*parcel) for sender, parcel in found.items()}

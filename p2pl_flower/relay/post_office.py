@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Mapping
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from .base import KEPT, Slot
 
 Item = TypeVar("Item")
 
 
+class Parcel(NamedTuple, Generic[Item]):
+    """A publication: what neighbors may have of it, and what is the device's own."""
+
+    public: Item
+    private: Item | None
+
+
 class PostOffice(Generic[Item]):
     """Keeps publications by device and channel, and hands them to neighbors alone.
 
-    What an item is (a model, or a reference to one) is its owner's business.
+    What an item is (a model, or a reference to one) is its user's business.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[int, str], deque[tuple[Slot, Item]]] = defaultdict(
+        self._kept: dict[tuple[int, str], deque[tuple[Slot, Parcel[Item]]]] = defaultdict(
             lambda: deque(maxlen=KEPT)
         )
         self._admitted: dict[int, frozenset[int]] = {}
@@ -27,23 +34,28 @@ class PostOffice(Generic[Item]):
         """Set who may collect from each device's mailbox."""
         self._admitted = {device: frozenset(ids) for device, ids in neighbors.items()}
 
-    def put(self, device: int, slot: Slot, item: Item) -> None:
+    def put(self, device: int, slot: Slot, parcel: Parcel[Item]) -> None:
         """Keep a publication; one of the same slot is replaced, the oldest may go."""
         kept = self._kept[device, slot.channel]
         if kept and kept[-1][0] == slot:
             kept.pop()
-        kept.append((slot, item))
+        kept.append((slot, parcel))
 
-    def take(self, reader: int, senders: list[int], slot: Slot) -> dict[int, Item]:
+    def take(self, reader: int, senders: list[int], slot: Slot) -> dict[int, Parcel[Item]]:
         """Return what ``senders`` have published in ``slot``, if ``reader`` may have it."""
-        allowed = [j for j in senders if reader in self._admitted.get(j, ())]
-        kept = {j: dict(self._kept.get((j, slot.channel), ())) for j in allowed}
-        return {j: items[slot] for j, items in kept.items() if slot in items}
+        found: dict[int, Parcel[Item]] = {}
+        for sender in senders:
+            parcel = dict(self._kept.get((sender, slot.channel), ())).get(slot)
+            if parcel is not None and sender == reader:
+                found[sender] = parcel
+            elif parcel is not None and reader in self._admitted.get(sender, ()):
+                found[sender] = Parcel(parcel.public, None)
+        return found
 
-    def own(self, device: int, channels: tuple[str, ...]) -> list[list[tuple[Slot, Item]]]:
-        """Return what ``device`` has kept in each channel, newest first."""
-        return [list(reversed(self._kept.get((device, c), ()))) for c in channels]
+    def own(self, device: int, channel: str) -> list[tuple[Slot, Parcel[Item]]]:
+        """Return what ``device`` has kept in a channel, newest first."""
+        return list(reversed(self._kept.get((device, channel), ())))
 
-    def newest(self, channel: str) -> dict[int, Item]:
-        """Return every device's newest item of a channel, in order of devices."""
+    def newest(self, channel: str) -> dict[int, Parcel[Item]]:
+        """Return every device's newest publication of a channel, in order of devices."""
         return {d: kept[-1][1] for (d, c), kept in sorted(self._kept.items()) if c == channel}

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..consensus import Model
+from ..consensus import Model, join, split
 from ..errors import RelayError
 from .base import Mailbox, Relay, Slot
-from .post_office import PostOffice
+from .post_office import Parcel, PostOffice
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -59,10 +59,8 @@ class RayRelay(Relay):
 
     def observe(self, run: int, channel: str) -> dict[int, Model]:
         """Return every device's newest publication, straight from shared memory."""
-        ray = _import_ray()
-        references = ray.get(self._actor(run).newest.remote(channel))
-        models = ray.get([held for [held] in references.values()])
-        return dict(zip(references, models, strict=True))
+        parcels = _import_ray().get(self._actor(run).newest.remote(channel))
+        return dict(zip(parcels, _fetch(parcels.values()), strict=True))
 
     def close(self, run: int) -> None:
         """Stop the run's actor."""
@@ -88,26 +86,32 @@ class RayRelay(Relay):
 
 
 class _RayMailbox(Mailbox):
-    # An item is a list with one reference: Ray replaces a bare reference among an actor
-    # call's arguments by the object itself, which would move the model to the actor.
-
     def __init__(self, device: int, actor: Any) -> None:
         super().__init__(device)
         self._actor, self._ray = actor, _import_ray()
 
-    def publish(self, slot: Slot, model: Model) -> None:
-        item = [self._ray.put(dict(model))]
-        self._ray.get(self._actor.put.remote(self.device, slot, item))
+    def publish(self, slot: Slot, model: Model, private: Collection[str] = ()) -> None:
+        # References travel inside the parcel: Ray replaces a bare reference among an actor
+        # call's arguments by the object itself, which would move the model to the actor.
+        parts = [None if part is None else self._ray.put(part) for part in split(model, private)]
+        self._ray.get(self._actor.put.remote(self.device, slot, Parcel(*parts)))
 
-    def recall(self, *channels: str) -> list[list[tuple[Slot, Model]]]:
-        kept = self._ray.get(self._actor.own.remote(self.device, channels))
-        models = iter(self._ray.get([held for channel in kept for _, [held] in channel]))
-        return [[(Slot(*slot), next(models)) for slot, _ in channel] for channel in kept]
+    def recall(self, channel: str) -> list[tuple[Slot, Model]]:
+        kept = self._ray.get(self._actor.own.remote(self.device, channel))
+        models = _fetch(parcel for _, parcel in kept)
+        return [(slot, model) for (slot, _), model in zip(kept, models, strict=True)]
 
     def _take(self, senders: list[int], slot: Slot) -> dict[int, Model]:
         found = self._ray.get(self._actor.take.remote(self.device, senders, slot))
-        models = self._ray.get([held for [held] in found.values()])
-        return dict(zip(found, models, strict=True))
+        return dict(zip(found, _fetch(found.values()), strict=True))
+
+
+def _fetch(parcels: Iterable[Parcel[Any]]) -> list[Model]:
+    """Read the models behind references, all in one call."""
+    listed = list(parcels)
+    references = [part for parcel in listed for part in parcel if part is not None]
+    parts = iter(_import_ray().get(references))
+    return [join(next(parts), p.private and next(parts)) for p in listed]
 
 
 def _name(run: int) -> str:

@@ -10,7 +10,7 @@ from ..errors import TopologyError
 from .checks import check_devices
 
 
-def complete(n: int, seed: int = 0) -> nx.Graph:  # noqa: ARG001
+def complete(n: int, seed: int = 0) -> nx.Graph:
     """Return the graph in which every device is linked to every other.
 
     Parameters
@@ -29,7 +29,7 @@ def complete(n: int, seed: int = 0) -> nx.Graph:  # noqa: ARG001
     return nx.complete_graph(n)
 
 
-def ring(n: int, seed: int = 0) -> nx.Graph:  # noqa: ARG001
+def ring(n: int, seed: int = 0) -> nx.Graph:
     """Return the cycle 0 - 1 - ... - (n-1) - 0: degree 2, diameter floor(n / 2).
 
     One device is a single node, two are a single link.
@@ -50,7 +50,7 @@ def ring(n: int, seed: int = 0) -> nx.Graph:  # noqa: ARG001
     return nx.cycle_graph(n) if n > 1 else nx.path_graph(1)
 
 
-def star(n: int, seed: int = 0) -> nx.Graph:  # noqa: ARG001
+def star(n: int, seed: int = 0) -> nx.Graph:
     """Return the star whose center is device 0: diameter 2.
 
     Parameters
@@ -69,7 +69,7 @@ def star(n: int, seed: int = 0) -> nx.Graph:  # noqa: ARG001
     return nx.star_graph(n - 1)
 
 
-def path(n: int, seed: int = 0) -> nx.Graph:  # noqa: ARG001
+def path(n: int, seed: int = 0) -> nx.Graph:
     """Return the line 0 - 1 - ... - (n-1): diameter n - 1, the largest there is.
 
     Parameters
@@ -88,7 +88,7 @@ def path(n: int, seed: int = 0) -> nx.Graph:  # noqa: ARG001
     return nx.path_graph(n)
 
 
-def torus(n: int, rows: int = 0, seed: int = 0) -> nx.Graph:  # noqa: ARG001
+def torus(n: int, rows: int = 0, seed: int = 0) -> nx.Graph:
     """Return the grid of rows x columns that wraps around in both directions.
 
     The device in row r and column c is number ``r * columns + c``. Every device has 4

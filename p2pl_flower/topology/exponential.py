@@ -17,7 +17,7 @@ from .checks import check_devices, check_round
 from .schedules import Schedule
 
 
-def exponential(n: int, seed: int = 0) -> nx.Graph:  # noqa: ARG001
+def exponential(n: int, seed: int = 0) -> nx.Graph:
     """Return the static exponential graph: i is linked to i ± 2^k modulo n.
 
     k runs over 0, ..., ceil(log2 n) - 1. The degree is at most 2 ceil(log2 n). Ying et

@@ -1,0 +1,77 @@
+"""Models: what they take and give, and where their parameters come from."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from p2pl_flower.errors import ConfigError
+from simulations.datasets import DATASETS
+from simulations.models import MODELS, build, check
+
+FITTING = [(m, d) for m in MODELS for d in DATASETS if (m, d) != ("cnn", "digits")]
+
+
+@pytest.mark.parametrize(("model", "dataset"), FITTING)
+def test_from_images_to_logits(model, dataset):
+    check(model, dataset)
+    shape = DATASETS[dataset].shape
+    network = build(model, shape, 10, seed=0)
+    assert network(torch.zeros(3, *shape)).shape == (3, 10)
+
+
+def count(network: torch.nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_sizes():
+    assert count(build("mlp", (1, 28, 28), 10, 0)) == 784 * 200 + 200 * 200 + 200 * 10 + 410
+    assert count(build("logistic", (1, 8, 8), 10, 0)) == 650
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_parameters_are_a_function_of_the_seed_alone(model):
+    one = build(model, (1, 28, 28), 10, seed=2**63 - 1)
+    torch.manual_seed(5)
+    two = build(model, (1, 28, 28), 10, seed=2**63 - 1)
+    other = build(model, (1, 28, 28), 10, seed=1)
+    for a, b, c in zip(one.parameters(), two.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+        assert not torch.equal(a, c)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_global_random_state_is_left_alone(model):
+    before = torch.random.get_rng_state()
+    build(model, (1, 28, 28), 10, seed=1)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_initial_distribution():
+    network = build("cnn", (1, 28, 28), 10, seed=1)
+    for weight, bias, fan_in in (
+        (network[0].weight, network[0].bias, 9),
+        (network[3].weight, network[3].bias, 144),
+        (network[7].weight, network[7].bias, 1568),
+    ):
+        bound = 1 / math.sqrt(fan_in)
+        assert 0.9 * bound < weight.abs().max() <= bound
+        assert bias.abs().max() <= bound
+        assert abs(weight.std() / (bound / math.sqrt(3)) - 1) < 0.15
+
+
+def test_cnn_needs_larger_images_than_digits():
+    pattern = "model='cnn': needs images of 28x28 .* digits with 8x8; choose one of: logistic, mlp"
+    with pytest.raises(ConfigError, match=pattern):
+        check("cnn", "digits")
+    with pytest.raises(ConfigError, match="these images of 8x8"):
+        build("cnn", (1, 8, 8), 10, seed=0)
+
+
+def test_unknown_names():
+    with pytest.raises(ConfigError, match=r"model='mpl'.*choose one of: logistic, mlp, cnn"):
+        check("mpl", "digits")
+    with pytest.raises(ConfigError, match=r"dataset='digit'.*choose one of: digits"):
+        check("mlp", "digit")

@@ -1,0 +1,69 @@
+"""The README's tables are those of the histories they name."""
+
+from __future__ import annotations
+
+import pytest
+from histories import small
+
+from p2pl_flower.errors import ConfigError
+from simulations import readme
+from simulations.report import table
+
+TEXT = "# Title\n\n<!-- table: results/a.json -->\nold\n<!-- end -->\n\nMore.\n"
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "a.json").write_text(small().to_json(), encoding="utf-8")
+    (tmp_path / "README.md").write_text(TEXT, encoding="utf-8")
+    return tmp_path
+
+
+def test_render(root):
+    new = readme.render(TEXT, root)
+    inner = f"<!-- table: results/a.json -->\n\n{table(small())}\n<!-- end -->"
+    assert new == f"# Title\n\n{inner}\n\nMore.\n"
+    assert readme.render(new, root) == new
+
+
+def test_several_tables(root):
+    new = readme.render(TEXT + TEXT, root)
+    assert new.count(table(small())) == 2
+    assert new.count("More.") == 2
+
+
+def test_text_without_tables_stays(root):
+    assert readme.render("<!-- end --> a \\1 table:\n", root) == "<!-- end --> a \\1 table:\n"
+
+
+def test_check_then_render(root, capsys):
+    assert readme.main(["--check", "--root", str(root)]) == 1
+    assert "run python -m simulations.readme" in capsys.readouterr().err
+    assert (root / "README.md").read_text() == TEXT
+    assert readme.main(["--root", str(root)]) == 0
+    assert readme.main(["--check", "--root", str(root)]) == 0
+
+
+def test_a_history_that_is_not_there(root, capsys):
+    with pytest.raises(ConfigError, match=r"table='results/b.json': names no file"):
+        readme.render(TEXT.replace("a.json", "b.json"), root)
+    (root / "results" / "a.json").unlink()
+    assert readme.main(["--root", str(root)]) == 1
+    assert "README.md: table=" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT.replace("<!-- end -->", ""),
+        TEXT.replace("<!-- end -->", "<!-- table: results/a.json -->\n<!-- end -->"),
+    ],
+)
+def test_a_marker_without_its_end(root, text):
+    with pytest.raises(ConfigError, match="needs an <!-- end --> after it"):
+        readme.render(text, root)
+
+
+def test_the_readme_is_current():
+    assert readme.main(["--check"]) == 0

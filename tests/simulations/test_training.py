@@ -1,0 +1,159 @@
+"""Local training against hand-computed steps and against torch.optim.SGD."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+from p2pl_flower.errors import ConfigError, LayoutError
+from simulations.models import build
+from simulations.training import TrainOptions, evaluate, train
+
+
+def linear(weights: list[float]) -> nn.Module:
+    """Two logits, w_0 x and w_1 x."""
+    model = nn.Linear(1, 2, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor(weights)[:, None])
+    return model
+
+
+def in_order(samples: int):
+    return lambda epoch: np.arange(samples)
+
+
+def test_two_steps_with_momentum_and_affinity_by_hand():
+    model = linear([0.0, 0.0])
+    x, y = torch.ones(2, 1), torch.tensor([0, 1])
+    options = TrainOptions(batch_size=1, learning_rate=0.1, momentum=0.5, affinity=0.2)
+    drift = {"weight": torch.tensor([[1.0], [2.0]])}
+    loss = train(model, x, y, options, in_order(2), drift)
+    # H = 2, so that each step adds 0.2 / 2 * (1, 2) = (0.1, 0.2)
+    # 1: g = (-.5, .5) = v;                           w = (.05, -.05) + (.1, .2) = (.15, .15)
+    # 2: g = (.5, -.5), v = .5 (-.5, .5) + g = (.25, -.25)
+    #                     w = (.15, .15) - .1 v + (.1, .2) = (.225, .375)
+    np.testing.assert_allclose(model.weight.detach().flatten(), [0.225, 0.375], rtol=1e-6)
+    assert loss == pytest.approx(math.log(2))
+
+
+def test_the_last_batch_may_be_smaller_and_counts_by_its_samples():
+    model = linear([0.0, 0.0])
+    x, y = torch.tensor([[1.0], [1.0], [2.0]]), torch.tensor([0, 1, 1])
+    options = TrainOptions(batch_size=2, learning_rate=0.1, momentum=0.0)
+    loss = train(model, x, y, options, in_order(3))
+    # 1: the two gradients cancel; 2: one sample, g = (1, -1)
+    np.testing.assert_allclose(model.weight.detach().flatten(), [-0.1, 0.1], rtol=1e-6)
+    assert loss == pytest.approx(math.log(2))
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_equals_the_optimizer_of_torch(momentum):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(23, 1, 8, 8, generator=generator)
+    y = torch.randint(0, 10, (23,), generator=generator)
+    orders = [np.random.default_rng(epoch).permutation(23) for epoch in range(3)]
+    ours, theirs = (build("mlp", (1, 8, 8), 10, seed=0) for _ in range(2))
+    options = TrainOptions(epochs=3, batch_size=5, learning_rate=0.1, momentum=momentum)
+    loss = train(ours, x, y, options, orders.__getitem__)
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=momentum)
+    losses = []
+    for order in orders:
+        for batch in torch.from_numpy(order).split(5):
+            optimizer.zero_grad()
+            out = nn.functional.cross_entropy(theirs(x[batch]), y[batch], reduction="none")
+            out.mean().backward()
+            optimizer.step()
+            losses += out.tolist()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+    assert loss == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+def test_affinity_alone_moves_by_its_share_of_the_drift():
+    model = build("mlp", (1, 8, 8), 10, seed=0)
+    start = {name: p.detach().clone() for name, p in model.named_parameters()}
+    drift = {name: torch.ones_like(p) for name, p in model.named_parameters()}
+    x, y = torch.zeros(7, 1, 8, 8), torch.zeros(7, dtype=torch.int64)
+    options = TrainOptions(epochs=2, batch_size=3, learning_rate=1e-12, momentum=0.0, affinity=0.25)
+    train(model, x, y, options, in_order(7), drift)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.detach(), start[name] + 0.25)
+
+
+@pytest.mark.parametrize("drift", [None, {"weight": torch.full((2, 1), 9.0)}])
+def test_affinity_0_is_plain_training(drift):
+    plain, other = linear([0.1, 0.2]), linear([0.1, 0.2])
+    x, y = torch.ones(4, 1), torch.tensor([0, 1, 1, 1])
+    train(plain, x, y, TrainOptions(batch_size=2), in_order(4))
+    train(other, x, y, TrainOptions(batch_size=2, affinity=0.0), in_order(4), drift)
+    assert torch.equal(plain.weight, other.weight)
+
+
+def test_every_epoch_has_its_order():
+    asked = []
+
+    def order(epoch: int):
+        asked.append(epoch)
+        return np.random.default_rng(epoch).permutation(4)
+
+    options = TrainOptions(epochs=3, batch_size=4)
+    train(linear([0.0, 1.0]), torch.ones(4, 1), torch.tensor([0, 1, 0, 1]), options, order)
+    assert asked == [0, 1, 2]
+
+
+def test_training_learns_digits():
+    images, labels = load_digits(return_X_y=True)
+    x = torch.from_numpy(images).float().reshape(-1, 1, 8, 8) / 16
+    y = torch.from_numpy(labels)
+    model = build("mlp", (1, 8, 8), 10, seed=0)
+    before = evaluate(model, x, y)
+    train(model, x, y, TrainOptions(epochs=3), lambda e: np.random.default_rng(e).permutation(1797))
+    after = evaluate(model, x, y)
+    assert after[0] < 0.5 < before[0]
+    assert before[1] < 0.3 < 0.9 < after[1]
+
+
+def test_evaluation_by_hand():
+    x, y = torch.tensor([[1.0], [-1.0], [3.0]]), torch.tensor([1, 1, 1])
+    loss, accuracy = evaluate(linear([0.0, 1.0]), x, y)
+    assert accuracy == pytest.approx(2 / 3)
+    expected = [math.log(1 + math.exp(-logit)) for logit in (1.0, -1.0, 3.0)]
+    assert loss == pytest.approx(np.mean(expected))
+    assert evaluate(linear([0.0, 1.0]), x, y, batch=2) == pytest.approx((loss, accuracy))
+
+
+def test_dropout_is_on_in_training_and_off_in_evaluation():
+    model = nn.Sequential(nn.Linear(1, 2), nn.Dropout(0.5))
+    x, y = torch.ones(4, 1), torch.zeros(4, dtype=torch.int64)
+    assert evaluate(model, x, y) == evaluate(model, x, y)
+    train(model, x, y, TrainOptions(), in_order(4))
+    assert model.training
+
+
+def test_a_drift_that_lacks_a_parameter():
+    model, x, y = linear([0.0, 0.0]), torch.ones(1, 1), torch.tensor([0])
+    with pytest.raises(LayoutError, match=r"drift lacks \['weight'\]"):
+        train(model, x, y, TrainOptions(affinity=1.0), in_order(1), {})
+
+
+@pytest.mark.parametrize(
+    ("options", "pattern"),
+    [
+        ({"epochs": 0}, "local-epochs=0: must be 1 or more"),
+        ({"batch_size": 0}, "batch-size=0: must be 1 or more"),
+        ({"learning_rate": 0.0}, "learning-rate=0.0: must be a positive number"),
+        ({"learning_rate": math.nan}, "learning-rate=nan: must be a positive number"),
+        ({"momentum": 1.0}, r"momentum=1.0: must be in \[0, 1\)"),
+        ({"momentum": -0.1}, r"momentum=-0.1: must be in \[0, 1\)"),
+        ({"affinity": -1.0}, "affinity=-1.0: must be a number, 0 or more"),
+        ({"affinity": math.inf}, "affinity=inf: must be a number, 0 or more"),
+    ],
+)
+def test_refused_options(options, pattern):
+    with pytest.raises(ConfigError, match=pattern):
+        TrainOptions(**options)
