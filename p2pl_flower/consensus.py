@@ -30,7 +30,7 @@ NO_CLAIM = -1.0
 
 def is_mixed(array: NDArray[Any]) -> bool:
     """Return whether an array takes part in consensus: floating-point ones do."""
-    return bool(np.issubdtype(array.dtype, np.floating))
+    return array.dtype.kind == "f"
 
 
 def mixed_part(model: Model) -> dict[str, NDArray[Any]]:
@@ -77,6 +77,8 @@ def check_layout(own: Model, other: Model, whose: str) -> None:
     LayoutError
         Names the first array that differs, and ``whose`` model it is.
     """
+    if _same_layout(own, other):
+        return
     mine, theirs = layout(mixed_part(own)), layout(mixed_part(other))
     for name in sorted(mine.keys() | theirs.keys()):
         if mine.get(name) != theirs.get(name):
@@ -243,6 +245,14 @@ def _mix_array(
 def _square_norm(array: NDArray[Any]) -> float:
     flat = array.astype(np.float64, copy=False).ravel()
     return float(flat @ flat)
+
+
+def _same_layout(own: Model, other: Model) -> bool:
+    mine, theirs = mixed_part(own), mixed_part(other)
+    return mine.keys() == theirs.keys() and all(
+        array.shape == theirs[name].shape and array.dtype == theirs[name].dtype
+        for name, array in mine.items()
+    )
 
 
 def _describe(entry: tuple[tuple[int, ...], str] | None) -> str:

@@ -18,10 +18,11 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg, Result, Strategy
 
 from . import consensus, wire
+from ._flwr import is_simulated
 from .conductor import Conductor
 from .errors import DeviceError
+from .grids import MeteredGrid, PacedGrid
 from .history import Round
-from .metering import MeteredGrid
 from .options import Options
 from .peer_app import SCORE_ALSO, SCORE_EVERY
 from .relay import FileRelay, OpenRelay, Relay
@@ -165,7 +166,7 @@ evaluate_metrics_aggr_fn
         RelayError
             The relay could not be opened.
         """
-        self._grid = MeteredGrid(grid)
+        self._grid = MeteredGrid(PacedGrid(grid) if is_simulated(grid) else grid)
         self._keeper = Scorekeeper(self._on_round)
         self._last_round = num_rounds
         run = int(grid.run.run_id)

@@ -6,6 +6,7 @@ draw none of their own.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -82,7 +83,15 @@ def options_to_config(options: Options) -> dict[str, Any]:
 
 def options_from_config(config: Mapping[str, Any]) -> Options:
     """Rebuild what `options_to_config` made."""
-    return Options.arrived(dict(config))
+    return _arrived(*((name, config[name]) for name in _OPTION_NAMES))
+
+
+_OPTION_NAMES = tuple(Options().travelling())
+
+
+@functools.lru_cache(maxsize=8)
+def _arrived(*items: tuple[str, Any]) -> Options:
+    return Options.arrived(dict(items))  # the same for every message of a run
 
 
 def to_arrays(model: Model) -> ArrayRecord:

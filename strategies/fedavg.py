@@ -8,8 +8,8 @@ from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
 
+from p2pl_flower.grids import MeteredGrid
 from p2pl_flower.history import Round, Run
-from p2pl_flower.metering import MeteredGrid
 from p2pl_flower.peer_app import SCORE_ALSO, SCORE_EVERY
 from p2pl_flower.scorekeeper import Scorekeeper
 
