@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from flwr.app import Message, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 
 _PULL_SECONDS = 0.05
@@ -93,10 +93,25 @@ class MeteredGrid(GridAround):
         for message in listed:
             if message.has_content():
                 content, sender = message.content, message.metadata.src_node_id
-                self.total_bytes += sum(r.count_bytes() for r in content.values())
+                self.total_bytes += sum(map(_count_bytes, content.values()))
                 arrays = content.array_records.values()
                 self.array_bytes[sender] += sum(record.count_bytes() for record in arrays)
         return listed
+
+
+def _count_bytes(record: ArrayRecord | ConfigRecord | MetricRecord) -> int:
+    """Return what ``count_bytes`` does, which in flwr 1.41 fails on empty texts and lists."""
+    if not isinstance(record, ConfigRecord):
+        return record.count_bytes()
+    return sum(len(name) + _value_bytes(value) for name, value in record.items())
+
+
+def _value_bytes(value: Any) -> int:
+    if isinstance(value, list):
+        return sum(map(_value_bytes, value))
+    if isinstance(value, str | bytes):
+        return len(value)
+    return 1 if isinstance(value, bool) else 8
 
 
 class PacedGrid(GridAround):

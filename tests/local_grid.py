@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -33,6 +34,7 @@ class LocalGrid(Grid):
     ) -> None:
         self.app, self.drop = app, drop
         self.log: list[tuple[str, int, RecordDict]] = []
+        self.replies: list[Message] = []
         # Node ids are large and in no order, as Flower draws them.
         self.contexts = {
             1000 + (7919 * i) % 1009: Context(
@@ -70,13 +72,17 @@ class LocalGrid(Grid):
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:
         replies = [self._deliver(message) for message in messages if not self.drop(message)]
+        self.replies += replies
         return list(reversed(replies))  # the order of arrival must not matter
+
+    def node_of(self, partition: int) -> int:
+        return list(self.contexts)[partition]
 
     def _deliver(self, message: Message) -> Message:
         message.metadata.__dict__["_message_id"] = str(uuid4())
         context = self.contexts[message.metadata.dst_node_id]
         device = context.node_config.get("partition-id", -1)
-        self.log.append((message.metadata.message_type, device, message.content))
+        self.log.append((message.metadata.message_type, device, deepcopy(message.content)))
         try:
             return self.app(message, context)
         except Exception as error:  # as Flower's simulation does
