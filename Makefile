@@ -1,6 +1,8 @@
 # Two commands are all that a newcomer needs: `make demo` and `make test`.
 # Each sets up .venv by itself, once; PYTHON picks the interpreter (3.11 or newer).
 
+export FLWR_TELEMETRY_ENABLED := 0
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,7 +34,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 test: lint
-	FLWR_TELEMETRY_ENABLED=0 $(BIN)/python -m pytest
+	$(BIN)/python -m pytest
 
 benchmark: $(READY)
 	$(BIN)/python -m benchmarks.round_seconds

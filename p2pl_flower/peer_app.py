@@ -30,6 +30,10 @@ SCORE_ALSO = "score-after-training-also"
 """Key in ``train_config``: one more round, the last one say, to score."""
 
 
+_COUNT = "num-examples"
+"""What Flower's projects weigh metrics by: no score, so it is not repeated."""
+
+
 class PeerApp(ClientApp):
     """A `ClientApp` that can also train peer to peer.
 
@@ -183,7 +187,8 @@ class PeerApp(ClientApp):
             return scores
         metrics = _only_metrics(reply.content)
         for key, value in _only_metrics(scores.content).items():
-            metrics[wire.AFTER_TRAINING + key] = value
+            if key != _COUNT:
+                metrics[wire.AFTER_TRAINING + key] = value
         return reply
 
     def _as(self, category: str, message: Message, context: Context, content: Any) -> Message:

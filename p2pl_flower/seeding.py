@@ -27,6 +27,7 @@ class Stream(IntEnum):
     BURST = 6
     CHURN = 7
     LAYERS = 8
+    SAMPLE = 9
 
 
 def generator(seed: int, stream: Stream, *coordinates: int) -> np.random.Generator:

@@ -48,7 +48,8 @@ class P2PL(Strategy):
     topology : str, networkx.Graph, Schedule or callable
         Who is whose neighbor: a name such as ``"ring"`` or ``"erdos-renyi:p=0.1"`` (see
         `p2pl_flower.topology.TOPOLOGIES`), a graph on 0..K-1, a schedule of graphs, or a
-        function ``(n, seed) -> Graph``.
+        function ``(n, seed) -> Graph``. The default suits any number of devices: each has
+        about 2 log2 K neighbors.
     weights : str, WeightRule or array of shape (K, K)
         Mixing weights: ``"metropolis"``, ``"uniform"``, ``"data-size"``, or a matrix whose
         rows sum to 1.
@@ -87,7 +88,7 @@ evaluate_metrics_aggr_fn
 
     def __init__(
         self,
-        topology: str | nx.Graph | Schedule | Callable[..., nx.Graph] = "erdos-renyi:p=0.1",
+        topology: str | nx.Graph | Schedule | Callable[..., nx.Graph] = "exponential",
         *,
         weights: Any = "metropolis",
         consensus_steps: int = 1,
@@ -182,6 +183,7 @@ evaluate_metrics_aggr_fn
                 evaluate_fn and self._on_mean_model(evaluate_fn),
             )
             result.arrays = self._mean_arrays()
+            log.info("The result's arrays are the mean of all models, read from the relay")
         self._keeper.sent(self._conductor.sent)
         return result
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import sys
 import tomllib
 from collections.abc import Iterable
@@ -16,8 +16,6 @@ from . import report
 from .client_app import device_samples
 from .flower_engine import run_contender
 from .scenario import Scenario
-
-log = logging.getLogger("simulations")
 
 ENGINES = ("flower",)
 
@@ -34,11 +32,18 @@ def compare(scenario: Scenario, folder: Path, engine: str = "flower") -> History
         raise ConfigError("engine", engine, "unknown name", ENGINES)
     if scenario.num_devices < 2:
         raise ConfigError("num-devices", scenario.num_devices, "must be at least 2")
+    _check_writable(folder)
     device_samples(scenario, scenario.num_devices)  # before anything is started
     runs = [run_contender(scenario, c, _show) for c in scenario.named_contenders()]
     history = History(scenario.keys(), environment(), runs)
     report.write(history, folder)
     return history
+
+
+def _check_writable(folder: Path) -> None:
+    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ConfigError("out", str(folder), "must be a folder that can be written to")
 
 
 def changes(settings: Iterable[str]) -> dict[str, Any]:

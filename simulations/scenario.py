@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from p2pl_flower.errors import ConfigError
+from p2pl_flower.errors import ConfigError, WeightsError
 from p2pl_flower.options import Options
 from p2pl_flower.topology import schedule
 from p2pl_flower.weights import check_matrix
@@ -76,6 +77,8 @@ class Scenario:
         ):
             if getattr(self, name) not in choices:
                 raise ConfigError(name, getattr(self, name), "unknown name", choices)
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("device", self.device, "no CUDA device is available", ["cpu"])
         models.check(self.model, self.dataset)
         SCHEMES.make(self.partition)
         self.train_options()
@@ -148,12 +151,15 @@ class Scenario:
         }
 
     def _check_graph(self) -> None:
-        options = Options.of(**self.peer_options(), seed=self.seed)
-        if self.num_devices:
-            graphs = schedule(self.topology, self.num_devices, self.seed)
-            if options.matrix is not None:
+        try:
+            options = Options.of(**self.peer_options(), seed=self.seed)
+            if self.num_devices:
+                graphs = schedule(self.topology, self.num_devices, self.seed)
                 static = graphs.graph(1) if graphs.static else None
-                check_matrix(options.matrix, static, n=self.num_devices)
+                if options.matrix is not None:
+                    check_matrix(options.matrix, static, n=self.num_devices)
+        except WeightsError as error:
+            raise WeightsError("weights", self.weights, error.rule) from None
 
     def _weights(self) -> Any:
         if not self.weights.startswith(_MATRIX_FILE):

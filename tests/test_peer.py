@@ -63,7 +63,7 @@ def norm(model: Mapping[str, np.ndarray], *names: str) -> float:
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_the_largest_norm_floods_in_diameter_steps(topology: str) -> None:
     graph = schedule(topology, 16, seed=3).graph(1)
-    relay, peers = make_peers(graph)
+    _relay, peers = make_peers(graph)
     for peer in peers:
         peer.start(draw(peer.me.id))
     strongest = max(range(16), key=lambda d: norm(draw(d), "a", "b"))
@@ -85,7 +85,7 @@ def test_the_largest_norm_floods_in_diameter_steps(topology: str) -> None:
 
 
 def test_scope_tensor_has_a_winner_for_each_array() -> None:
-    relay, peers = make_peers(nx.path_graph(3), max_norm_scope="tensor")
+    _relay, peers = make_peers(nx.path_graph(3), max_norm_scope="tensor")
     a = [np.full(2, v, np.float32) for v in (1, 9, 2)]
     b = [np.full(3, v, np.float32) for v in (1, 2, 9)]
     for peer in peers:
@@ -97,7 +97,7 @@ def test_scope_tensor_has_a_winner_for_each_array() -> None:
 
 
 def test_ties_go_to_the_smallest_id() -> None:
-    relay, peers = make_peers(nx.cycle_graph(5))
+    _relay, peers = make_peers(nx.cycle_graph(5))
     for peer in peers:
         peer.start({"w": np.array([3.0, 4.0])[:: (-1) ** peer.me.id]})
     for step in (1, 2):
@@ -106,7 +106,7 @@ def test_ties_go_to_the_smallest_id() -> None:
 
 
 def test_devices_without_a_model_take_the_one_there_is() -> None:
-    relay, peers = make_peers(nx.path_graph(4))
+    _relay, peers = make_peers(nx.path_graph(4))
     for peer in peers:
         peer.start(draw(0) if peer.me.id == 0 else None)
     with pytest.raises(P2PLError, match="device 3 has no model"):
@@ -119,7 +119,7 @@ def test_devices_without_a_model_take_the_one_there_is() -> None:
 
 
 def test_only_models_that_win_are_fetched() -> None:
-    relay, peers = make_peers(nx.complete_graph(4))
+    _relay, peers = make_peers(nx.complete_graph(4))
     for peer in peers:
         peer.start({"w": np.full(1000, 1.0 + peer.me.id)})
     sent = [peer.synchronize(1).received for peer in peers]
@@ -134,7 +134,7 @@ def published(peers: list[Peer], values: list[float]) -> None:
 
 def test_a_consensus_step_is_the_formula() -> None:
     # path 0 - 1 - 2, Metropolis: a_01 = a_12 = 1 / (1 + 2) = 1/3
-    relay, peers = make_peers(nx.path_graph(3))
+    _relay, peers = make_peers(nx.path_graph(3))
     published(peers, [0, 3, 9])
     mixed = [peer.mix(1, 1) for peer in peers]
     assert [m.after["w"].item() for m in mixed] == pytest.approx([1, 4, 7])
@@ -144,14 +144,14 @@ def test_a_consensus_step_is_the_formula() -> None:
 
 def test_data_size_weights_use_the_neighbors_samples() -> None:
     # device 0 with 1 sample, neighbors with 3 and 4: weights 3/8 and 4/8
-    relay, peers = make_peers(nx.star_graph(2), {0: 1, 1: 3, 2: 4}, weights="data-size")
+    _relay, peers = make_peers(nx.star_graph(2), {0: 1, 1: 3, 2: 4}, weights="data-size")
     published(peers, [0, 8, 16])
     assert peers[0].mix(1, 1).after["w"].item() == pytest.approx(3 + 8)
 
 
 def test_a_matrix_of_the_users() -> None:
     matrix = [[0.5, 0.5, 0], [0.1, 0.7, 0.2], [0, 0, 1]]
-    relay, peers = make_peers(nx.path_graph(3), weights=matrix)
+    _relay, peers = make_peers(nx.path_graph(3), weights=matrix)
     published(peers, [0, 10, 20])
     mixed = [peer.mix(1, 1).after["w"].item() for peer in peers]
     assert mixed == pytest.approx(np.array(matrix) @ [0, 10, 20])
@@ -159,7 +159,7 @@ def test_a_matrix_of_the_users() -> None:
 
 @pytest.mark.parametrize(("on_loss", "expected"), [("self", 1.0), ("neighbors", 2.0)])
 def test_a_lost_neighbors_weight_goes_where_the_options_say(on_loss, expected) -> None:
-    relay, peers = make_peers(nx.star_graph(2), on_loss=on_loss)
+    _relay, peers = make_peers(nx.star_graph(2), on_loss=on_loss)
     for peer in peers[:2]:  # device 2 does not answer
         peer.publish(1, 0, {"w": np.array([3.0 * peer.me.id])})
     mixed = peers[0].mix(1, 1)  # Metropolis in a star of 3: 1/3 for each neighbor
@@ -172,7 +172,7 @@ def test_a_lost_neighbors_weight_goes_where_the_options_say(on_loss, expected) -
 def test_metropolis_keeps_the_mean_under_symmetric_losses(seed, up, gamma) -> None:
     graph = schedule("erdos-renyi:p=0.4", 12, seed=1).graph(1)
     links = f"bernoulli:up={up}"
-    relay, peers = make_peers(graph, links=links, seed=seed, consensus_gamma=gamma)
+    _relay, peers = make_peers(graph, links=links, seed=seed, consensus_gamma=gamma)
     values = list(np.random.default_rng(seed).normal(size=12))
     published(peers, values)
     after = [peer.mix(1, 1).after["w"].item() for peer in peers]
@@ -182,7 +182,7 @@ def test_metropolis_keeps_the_mean_under_symmetric_losses(seed, up, gamma) -> No
 
 
 def test_a_device_that_missed_training_mixes_what_it_has() -> None:
-    relay, peers = make_peers(nx.path_graph(2))
+    _relay, peers = make_peers(nx.path_graph(2))
     peers[0].start({"w": np.array([1.0])})
     peers[1].publish(1, 0, {"w": np.array([3.0])})
     assert peers[0].mix(1, 1).after["w"].item() == 2
@@ -190,7 +190,7 @@ def test_a_device_that_missed_training_mixes_what_it_has() -> None:
 
 
 def test_drift_is_that_of_the_last_step() -> None:
-    relay, peers = make_peers(nx.path_graph(2), consensus_gamma=0.5, consensus_steps=2)
+    _relay, peers = make_peers(nx.path_graph(2), consensus_gamma=0.5, consensus_steps=2)
     peers[0].start({"w": np.array([0.0])})
     assert peers[0].drift() is None
     published(peers, [0, 8])
@@ -213,7 +213,7 @@ def test_private_arrays_stay_and_keep_their_places() -> None:
 
 
 def test_another_model_class_is_refused_by_name() -> None:
-    relay, peers = make_peers(nx.path_graph(2))
+    _relay, peers = make_peers(nx.path_graph(2))
     peers[0].publish(1, 0, {"w": np.zeros(2)})
     peers[1].publish(1, 0, {"w": np.zeros(3)})
     with pytest.raises(LayoutError, match="at device 1 but float64"):
@@ -221,7 +221,7 @@ def test_another_model_class_is_refused_by_name() -> None:
 
 
 def test_many_steps_reach_consensus() -> None:
-    relay, peers = make_peers(schedule("torus", 9, seed=0).graph(1))
+    _relay, peers = make_peers(schedule("torus", 9, seed=0).graph(1))
     values = list(range(9))
     published(peers, values)
     for step in range(1, 60):

@@ -327,7 +327,7 @@ def test_a_client_function_that_raises_ends_the_run_with_its_error() -> None:
 def test_nobody_answers() -> None:
     app, relay = make_app()
     grid = LocalGrid(app, 3, drop=lambda m: m.metadata.message_type == "train.p2pl")
-    with pytest.raises(DeviceError, match="no device answered train.p2pl within 5 s"):
+    with pytest.raises(DeviceError, match=r"no device answered train\.p2pl within 5 s"):
         run(grid, relay, topology="ring", timeout=5)
 
 
@@ -340,7 +340,7 @@ def test_a_plain_client_app_is_told_what_to_change() -> None:
 
 def test_fewer_nodes_than_devices() -> None:
     app, relay = make_app()
-    with pytest.raises(ConfigError, match="num-devices=9.*3 are connected"):
+    with pytest.raises(ConfigError, match=r"num-devices=9.*3 are connected"):
         run(LocalGrid(app, 3), relay, num_devices=9)
 
 

@@ -1,0 +1,126 @@
+"""What is installed, what is exported, and what an import costs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import p2pl_flower
+
+ROOT = Path(__file__).resolve().parents[1]
+UV = Path(sys.executable).with_name("uv")
+
+
+def python(code: str, executable: str | Path = sys.executable, **options) -> str:
+    command = [str(executable), "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_exported_names_are_pinned() -> None:
+    assert sorted(p2pl_flower.__all__) == [
+        "ConfigError",
+        "DeviceError",
+        "FileRelay",
+        "History",
+        "LayoutError",
+        "MemoryRelay",
+        "Options",
+        "P2PL",
+        "P2PLError",
+        "PeerApp",
+        "RayRelay",
+        "Relay",
+        "RelayError",
+        "TopologyError",
+        "WeightsError",
+    ]
+    assert all(getattr(p2pl_flower, name) for name in p2pl_flower.__all__)
+    assert set(p2pl_flower.__all__) <= set(dir(p2pl_flower))
+    with pytest.raises(AttributeError, match="no attribute 'Gossip'"):
+        p2pl_flower.Gossip  # noqa: B018
+
+
+def test_import_is_light() -> None:
+    loaded = (
+        "import sys; print([m for m in ('torch', 'ray', 'flwr', 'networkx') if m in sys.modules])"
+    )
+    assert python(f"import p2pl_flower; {loaded}") == "[]"
+    assert python(f"from p2pl_flower import Options; {loaded}") == "['networkx']"
+    assert "torch" not in python(f"from p2pl_flower import P2PL, PeerApp; {loaded}")
+    assert "ray" not in python(f"from p2pl_flower import P2PL, PeerApp; {loaded}")
+
+
+def test_the_library_imports_neither_strategies_nor_simulations() -> None:
+    for path in (ROOT / "p2pl_flower").rglob("*.py"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        imports = [line for line in lines if line.strip().startswith(("import ", "from "))]
+        assert not [i for i in imports if "simulations" in i or "strategies" in i], path
+    for path in (ROOT / "strategies").rglob("*.py"):
+        assert "simulations" not in path.read_text(encoding="utf-8"), path
+
+
+def test_private_imports_of_flwr_are_in_one_file() -> None:
+    public = ("flwr.app", "flwr.clientapp", "flwr.serverapp", "flwr.simulation")
+    for folder in ("p2pl_flower", "strategies", "simulations"):
+        for path in (ROOT / folder).rglob("*.py"):
+            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+            modules = [line.split()[1] for line in lines if line.startswith("from flwr.")]
+            private = [m for m in modules if not m.startswith(public)]
+            assert not private or path.name == "_flwr.py", (path, private)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [str(UV), "build", "--quiet", "--wheel", "--out-dir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, timeout=180, capture_output=True)
+    [path] = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_the_library_alone(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names} == {"p2pl_flower", "p2pl_flower-0.1.0.dist-info"}
+    assert "p2pl_flower/py.typed" in names
+    [metadata] = [n for n in names if n.endswith("METADATA")]
+    text = zipfile.ZipFile(wheel).read(metadata).decode()
+    assert "License-Expression: Apache-2.0" in text
+    base = [
+        line
+        for line in text.splitlines()
+        if line.startswith("Requires-Dist") and "extra" not in line
+    ]
+    assert {line.split()[1].split(">")[0].split("<")[0] for line in base} == {
+        "flwr",
+        "networkx",
+        "numpy",
+        "safetensors",
+    }
+
+
+def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "env")
+    executable = tmp_path / "env" / "bin" / "python"
+    install = [str(UV), "pip", "install", "--quiet", "--python", str(executable), str(wheel)]
+    subprocess.run(install, check=True, timeout=300, capture_output=True)
+    code = """
+import importlib.util, p2pl_flower
+print(p2pl_flower.P2PL('ring').options.init, p2pl_flower.PeerApp().__class__.__name__)
+print([m for m in ('torch', 'ray', 'simulations', 'strategies') if importlib.util.find_spec(m)])
+try:
+    p2pl_flower.RayRelay().open(1)
+except p2pl_flower.RelayError as error:
+    print(error)
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    printed = python(code, executable, cwd=tmp_path, env=environment).splitlines()
+    assert printed[:2] == ["max-norm PeerApp", "[]"]
+    assert printed[2] == "RayRelay needs ray: pip install 'p2pl-flower[simulation]'"
