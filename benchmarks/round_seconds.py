@@ -17,6 +17,7 @@ from typing import Any
 
 from p2pl_flower.history import Run, environment
 from simulations.flower_engine import run_contender
+from simulations.report import aligned
 from simulations.scenario import Scenario
 from strategies import contender
 
@@ -34,9 +35,15 @@ def main(arguments: list[str] | None = None) -> int:
     total = WARM_UP + parsed.rounds + 1
     scenario = Scenario.load("mnist", {"rounds": total, "eval-every": total})
     measured = [_measure(scenario) for _ in range(parsed.repeats)]
-    result = {"environment": environment(), "scenario": scenario.keys(), **_summary(measured)}
+    summary = _summary(measured)
+    result = {
+        "table": _table(summary),
+        "environment": environment(),
+        "scenario": scenario.keys(),
+        **summary,
+    }
     parsed.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    sys.stdout.write(json.dumps(_summary(measured), indent=1) + "\n")
+    sys.stdout.write(aligned(result["table"]))
     return 0
 
 
@@ -67,6 +74,26 @@ def _summary(measured: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
         "share_through_server": through["p2pl"] / through["fedavg"],
         "repeats": measured,
     }
+
+
+def _table(summary: dict[str, Any]) -> list[list[str]]:
+    """Return what the README shows."""
+    through = summary["bytes_through_server_a_round"]
+    means, ratios = summary["mean_seconds"], summary["ratios"]
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    return [
+        ["MNIST, 100 devices", "P2PL", "FedAvg", "P2PL / FedAvg"],
+        [
+            "seconds a round, evaluation left out",
+            *(f"{means[name]:.2f}" for name in CONTENDERS),
+            f"{summary['ratio_of_means']:.2f} ({spread} in {len(ratios)} repeats)",
+        ],
+        [
+            "bytes through the server a round",
+            *(f"{through[name]:,}" for name in CONTENDERS),
+            f"{summary['share_through_server']:.5f}",
+        ],
+    ]
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from flwr.serverapp import Grid
 
 _PULL_SECONDS = 0.05
+_SILENCE_SECONDS = 5.0
 
 
 class GridAround(Grid):
@@ -140,13 +141,17 @@ class PacedGrid(GridAround):
         """Send the messages bit by bit and return the replies that came in time."""
         waiting, in_flight = list(messages), set[str]()
         replies: list[Message] = []
+        window, heard = self._window, time.monotonic()
         end = float("inf") if timeout is None else time.monotonic() + timeout
         while (waiting or in_flight) and time.monotonic() < end:
-            room = self._window - len(in_flight)
+            if time.monotonic() - heard > _SILENCE_SECONDS:  # nodes that never answer fill it
+                window, heard = window + self._window, time.monotonic()
+            room = max(0, window - len(in_flight))
             in_flight.update(self._grid.push_messages(waiting[:room]))
             del waiting[:room]
             time.sleep(_PULL_SECONDS)
             pulled = list(self._grid.pull_messages(in_flight))
             in_flight.difference_update(m.metadata.reply_to_message_id for m in pulled)
             replies.extend(pulled)
+            heard = time.monotonic() if pulled else heard
         return replies

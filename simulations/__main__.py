@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         default="demo",
         help="a TOML file, or a name in simulations/scenarios",
     )
-    compare.add_argument("--engine", default="flower", help="what devices run on: flower")
+    compare.add_argument("--engine", default="flower", help="what devices run on: flower or swarm")
     compare.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key (repeatable)"
     )

@@ -11,7 +11,7 @@ from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from p2pl_flower import PeerApp
+from p2pl_flower import PeerApp, Relay
 from p2pl_flower.seeding import batch_order
 from p2pl_flower.wire import DRIFT
 
@@ -22,9 +22,9 @@ from .scenario import Scenario
 Read = Callable[[Context], Scenario]
 
 
-def make_client_app(read: Read) -> PeerApp:
+def make_client_app(read: Read, relay: Relay | None = None) -> PeerApp:
     """Return the ClientApp of the scenario that ``read`` finds, given a device's context."""
-    app = PeerApp()
+    app = PeerApp(relay=relay)
 
     @app.init()
     def init(context: Context, seed: int) -> ArrayRecord:

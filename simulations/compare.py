@@ -12,12 +12,11 @@ from typing import Any
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import History, Round, environment
 
-from . import report
+from . import flower_engine, report, swarm_engine
 from .client_app import device_samples
-from .flower_engine import run_contender
 from .scenario import Scenario
 
-ENGINES = ("flower",)
+ENGINES = {"flower": flower_engine.run_contender, "swarm": swarm_engine.run_contender}
 
 
 def compare(scenario: Scenario, folder: Path, engine: str = "flower") -> History:
@@ -34,6 +33,7 @@ def compare(scenario: Scenario, folder: Path, engine: str = "flower") -> History
         raise ConfigError("num-devices", scenario.num_devices, "must be at least 2")
     _check_writable(folder)
     device_samples(scenario, scenario.num_devices)  # before anything is started
+    run_contender = ENGINES[engine]
     runs = [run_contender(scenario, c, _show) for c in scenario.named_contenders()]
     history = History(scenario.keys(), environment(), runs)
     report.write(history, folder)

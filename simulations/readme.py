@@ -1,12 +1,14 @@
 """Render the README's tables from the histories that they name: ``python -m simulations.readme``.
 
-A table stands between ``<!-- table: path/to/history.json -->`` and ``<!-- end -->``; the
-path is relative to the repository's root.
+A table stands between ``<!-- table: path/to/file.json -->`` and ``<!-- end -->``; the path is
+relative to the repository's root. The file is a history, or a benchmark's figures: JSON with
+the rows of a table, texts all, under ``table``.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ from pathlib import Path
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import History
 
-from .report import table
+from .report import aligned, table
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -68,7 +70,10 @@ def _block(match: re.Match[str], root: Path) -> str:
     path = root / match["path"]
     if not path.is_file():
         raise ConfigError("table", match["path"], "names no file below the repository's root")
-    return f"{match['opening']}\n{table(History.load(path))}\n<!-- end -->"
+    text = path.read_text(encoding="utf-8")
+    rows = json.loads(text).get("table")
+    made = table(History.from_json(text)) if rows is None else aligned(rows)
+    return f"{match['opening']}\n{made}\n<!-- end -->"
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ Accuracy is that of the devices' models on the test set after the last consensus
 worst and best device, standard deviation over devices; and the mean before it, after local
 training. *Sent in all* counts model bytes over all links, those of the start included;
 *busiest node* is the one that sends most (the server, where there is one); *server* counts
-all messages to and from the server. Both are means over rounds; seconds are the median.
+all messages to and from the server. Both are means over rounds; seconds are the median over
+the rounds in which no model was evaluated.
 """
 
 
@@ -44,7 +45,7 @@ def table(history: History) -> str:
     """
     names = plots.labels(history)
     rows = [(name, *_cells(run)) for name, run in zip(names, history.runs, strict=True)]
-    return _aligned([_HEADER, *rows])
+    return aligned([_HEADER, *rows])
 
 
 def write(history: History, folder: Path) -> None:
@@ -95,8 +96,12 @@ def _cells(run: Run) -> Sequence[str]:
         human_bytes(_total(run)),
         human_bytes(_mean(entry.bytes_sent_busiest for entry in run.rounds)),
         human_bytes(_mean(entry.bytes_through_server for entry in run.rounds)),
-        _seconds([entry.seconds for entry in run.rounds if entry.seconds is not None]),
+        _seconds([entry.seconds for entry in run.rounds if entry.seconds and not _scored(entry)]),
     )
+
+
+def _scored(entry: Round) -> bool:
+    return entry.after_training is not None or entry.after_consensus is not None
 
 
 def _accuracy(entry: Round) -> Spread | None:
@@ -127,8 +132,8 @@ def _seconds(values: Sequence[float]) -> str:
     return f"{median:.0f}" if median >= 100 else f"{median:.2g}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows, the first of them the header, with the first column to the left."""
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows, the first the header, as Markdown that also reads well on a terminal."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = []

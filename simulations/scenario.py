@@ -14,6 +14,7 @@ import torch
 
 from p2pl_flower.errors import ConfigError, WeightsError
 from p2pl_flower.options import Options
+from p2pl_flower.swarm import TrainOptions
 from p2pl_flower.topology import schedule
 from p2pl_flower.weights import check_matrix
 from strategies import Contender, contender
@@ -21,7 +22,6 @@ from strategies import Contender, contender
 from . import models
 from .datasets import DATASETS
 from .partition import SCHEMES
-from .training import TrainOptions
 
 FOLDER = Path(__file__).parent / "scenarios"
 
@@ -56,6 +56,7 @@ class Scenario:
     links: str = "perfect"
     on_loss: str = "self"
     affinity: float = 0.5
+    fraction_train: float = 1.0
     rounds: int = 20
     local_epochs: int = 1
     batch_size: int = 10
@@ -79,6 +80,8 @@ class Scenario:
                 raise ConfigError(name, getattr(self, name), "unknown name", choices)
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ConfigError("device", self.device, "no CUDA device is available", ["cpu"])
+        if not 0 < self.fraction_train <= 1:
+            raise ConfigError("fraction-train", self.fraction_train, "must be in (0, 1]")
         models.check(self.model, self.dataset)
         SCHEMES.make(self.partition)
         self.train_options()

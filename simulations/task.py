@@ -40,5 +40,6 @@ def make_task(
         initial_arrays=ArrayRecord(start.state_dict()),
         evaluate=evaluate,
         on_round=on_round,
+        fraction_train=scenario.fraction_train,
         connect_timeout=connect_timeout,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,44 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.sgd import sgd
 
-from p2pl_flower.errors import ConfigError, LayoutError
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """Options of a round's local training.
-
-    Attributes
-    ----------
-    epochs : int
-        Passes over the device's samples.
-    batch_size : int
-        Samples in a step; the last step of an epoch takes what is left.
-    learning_rate, momentum : float
-        Of stochastic gradient descent; the momentum starts from zero in every round.
-    affinity : float
-        Strength of the pull along the drift; 0 turns it off.
-    """
-
-    epochs: int = 1
-    batch_size: int = 10
-    learning_rate: float = 0.05
-    momentum: float = 0.5
-    affinity: float = 0.0
-
-    def __post_init__(self) -> None:
-        _require("local-epochs", self.epochs, self.epochs >= 1, "must be 1 or more")
-        _require("batch-size", self.batch_size, self.batch_size >= 1, "must be 1 or more")
-        positive = 0 < self.learning_rate < math.inf
-        _require("learning-rate", self.learning_rate, positive, "must be a positive number")
-        _require("momentum", self.momentum, 0 <= self.momentum < 1, "must be in [0, 1)")
-        pulls = 0 <= self.affinity < math.inf
-        _require("affinity", self.affinity, pulls, "must be a number, 0 or more")
-
-
-def _require(name: str, value: float, valid: bool, rule: str) -> None:
-    if not valid:
-        raise ConfigError(name, value, rule)
+from p2pl_flower.errors import LayoutError
+from p2pl_flower.swarm import TrainOptions
 
 
 def train(

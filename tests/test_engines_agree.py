@@ -1,0 +1,144 @@
+"""The swarm and Flower run the same scenario: every device's model must come out the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from local_grid import RUN_ID, LocalGrid
+
+from p2pl_flower import MemoryRelay, P2PL
+from p2pl_flower.consensus import Model
+from p2pl_flower.history import Run
+from p2pl_flower.peer import MODEL
+from simulations.client_app import make_client_app
+from simulations.scenario import Scenario
+from simulations.swarm_engine import make_swarm
+from simulations.task import make_task
+from strategies import contender
+from strategies.base import PeerToPeer
+
+DEVICES = 10
+BASE: dict[str, Any] = {
+    "dataset": "digits",
+    "num-devices": DEVICES,
+    "model": "mlp",
+    "topology": "erdos-renyi:p=0.4",
+    "rounds": 3,
+    "eval-every": 3,
+    "learning-rate": 0.05,
+    "seed": 5,
+}
+
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "static": ("p2pl", {}),
+    "lossy": ("p2pl", {"links": "bernoulli:up=0.6", "weights": "uniform", "consensus-steps": 2}),
+    "lossy-to-neighbors": ("p2pl", {"links": "bernoulli:up=0.6", "on-loss": "neighbors"}),
+    "bursts-and-churn": (
+        "p2pl_affinity",
+        {"links": "gilbert-elliott:up=0.7+churn:away=0.3,absence=2", "weights": "data-size"},
+    ),
+    "uneven": (
+        "p2pl",
+        {"partition": "dirichlet:0.3", "weights": "data-size", "local-epochs": 2},
+    ),
+    "moving": ("p2pl", {"topology": "random-waypoint:radius=0.5,speed=0.2"}),
+    "matchings": ("p2pl", {"topology": "random-matchings", "consensus-gamma": 0.5}),
+    "tensor-scope": ("p2pl", {"max-norm-scope": "tensor"}),
+    "shared": ("p2pl", {"init": "shared"}),
+    "cnn-like": ("p2pl", {"model": "logistic", "momentum": 0.0}),
+    "affinity": ("p2pl_affinity", {"affinity": 0.5, "consensus-steps": 2}),
+    "dsgd": ("dsgd", {}),
+    "local": ("local", {}),
+    "fedavg": ("fedavg", {"partition": "dirichlet:0.5"}),
+    "centralized": ("centralized", {}),
+}
+
+
+def run_flower(scenario: Scenario) -> tuple[Run, dict[int, Model]]:
+    """Run on Flower's own messages and strategies, in this process."""
+    [chosen] = scenario.named_contenders()
+    relay = _Kept()
+    grid = LocalGrid(
+        make_client_app(lambda _: scenario, relay), chosen.devices(scenario.num_devices)
+    )
+    task = make_task(scenario)
+    if not isinstance(chosen, PeerToPeer):
+        averages: list[Model] = []
+        heard = task.evaluate
+
+        def evaluate(arrays):
+            averages.append({name: array.numpy() for name, array in arrays.items()})
+            return heard(arrays)
+
+        run = chosen.run(grid, replace(task, evaluate=evaluate))
+        return run, dict.fromkeys(range(DEVICES), averages[-1])
+    strategy = P2PL(
+        task.topology,
+        **chosen.options(task),
+        evaluate_every=task.evaluate_every,
+        num_devices=task.devices,
+        relay=relay,
+    )
+    strategy.start(grid, task.initial_arrays, task.rounds)
+    return Run(
+        chosen.name, "flower", task.seed, DEVICES, strategy.setup, strategy.rounds
+    ), relay.last
+
+
+class _Kept(MemoryRelay):
+    """A relay whose models can still be looked at after the run."""
+
+    last: dict[int, Model]
+
+    def close(self, run: int) -> None:
+        self.last = self.observe(RUN_ID, MODEL)
+        super().close(run)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_device_ends_with_the_same_model(case: str) -> None:
+    name, changes = CASES[case]
+    scenario = Scenario.of({**BASE, "contenders": name, **changes})
+    swarm = make_swarm(scenario, contender(name), lambda *_: None)
+    ours = swarm.run()
+    theirs, models = run_flower(scenario)
+    for device in range(swarm.stack.devices):
+        assert_close(swarm.stack.model(device), models[device])
+    assert_same_measures(ours, theirs, peers=isinstance(contender(name), PeerToPeer))
+
+
+def assert_close(ours: Mapping[str, torch.Tensor], theirs: Model) -> None:
+    for name, tensor in ours.items():
+        apart = np.linalg.norm(tensor.numpy() - theirs[name])
+        assert apart <= 1e-4 * np.linalg.norm(theirs[name]), (name, apart)
+
+
+def assert_same_measures(ours: Run, theirs: Run, peers: bool) -> None:
+    assert ours.devices == theirs.devices
+    assert [r.round for r in ours.rounds] == [r.round for r in theirs.rounds]
+    for our, their in zip(ours.rounds, theirs.rounds, strict=True):
+        for when in ("after_training", "after_consensus"):
+            assert_same_scores(getattr(our, when), getattr(their, when))
+        assert (our.consensus_distance is None) == (their.consensus_distance is None)
+        if our.consensus_distance is not None:
+            assert our.consensus_distance == pytest.approx(their.consensus_distance, rel=1e-3)
+        if peers:
+            assert our.bytes_sent == their.bytes_sent
+            assert our.bytes_sent_busiest == their.bytes_sent_busiest
+        else:  # Flower's arrays have headers
+            assert our.bytes_sent == pytest.approx(their.bytes_sent, rel=0.02)
+            assert our.bytes_sent_busiest == pytest.approx(their.bytes_sent_busiest, rel=0.02)
+    for key in ("synchronization_steps", "bytes_sent"):
+        assert ours.setup.get(key) == theirs.setup.get(key)
+
+
+def assert_same_scores(ours: Any, theirs: Any) -> None:
+    assert (ours is None) == (theirs is None)
+    if ours is not None:
+        for key, spread in asdict(theirs).items():
+            assert asdict(ours)[key] == pytest.approx(spread, rel=1e-3, abs=2e-3)

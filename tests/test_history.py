@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from p2pl_flower.errors import ConfigError
+from p2pl_flower.history import SCHEMA, History, Round, Run, Scores, Spread, environment
+
+
+def test_spread_is_that_of_the_population() -> None:
+    assert Spread.over([1, 3]) == Spread(mean=2, min=1, max=3, std=1)
+    assert Spread.over(iter([5.0])) == Spread(5, 5, 5, 0)
+    assert Spread.over([]) is None
+
+
+def history() -> History:
+    spread = Spread(0.5, 0.25, 0.75, 0.1)
+    scored = Round(2, Scores(spread, None), Scores(spread, spread), 0.125, 10, 5, 3, 1.5)
+    run = Run("p2pl", "flower", 3, 10, {"bytes_sent": 7}, [Round(1), scored])
+    return History({"rounds": 2}, environment(), [run])
+
+
+def test_json_there_and_back() -> None:
+    made = history()
+    assert History.from_json(made.to_json()) == made
+    assert made.runs[0].final() is made.runs[0].rounds[1]
+
+
+def test_json_has_the_documented_keys() -> None:
+    content = json.loads(history().to_json())
+    assert content["schema"] == SCHEMA == 1
+    assert content["environment"].keys() >= {
+        "git_revision",
+        "python",
+        "flwr",
+        "torch",
+        "ray",
+        "cpu",
+        "cores",
+    }
+    [run] = content["runs"]
+    assert run.keys() >= {"contender", "engine", "seed", "rounds"}
+    first, second = run["rounds"]
+    assert second == {
+        "round": 2,
+        "after_training": {
+            "accuracy": {"mean": 0.5, "min": 0.25, "max": 0.75, "std": 0.1},
+            "loss": None,
+        },
+        "after_consensus": {
+            "accuracy": {"mean": 0.5, "min": 0.25, "max": 0.75, "std": 0.1},
+            "loss": {"mean": 0.5, "min": 0.25, "max": 0.75, "std": 0.1},
+        },
+        "consensus_distance": 0.125,
+        "bytes_sent": 10,
+        "bytes_sent_busiest": 5,
+        "bytes_through_server": 3,
+        "seconds": 1.5,
+    }
+    assert first["after_consensus"] is None
+
+
+def test_another_schema_is_refused() -> None:
+    with pytest.raises(ConfigError, match="schema=2"):
+        History.from_json('{"schema": 2}')
+
+
+def test_numbers_that_json_cannot_hold_are_refused() -> None:
+    made = history()
+    made.runs[0].rounds[0].seconds = float("nan")
+    with pytest.raises(ValueError, match="JSON compliant"):
+        made.to_json()
