@@ -169,7 +169,7 @@ class Conductor:
         """Make the consensus step that is due, if there is one, now."""
         due = self._due
         if due is not None:
-            orders = self._orders(due.devices, **due.order())
+            orders = self._orders(sorted(due.devices), **due.order())
             messages = self._roster.messages(wire.MIX, orders, due.round_number)
             self.hear(wire.MIX, due.devices, self._roster.send(messages))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 import threading
 import time
 
@@ -65,7 +67,7 @@ def test_publishing_a_slot_again_replaces_it(relay) -> None:
     box = relay.mailbox(RUN, 0)
     for value in (1, 2, 3):
         box.publish(FIRST, model(value))
-    [kept] = box.recall("model")
+    kept = box.recall("model")
     assert [(slot, held["b"].item()) for slot, held in kept] == [(FIRST, 3)]
 
 
@@ -73,10 +75,10 @@ def test_recall_gives_the_own_publications_newest_first(relay) -> None:
     box = relay.mailbox(RUN, 0)
     box.publish(FIRST, model(1))
     box.publish(SECOND, model(2))
-    models, others = box.recall("model", "nothing")
+    models = box.recall("model")
     assert [slot for slot, _ in models] == [SECOND, FIRST]
     assert models[0][1]["w"].tolist() == [2] * 3
-    assert others == []
+    assert box.recall("nothing") == []
 
 
 def test_collected_arrays_cannot_be_changed(relay) -> None:
@@ -138,3 +140,79 @@ def test_without_ray_the_error_says_what_the_relay_is_for(monkeypatch) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(RelayError, match="serves Flower's simulation"):
         RayRelay(start_timeout=0.05).open(RUN)
+
+
+def test_private_arrays_are_for_the_device_alone(relay) -> None:
+    mine = {"a": np.zeros(2), "n": np.array(3), "b": np.ones(1), "m": np.array([True])}
+    relay.mailbox(RUN, 0).publish(FIRST, mine, private=["n", "m"])
+    assert list(relay.mailbox(RUN, 1).collect([0], FIRST)[0]) == ["a", "b"]
+    for own in (
+        relay.mailbox(RUN, 0).collect([0], FIRST)[0],
+        relay.mailbox(RUN, 0).recall("model")[0][1],
+        relay.observe(RUN, "model")[0],
+    ):
+        assert list(own) == ["a", "n", "b", "m"]
+        assert own["n"] == 3
+        assert own["m"].tolist() == [True]
+
+
+DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_and_shape_arrives_as_it_was(relay, dtype) -> None:
+    values = np.arange(6).astype(dtype)
+    sent = {"m": values.reshape(2, 3), "t": values.reshape(2, 3).T, "e": values[:0], "s": values[2]}
+    relay.mailbox(RUN, 0).publish(FIRST, {k: np.asarray(v) for k, v in sent.items()})
+    arrived = relay.mailbox(RUN, 1).collect([0], FIRST)[0]
+    assert list(arrived) == list(sent)
+    for name, array in sent.items():
+        assert arrived[name].dtype == np.dtype(dtype)
+        assert arrived[name].shape == np.shape(array)
+        assert np.array_equal(arrived[name], array)
+
+
+def test_a_file_relay_works_from_another_process(tmp_path) -> None:
+    relay = FileRelay(tmp_path)
+    with OpenRelay(relay, RUN):
+        relay.admit(RUN, {3: [4]})
+        code = (
+            "import sys, numpy as np; from p2pl_flower.relay import FileRelay, Slot; "
+            "box = FileRelay(sys.argv[1]).mailbox(5, 3); "
+            "box.publish(Slot('model', 1, 0), {'w': np.arange(3.0)})"
+        )
+        subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
+        assert relay.mailbox(RUN, 4).collect([3], FIRST)[3]["w"].tolist() == [0, 1, 2]
+        [folder] = tmp_path.iterdir()
+        assert folder.stat().st_mode & 0o077 == 0  # nobody else's business
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_relay_keeps_no_more_files_than_it_must(tmp_path) -> None:
+    relay = FileRelay(tmp_path)
+    with OpenRelay(relay, RUN):
+        box = relay.mailbox(RUN, 0)
+        for step in range(10):
+            box.publish(Slot("model", 1, step), model(step), private=["b"])
+        assert len(list((next(tmp_path.iterdir()) / "0").iterdir())) == 4
+
+
+def test_what_killed_runs_left_behind_is_swept_away(tmp_path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left, living = FileRelay(tmp_path), FileRelay(tmp_path)
+    left.open(1)
+    living.open(2)
+    [folder] = tmp_path.glob("*-1")
+    (folder / "owner").write_text(str(dead.pid))
+    with OpenRelay(FileRelay(tmp_path), 3):
+        assert {p.name.rpartition("-")[2] for p in tmp_path.iterdir()} == {"2", "3"}
+
+
+def test_a_file_relay_says_where_it_cannot_work(tmp_path) -> None:
+    with pytest.raises(RelayError, match=r"cannot keep run 5 in .*nowhere"):
+        FileRelay(tmp_path / "nowhere").open(RUN)
+    with OpenRelay(FileRelay(tmp_path), RUN):
+        box = FileRelay(tmp_path).mailbox(RUN, 0)
+        with pytest.raises(RelayError, match="cannot publish"):
+            box.publish(FIRST, {"w": np.array(["text"])})

@@ -149,7 +149,10 @@ def _slots(own: Path, channel: str) -> list[Slot]:
 
 def _write(path: Path, model: Model) -> None:
     """Write a file that appears whole; names are numbered, since safetensors sorts them."""
-    numbered = {f"{place:06d}{name}": array for place, (name, array) in enumerate(model.items())}
+    numbered = {
+        f"{place:06d}{name}": np.ascontiguousarray(array).reshape(array.shape)
+        for place, (name, array) in enumerate(model.items())
+    }
     try:
         _replace(path, lambda part: save_file(numbered, part))
     except (OSError, SafetensorError, KeyError) as error:

@@ -55,7 +55,7 @@ class RayRelay(Relay):
 
     def mailbox(self, run: int, device: int) -> Mailbox:
         """Return a device's mailbox, from any process of the simulation."""
-        return _RayMailbox(device, _find(run))
+        return _RayMailbox(device, run)
 
     def observe(self, run: int, channel: str) -> dict[int, Model]:
         """Return every device's newest publication, straight from shared memory."""
@@ -86,24 +86,33 @@ class RayRelay(Relay):
 
 
 class _RayMailbox(Mailbox):
-    def __init__(self, device: int, actor: Any) -> None:
+    def __init__(self, device: int, run: int) -> None:
         super().__init__(device)
-        self._actor, self._ray = actor, _import_ray()
+        self._run, self._ray = run, _import_ray()
+        _find(run)
 
     def publish(self, slot: Slot, model: Model, private: Collection[str] = ()) -> None:
         # References travel inside the parcel: Ray replaces a bare reference among an actor
         # call's arguments by the object itself, which would move the model to the actor.
         parts = [None if part is None else self._ray.put(part) for part in split(model, private)]
-        self._ray.get(self._actor.put.remote(self.device, slot, Parcel(*parts)))
+        self._ask("put", self.device, slot, Parcel(*parts))
 
     def recall(self, channel: str) -> list[tuple[Slot, Model]]:
-        kept = self._ray.get(self._actor.own.remote(self.device, channel))
+        kept = self._ask("own", self.device, channel)
         models = _fetch(parcel for _, parcel in kept)
         return [(slot, model) for (slot, _), model in zip(kept, models, strict=True)]
 
     def _take(self, senders: list[int], slot: Slot) -> dict[int, Model]:
-        found = self._ray.get(self._actor.take.remote(self.device, senders, slot))
+        found = self._ask("take", self.device, senders, slot)
         return dict(zip(found, _fetch(found.values()), strict=True))
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        """Call the run's actor; if the one we knew has ended, there may be a new one."""
+        try:
+            return self._ray.get(getattr(_find(self._run), method).remote(*arguments))
+        except self._ray.exceptions.RayActorError:
+            _find.cache_clear()
+            return self._ray.get(getattr(_find(self._run), method).remote(*arguments))
 
 
 def _fetch(parcels: Iterable[Parcel[Any]]) -> list[Model]:

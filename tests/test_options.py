@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from p2pl_flower import errors, wire
+from p2pl_flower.neighbors import Neighbor
+from p2pl_flower.options import Options
+
+
+def test_defaults_are_plain_p2pl() -> None:
+    options = Options.of()
+    assert options == Options()
+    assert (options.weights.name, options.links.spec()) == ("metropolis", "perfect")
+    assert (options.consensus_steps, options.consensus_gamma, options.affinity) == (1, 1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"weights": "data-size", "consensus_steps": 3, "consensus_gamma": 0.25, "seed": 9},
+        {"links": "bernoulli:up=0.5+churn:away=0.1", "on_loss": "neighbors", "affinity": 0.5},
+        {"links": "gilbert-elliott:up=0.7,burst=4", "init": "shared", "max_norm_scope": "tensor"},
+        {"weights": np.eye(3)},
+    ],
+)
+def test_options_travel_to_devices_as_flat_values(changes) -> None:
+    options = Options.of(**changes)
+    config = wire.options_to_config(options)
+    assert all(isinstance(value, str | int | float) for value in config.values())
+    arrived = wire.options_from_config({**config, "neighbor-id": [1], "id": 0})
+    assert arrived.links == options.links
+    assert arrived.weights == options.weights
+    assert arrived.travelling() == options.travelling()
+    assert arrived.matrix is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"consensus_gamma": 0}, "consensus-gamma=0: must be in (0, 1]"),
+        ({"consensus_steps": 1.5}, "consensus-steps=1.5: must be an integer"),
+        ({"affinity": -1}, "affinity=-1"),
+        ({"seed": -1}, "seed=-1"),
+        ({"init": "same"}, "init='same': unknown name; choose one of: max-norm"),
+        ({"max_norm_scope": "layer"}, "choose one of: model, tensor"),
+        ({"on_loss": "drop"}, "choose one of: self, neighbors"),
+        ({"weights": [[1, 0], [0, 2]]}, "row 1"),
+        ({"weights": "custom:1"}, "weights='custom:1'"),
+    ],
+)
+def test_bad_options(changes, words) -> None:
+    with pytest.raises(errors.ConfigError) as caught:
+        Options.of(**changes)
+    assert words in str(caught.value)
+
+
+ids = st.lists(st.integers(0, 10**6), unique=True, max_size=8).map(sorted)
+
+
+@given(ids, st.booleans(), st.booleans(), st.data())
+@settings(max_examples=50, deadline=None)
+def test_neighbor_lists_travel(neighbor_ids, addressed, weighted, data) -> None:
+    weights = st.floats(0, 1) if weighted else st.none()
+    neighbors = tuple(
+        Neighbor(
+            i,
+            data.draw(st.integers(1, 50)),
+            data.draw(st.integers(0, 500)),
+            f"host{i}:9000" if addressed else "",
+            data.draw(weights),
+        )
+        for i in neighbor_ids
+    )
+    me = Neighbor(7, len(neighbors), 20)
+    config = wire.neighbors_to_config(me, neighbors)
+    assert all(value != [] for value in config.values())  # flwr cannot carry empty lists
+    assert wire.neighbors_from_config(config) == (me, neighbors)
+
+
+def test_zero_weights_travel_too() -> None:
+    neighbors = (Neighbor(1, 1, weight=0.0), Neighbor(2, 1, weight=0.0))
+    config = wire.neighbors_to_config(Neighbor(0, 2), neighbors)
+    assert wire.neighbors_from_config(config)[1] == neighbors
+
+
+def test_models_travel_as_records_in_order() -> None:
+    model = {"b": np.ones((2, 1), np.float32), "a": np.array(3), "c": np.zeros(0)}
+    there_and_back = wire.to_model(wire.to_arrays(model))
+    assert list(there_and_back) == ["b", "a", "c"]
+    assert all(np.array_equal(there_and_back[k], v) for k, v in model.items())
+    assert wire.layout_digest(model) != wire.layout_digest({**model, "c": np.zeros(1)})
+    assert wire.layout_digest(model) == wire.layout_digest({**model, "a": np.array(5)})
+
+
+@pytest.mark.parametrize("kind", [errors.ConfigError, errors.TopologyError, errors.WeightsError])
+def test_errors_survive_a_process_border(kind) -> None:
+    error = kind("rounds", 0, "must be at least 1", ["1", "2"])
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is kind
+    assert str(copy) == str(error) == "rounds=0: must be at least 1; choose one of: 1, 2"
+
+
+def test_the_tree_of_errors() -> None:
+    for name in ("ConfigError", "LayoutError", "RelayError", "DeviceError"):
+        assert issubclass(getattr(errors, name), errors.P2PLError)
+    assert issubclass(errors.TopologyError, errors.ConfigError)
+    assert issubclass(errors.ConfigError, ValueError)
