@@ -17,6 +17,7 @@ from flwr.clientapp import ClientApp
 from . import wire
 from .consensus import Model, check_layout, drift
 from .errors import DeviceError
+from .legacy import from_client, is_legacy, to_client
 from .peer import Exchange, Mixed, Peer
 from .relay import FileRelay, Relay
 from .seeding import Stream, derive
@@ -29,6 +30,8 @@ SCORE_EVERY = "score-after-training-every"
 SCORE_ALSO = "score-after-training-also"
 """Key in ``train_config``: one more round, the last one say, to score."""
 
+
+_CATEGORIES = ("train", "evaluate")
 
 _COUNT = "num-examples"
 """What Flower's projects weigh metrics by: no score, so it is not repeated."""
@@ -72,6 +75,7 @@ class PeerApp(ClientApp):
         super().__init__(client_fn=client_fn, mods=mods)
         self._relay = FileRelay() if relay is None else relay
         self._init: InitFunction | None = None
+        self._legacy = client_fn is not None
 
     def init(self) -> Callable[[InitFunction], InitFunction]:
         """Register the function that draws a device's own initial model.
@@ -101,7 +105,19 @@ class PeerApp(ClientApp):
             return handlers[kind](message, context)
         if kind == "train":
             return self._train_and_score(message, context)
-        return super().__call__(message, context)
+        return self._run(message, context)
+
+    def _run(self, message: Message, context: Context) -> Message:
+        """Run the user's function, translating for a ``client_fn`` where that is needed."""
+        category, content = message.metadata.message_type, message.content
+        if not self._legacy or category not in _CATEGORIES or is_legacy(content):
+            return super().__call__(message, context)
+        message.content = to_client(category, content)
+        reply = super().__call__(message, context)
+        message.content = content
+        if reply.has_content():
+            reply.content = from_client(category, reply.content)
+        return reply
 
     def _answer_join(self, message: Message, context: Context) -> Message:
         entry: dict[str, Any] = {
@@ -177,7 +193,7 @@ class PeerApp(ClientApp):
         """
         config = next(iter(message.content.config_records.values()), ConfigRecord())
         received = dict(message.content)
-        reply = super().__call__(message, context)
+        reply = self._run(message, context)
         if reply.has_error() or not _scored(config):
             return reply
         arrays_key = next(iter(message.content.array_records))
@@ -196,7 +212,7 @@ class PeerApp(ClientApp):
         kept = message.metadata.message_type, message.content
         message.metadata.message_type, message.content = category, content
         try:
-            run = self._train_and_score if category == "train" else super().__call__
+            run = self._train_and_score if category == "train" else self._run
             reply = run(message, context)
         finally:
             message.metadata.message_type, message.content = kept
