@@ -11,30 +11,20 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, cast
 
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from . import wire
-from .consensus import Model, check_layout, drift
-from .errors import DeviceError
+from . import records, wire
+from .consensus import check_layout
 from .legacy import from_client, is_legacy, to_client
-from .peer import Exchange, Mixed, Peer
+from .peer import Mixed, Peer
 from .relay import FileRelay, Relay
 from .seeding import Stream, derive
 
 InitFunction = Callable[[Context, int], ArrayRecord]
 
-SCORE_EVERY = "score-after-training-every"
-"""Key in ``train_config``: score the model after training in every n-th round."""
-
-SCORE_ALSO = "score-after-training-also"
-"""Key in ``train_config``: one more round, the last one say, to score."""
-
 
 _CATEGORIES = ("train", "evaluate")
-
-_COUNT = "num-examples"
-"""What Flower's projects weigh metrics by: no score, so it is not repeated."""
 
 
 class PeerApp(ClientApp):
@@ -75,7 +65,7 @@ class PeerApp(ClientApp):
         super().__init__(client_fn=client_fn, mods=mods)
         self._relay = FileRelay() if relay is None else relay
         self._init: InitFunction | None = None
-        self._legacy = client_fn is not None
+        self._legacy = self._evaluates = client_fn is not None
 
     def init(self) -> Callable[[InitFunction], InitFunction]:
         """Register the function that draws a device's own initial model.
@@ -89,6 +79,13 @@ class PeerApp(ClientApp):
             return function
 
         return decorator
+
+    def evaluate(
+        self, action: str = "default", *, mods: list[Any] | None = None
+    ) -> Callable[[Any], Any]:
+        """Register an evaluate function, as in `ClientApp`; without one nothing is scored."""
+        self._evaluates = True
+        return super().evaluate(action, mods=mods)
 
     def __call__(self, message: Message, context: Context) -> Message:
         """Answer one message: our own actions here, all others as `ClientApp` does."""
@@ -123,9 +120,10 @@ class PeerApp(ClientApp):
         entry: dict[str, Any] = {
             "partition-id": int(context.node_config.get("partition-id", -1)),
             "draws": self._init is not None,
+            "evaluates": self._evaluates,
             "version": version("p2pl-flower"),
         }
-        return _reply(message, ConfigRecord(entry))
+        return records.reply_to(message, entry)
 
     def _answer_init(self, message: Message, context: Context) -> Message:
         order = message.content.config_records[wire.RECORD]
@@ -140,43 +138,43 @@ class PeerApp(ClientApp):
             model = wire.to_model(self._init(context, seed))
         peer.start(model)
         digest = "" if model is None else wire.layout_digest(model)
-        return _reply(message, ConfigRecord({"layout": digest}))
+        return records.reply_to(message, {"layout": digest})
 
     def _answer_sync(self, message: Message, context: Context) -> Message:
         order = self._note(message, context)
         exchange = self._peer(context).synchronize(order["step"])
-        return _reply(message, _exchange_record(exchange))
+        return records.reply_to(message, records.exchange_entry(exchange))
 
     def _answer_mix(self, message: Message, context: Context) -> Message:
         order = self._note(message, context)
         mixed = self._mix(self._peer(context), order, publish=True)
-        return _reply(message, _exchange_record(mixed.exchange))
+        return records.reply_to(message, records.exchange_entry(mixed.exchange))
 
     def _answer_train(self, message: Message, context: Context) -> Message:
         order = self._note(message, context)
         peer = self._peer(context)
         mixed = self._mix(peer, order, publish=False) if wire.MIX_STEP in order else None
         model = mixed.after if mixed else peer.model()
-        content = _with_arrays(message.content, order["arrays-key"], model)
-        if peer.options.affinity and (pull := _drift(peer, mixed)) is not None:
+        content = records.with_arrays(message.content, order["arrays-key"], model)
+        if (pull := records.drift_of(peer, mixed)) is not None:
             content[wire.DRIFT] = wire.to_arrays(pull)
         reply = self._as("train", message, context, content)
         if reply.has_error():
             return reply
-        trained = wire.to_model(_only_arrays(reply.content))
+        trained = wire.to_model(records.only_arrays(reply.content))
         check_layout(model, trained, f"device {peer.me.id} after training")
         peer.publish(order["round"], 0, trained)
         for key in list(reply.content.array_records):
             del reply.content[key]
-        return _with_exchange(reply, mixed)
+        return records.with_exchange(reply, mixed)
 
     def _answer_evaluate(self, message: Message, context: Context) -> Message:
         order = self._note(message, context)
         peer = self._peer(context)
         mixed = self._mix(peer, order, publish=True) if wire.MIX_STEP in order else None
         model = mixed.after if mixed else peer.model()
-        content = _with_arrays(message.content, order["arrays-key"], model)
-        return _with_exchange(self._as("evaluate", message, context, content), mixed)
+        content = records.with_arrays(message.content, order["arrays-key"], model)
+        return records.with_exchange(self._as("evaluate", message, context, content), mixed)
 
     def _mix(self, peer: Peer, order: dict[str, Any], publish: bool) -> Mixed:
         """Make the consensus step that the order asks for."""
@@ -191,20 +189,18 @@ class PeerApp(ClientApp):
 
         The scores are added to the train metrics with a prefix, under every strategy alike.
         """
-        config = next(iter(message.content.config_records.values()), ConfigRecord())
-        received = dict(message.content)
+        received, scored = dict(message.content), records.is_scored(message.content)
         reply = self._run(message, context)
-        if reply.has_error() or not _scored(config):
+        if reply.has_error() or not scored:
             return reply
         arrays_key = next(iter(message.content.array_records))
-        trained = RecordDict({**received, arrays_key: _only_arrays(reply.content)})
+        trained = RecordDict({**received, arrays_key: records.only_arrays(reply.content)})
         scores = self._as("evaluate", message, context, trained)
         if scores.has_error():
             return scores
-        metrics = _only_metrics(reply.content)
-        for key, value in _only_metrics(scores.content).items():
-            if key != _COUNT:
-                metrics[wire.AFTER_TRAINING + key] = value
+        records.add_scores(
+            records.only_metrics(reply.content), records.only_metrics(scores.content)
+        )
         return reply
 
     def _as(self, category: str, message: Message, context: Context, content: Any) -> Message:
@@ -234,61 +230,3 @@ class PeerApp(ClientApp):
         me, neighbors = wire.neighbors_from_config(state)
         mailbox = self._relay.mailbox(context.run_id, me.id)
         return Peer(me, neighbors, mailbox, wire.options_from_config(state))
-
-
-def _reply(message: Message, record: ConfigRecord) -> Message:
-    return Message(RecordDict({wire.RECORD: record}), reply_to=message)
-
-
-def _exchange_record(exchange: Exchange) -> ConfigRecord:
-    columns: dict[str, Any] = {
-        "senders": list(exchange.received),
-        "bytes": list(exchange.received.values()),
-        "origins": list(exchange.origins),
-    }
-    return ConfigRecord({name: column for name, column in columns.items() if column})
-
-
-def _with_exchange(reply: Message, mixed: Mixed | None) -> Message:
-    if mixed is not None and reply.has_content():
-        reply.content[wire.RECORD] = _exchange_record(mixed.exchange)
-    return reply
-
-
-def _drift(peer: Peer, mixed: Mixed | None) -> Model | None:
-    if mixed is None:
-        return peer.drift()
-    return drift(mixed.before, mixed.after, peer.options.consensus_gamma)
-
-
-def _with_arrays(content: RecordDict, key: str, model: Model) -> RecordDict:
-    """Return what FedAvg would have sent: the model first, then all but our own record."""
-    rest = {k: v for k, v in content.items() if k != wire.RECORD}
-    return RecordDict({key: wire.to_arrays(model), **rest})
-
-
-def _scored(config: ConfigRecord) -> bool:
-    round_number, every = (
-        int(cast("int", config.get("server-round", 0))),
-        config.get(SCORE_EVERY, 0),
-    )
-    also = config.get(SCORE_ALSO, 0)
-    return bool((every and round_number % int(cast("int", every)) == 0) or round_number == also)
-
-
-def _only_arrays(content: RecordDict) -> ArrayRecord:
-    records = list(content.array_records.values())
-    if len(records) != 1:
-        raise DeviceError(
-            f"the train function returned {len(records)} array records: P2PL needs exactly one"
-        )
-    return records[0]
-
-
-def _only_metrics(content: RecordDict) -> MetricRecord:
-    records = list(content.metric_records.values())
-    if len(records) != 1:
-        raise DeviceError(
-            f"the function returned {len(records)} metric records: P2PL needs exactly one"
-        )
-    return records[0]

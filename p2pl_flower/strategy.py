@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
 from typing import Any
 
 import networkx as nx
@@ -24,7 +25,7 @@ from .errors import DeviceError
 from .grids import MeteredGrid, PacedGrid
 from .history import Round
 from .options import Options
-from .peer_app import SCORE_ALSO, SCORE_EVERY
+from .records import SCORE_ALSO, SCORE_EVERY
 from .relay import FileRelay, OpenRelay, Relay
 from .roster import Roster
 from .scorekeeper import OnRound, Scorekeeper
@@ -250,6 +251,7 @@ evaluate_metrics_aggr_fn
         started = time.perf_counter()
         roster = Roster(self._grid, timeout)
         said = roster.gather(self.num_devices, self.min_available_nodes, self.connect_timeout)
+        self._scores = self.evaluate_every > 0 and _all_evaluate(said)
         self._conductor = Conductor(
             roster, self.topology, self.options, self.relay, run, self.arrayrecord_key
         )
@@ -279,13 +281,13 @@ evaluate_metrics_aggr_fn
         return function(list(arrived.values()), self.weighted_by_key) if arrived else None
 
     def _is_scored(self, server_round: int) -> bool:
-        every = self.evaluate_every
-        return every > 0 and (server_round % every == 0 or server_round == self._last_round)
+        due = self._scores and server_round % self.evaluate_every == 0
+        return due or (self._scores and server_round == self._last_round)
 
     def _with_scoring(self, train_config: ConfigRecord | None) -> ConfigRecord:
         """Ask `PeerApp` to score models after training in the rounds that are scored."""
         scoring = {SCORE_EVERY: self.evaluate_every, SCORE_ALSO: self._last_round}
-        return ConfigRecord({**(train_config or {}), **(scoring if self.evaluate_every else {})})
+        return ConfigRecord({**(train_config or {}), **(scoring if self._scores else {})})
 
     def _on_mean_model(self, evaluate_fn: EvaluateFunction) -> EvaluateFunction:
         return lambda server_round, _: evaluate_fn(server_round, self._mean_arrays())
@@ -308,6 +310,17 @@ evaluate_metrics_aggr_fn
         parts.append(f"so far {between:,} bytes between devices")
         parts.append(f"{self._grid.total_bytes:,} through the server")
         log.info("\t└──> P2PL: %s", "; ".join(parts))
+
+
+def _all_evaluate(said: Mapping[int, ConfigRecord]) -> bool:
+    """Return whether all devices can evaluate; warn where they cannot, or are of other age."""
+    versions = {str(reply["version"]) for reply in said.values()} | {version("p2pl-flower")}
+    if len(versions) > 1:
+        log.warning("devices and strategy run different versions of p2pl-flower: %s", versions)
+    evaluates = all(bool(reply["evaluates"]) for reply in said.values())
+    if not evaluates:
+        log.warning("the PeerApp has no @app.evaluate(): models are not scored on devices")
+    return evaluates
 
 
 def _number(value: object) -> float:

@@ -7,13 +7,13 @@ import logging
 import networkx as nx
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp.strategy import FedAvg
 from local_grid import LocalGrid
 from toy_app import START, add_functions, device, make_app, record, trained, values
 
-from p2pl_flower import P2PL
+from p2pl_flower import P2PL, MemoryRelay, PeerApp
 from p2pl_flower.errors import ConfigError, DeviceError, LayoutError, TopologyError, WeightsError
 from p2pl_flower.options import Options
 from p2pl_flower.weights import mixing_matrix
@@ -224,6 +224,31 @@ def test_mods_work_on_what_neighbors_receive() -> None:
     app, relay = make_app(mods=[double])
     _, result = run(LocalGrid(app, 4), relay, rounds=1, topology="complete")
     assert values(result.arrays)["w"][0] == pytest.approx(2 * 0.75)
+
+
+def test_a_project_without_an_evaluate_function(caplog) -> None:
+    relay = MemoryRelay()
+    app = PeerApp(relay=relay)
+
+    @app.train()
+    def train(message: Message, context: Context) -> Message:
+        model = trained(values(message.content["arrays"]), device(context))
+        metrics = MetricRecord({"num-examples": 1})
+        return Message(RecordDict({"a": record(model), "m": metrics}), reply_to=message)
+
+    with caplog.at_level(logging.WARNING, "flwr.p2pl"):
+        strategy, result = run(LocalGrid(app, 4), relay, topology="complete")
+    assert "no @app.evaluate()" in caplog.text
+    assert [r.after_consensus for r in strategy.rounds] == [None, None]
+    assert values(result.arrays)["w"][0] == pytest.approx(1.125)
+
+
+def test_other_strategies_messages_are_left_alone() -> None:
+    app, _ = make_app()
+    grid = LocalGrid(app, 1)
+    content = RecordDict({"arrays": START, "config": ConfigRecord({})})
+    [reply] = grid.send_and_receive([Message(content, grid.node_of(0), "train")])
+    assert list(reply.content["metrics"]) == ["num-examples", "train_loss"]
 
 
 def test_affinity_gives_train_functions_the_drift() -> None:

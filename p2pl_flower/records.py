@@ -1,0 +1,97 @@
+"""What `PeerApp` reads from messages and puts into replies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+
+from . import consensus, wire
+from .consensus import Model
+from .errors import DeviceError
+from .peer import Exchange, Mixed, Peer
+
+SCORE_EVERY = "score-after-training-every"
+"""Key in ``train_config``: score the model after training in every n-th round."""
+
+SCORE_ALSO = "score-after-training-also"
+"""Key in ``train_config``: one more round, the last one say, to score."""
+
+COUNT = "num-examples"
+"""What Flower's projects weigh metrics by: no score, so it is not repeated."""
+
+
+def is_scored(content: RecordDict) -> bool:
+    """Return whether a train message asks for the trained model to be evaluated."""
+    config = next(iter(content.config_records.values()), ConfigRecord())
+    number, every, also = (_number(config, k) for k in ("server-round", SCORE_EVERY, SCORE_ALSO))
+    return every > 0 and (number % every == 0 or number == also)
+
+
+def add_scores(metrics: MetricRecord, scores: MetricRecord) -> None:
+    """Add the metrics of an evaluation after training to those of the training."""
+    for key, value in scores.items():
+        if key != COUNT:
+            metrics[wire.AFTER_TRAINING + key] = value
+
+
+def only_arrays(content: RecordDict) -> ArrayRecord:
+    """Return the one array record of a train reply, or refuse the reply."""
+    records = list(content.array_records.values())
+    if len(records) != 1:
+        raise DeviceError(
+            f"the train function returned {len(records)} array records: P2PL needs exactly one"
+        )
+    return records[0]
+
+
+def only_metrics(content: RecordDict) -> MetricRecord:
+    """Return the one metric record of a reply, or refuse the reply."""
+    records = list(content.metric_records.values())
+    if len(records) != 1:
+        raise DeviceError(
+            f"the function returned {len(records)} metric records: P2PL needs exactly one"
+        )
+    return records[0]
+
+
+def with_arrays(content: RecordDict, key: str, model: Model) -> RecordDict:
+    """Return what FedAvg would have sent: the model first, then all but our own record."""
+    rest = {k: v for k, v in content.items() if k != wire.RECORD}
+    return RecordDict({key: wire.to_arrays(model), **rest})
+
+
+def reply_to(message: Message, entry: dict[str, Any]) -> Message:
+    """Return a reply that holds our own record alone."""
+    return Message(RecordDict({wire.RECORD: ConfigRecord(entry)}), reply_to=message)
+
+
+def exchange_entry(exchange: Exchange) -> dict[str, Any]:
+    """Return what an exchange brought, as flat config values without empty lists."""
+    columns: dict[str, list[int]] = {
+        "senders": list(exchange.received),
+        "bytes": list(exchange.received.values()),
+        "origins": list(exchange.origins),
+    }
+    return {name: column for name, column in columns.items() if column}
+
+
+def with_exchange(reply: Message, mixed: Mixed | None) -> Message:
+    """Return a user function's reply, with what the consensus step before it brought."""
+    if mixed is not None and reply.has_content():
+        reply.content[wire.RECORD] = ConfigRecord(exchange_entry(mixed.exchange))
+    return reply
+
+
+def drift_of(peer: Peer, mixed: Mixed | None) -> Model | None:
+    """Return the pull of the device's last consensus step, if affinity asks for it."""
+    if not peer.options.affinity:
+        return None
+    if mixed is None:
+        return peer.drift()
+    return consensus.drift(mixed.before, mixed.after, peer.options.consensus_gamma)
+
+
+def _number(config: ConfigRecord, key: str) -> int:
+    value = config.get(key, 0)
+    return value if isinstance(value, int) else 0
