@@ -6,13 +6,15 @@ import math
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from p2pl_flower.errors import ConfigError
 
 from .datasets import DATASETS
 
 Shape = tuple[int, int, int]
+
+_GROUPS = 8
 
 
 def logistic(shape: Shape, classes: int) -> nn.Module:
@@ -49,10 +51,57 @@ def cnn(shape: Shape, classes: int) -> nn.Module:
     )
 
 
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with group normalization, and a way around them.
+
+    Where the shape changes, the way around takes every other pixel and fills the new
+    channels with zeros (option A of He et al., arXiv 1512.03385).
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.stride, self.added = stride, outputs - inputs
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.GroupNorm(_GROUPS, outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.norm2 = nn.GroupNorm(_GROUPS, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's outputs."""
+        around = x[:, :, :: self.stride, :: self.stride]
+        around = nn.functional.pad(around, (0, 0, 0, 0, 0, self.added))
+        x = nn.functional.relu(self.norm1(self.conv1(x)))
+        return nn.functional.relu(self.norm2(self.conv2(x)) + around)
+
+
+def resnet20(shape: Shape, classes: int) -> nn.Module:
+    """Return the ResNet-20 for small images of He et al., with group normalization.
+
+    Three stages of three residual blocks, of 16, 32 and 64 channels. Batch normalization's
+    running statistics would be averaged with neighbors, and mean little there.
+    """
+    stages = [(16, 16, 1), (16, 32, 2), (32, 64, 2)]
+    blocks = [
+        ResidualBlock(inputs if place == 0 else outputs, outputs, stride if place == 0 else 1)
+        for inputs, outputs, stride in stages
+        for place in range(3)
+    ]
+    return nn.Sequential(
+        nn.Conv2d(shape[0], 16, 3, padding=1, bias=False),
+        nn.GroupNorm(_GROUPS, 16),
+        nn.ReLU(),
+        *blocks,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(64, classes),
+    )
+
+
 MODELS: Mapping[str, Callable[[Shape, int], nn.Module]] = {
     "logistic": logistic,
     "mlp": mlp,
     "cnn": cnn,
+    "resnet20": resnet20,
 }
 _SMALLEST_SIDE = {"cnn": 28}
 

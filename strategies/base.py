@@ -1,17 +1,21 @@
-"""What a contender is: a name, and how it runs on a Flower grid."""
+"""What a contender is: a name, and how it runs on a Flower grid and in the swarm."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
 from flwr.app import ArrayRecord, MetricRecord
 from flwr.serverapp import Grid
 
 from p2pl_flower import P2PL
 from p2pl_flower.history import Round, Run
+from p2pl_flower.options import Options
+from p2pl_flower.swarm.plans import Gossip, Plan
+from p2pl_flower.topology import schedule
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Task:
         Scores a model on the whole test set.
     on_round : Callable[[Round], None], optional
         Called at the end of every round.
+    fraction_train : float
+        Share of the devices that train in a round, where a server picks them.
     timeout, connect_timeout : float
         Seconds to wait for replies, and for nodes.
     """
@@ -49,6 +55,7 @@ class Task:
     initial_arrays: ArrayRecord
     evaluate: Callable[[ArrayRecord], MetricRecord]
     on_round: Callable[[Round], None] | None = None
+    fraction_train: float = 1.0
     timeout: float = 3600.0
     connect_timeout: float = 60.0
 
@@ -66,6 +73,10 @@ class Contender(ABC):
     def run(self, grid: Grid, task: Task) -> Run:
         """Train on the grid's nodes and return what was measured."""
 
+    @abstractmethod
+    def plan(self, task: Task, samples: Sequence[int]) -> Plan:
+        """Return what the contender is to the swarm, given each device's number of samples."""
+
 
 @dataclass
 class PeerToPeer(Contender):
@@ -76,6 +87,12 @@ class PeerToPeer(Contender):
     def options(self, task: Task) -> dict[str, Any]:
         """Return the options of P2PL: the task's, with the contender's own changes."""
         return {**task.options, "seed": task.seed, **self.changes}
+
+    def plan(self, task: Task, samples: Sequence[int]) -> Plan:
+        """Return gossip over the task's graph."""
+        options = Options.of(**self.options(task))
+        counts = np.asarray(samples, dtype=np.int64)
+        return Gossip(schedule(task.topology, len(counts), task.seed), options, counts)
 
     def run(self, grid: Grid, task: Task) -> Run:
         """Train peer to peer."""

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
+import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
 
 from p2pl_flower.grids import MeteredGrid
 from p2pl_flower.history import Round, Run
-from p2pl_flower.peer_app import SCORE_ALSO, SCORE_EVERY
+from p2pl_flower.records import SCORE_ALSO, SCORE_EVERY
 from p2pl_flower.scorekeeper import Scorekeeper
+from p2pl_flower.swarm.plans import Averaging, Plan
 
 from .base import Contender, Task
 
 
 class FedAvg(Contender):
-    """Federated averaging over all devices in every round."""
+    """Federated averaging over all devices, or a sample of them, in every round."""
 
     name = "fedavg"
+
+    def plan(self, task: Task, samples: Sequence[int]) -> Plan:
+        """Return averaging by the shares of the samples."""
+        return Averaging(np.asarray(samples, dtype=np.int64), task.fraction_train, task.seed)
 
     def run(self, grid: Grid, task: Task) -> Run:
         """Train by federated averaging."""
@@ -27,8 +34,9 @@ class FedAvg(Contender):
         count = self.devices(devices)
         keeping = _Keeping(grid, task)
         strategy = FlowerFedAvg(
+            fraction_train=task.fraction_train,
             fraction_evaluate=0.0,  # all devices hold the same model: it is scored once
-            min_train_nodes=count,
+            min_train_nodes=max(1, int(task.fraction_train * count)),
             min_available_nodes=count,
             train_metrics_aggr_fn=keeping.after_training,
         )

@@ -39,7 +39,7 @@ def test_parameters_are_a_function_of_the_seed_alone(model):
     other = build(model, (1, 28, 28), 10, seed=1)
     for a, b, c in zip(one.parameters(), two.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
-        assert not torch.equal(a, c)
+        assert a.dim() == 1 or not torch.equal(a, c)  # normalization starts from ones
 
 
 @pytest.mark.parametrize("model", MODELS)

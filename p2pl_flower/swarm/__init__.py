@@ -1,0 +1,23 @@
+"""The swarm: all devices' models as one stacked tensor, trained and mixed together.
+
+It needs PyTorch, but neither Flower nor Ray.
+"""
+
+from __future__ import annotations
+
+from .api import simulate
+from .engine import Swarm
+from .job import Job
+from .options import Machine, TrainOptions
+from .plans import Averaging, Gossip, Plan
+
+__all__ = [
+    "Averaging",
+    "Gossip",
+    "Job",
+    "Machine",
+    "Plan",
+    "Swarm",
+    "TrainOptions",
+    "simulate",
+]

@@ -1,0 +1,127 @@
+"""The links of a graph as arrays, and the mixing weights on all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import WeightsError
+from ..neighbors import neighborhood
+from ..weights import Custom, DataSize, Metropolis, Uniform, WeightRule
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Both directions of every link, in ascending order of (to, source).
+
+    Attributes
+    ----------
+    to, source : NDArray[int64], shape (2 E,)
+        Device k = to[e] hears device j = source[e].
+    degrees : NDArray[int64], shape (K,)
+        Neighbors of each device.
+    """
+
+    to: Ints
+    source: Ints
+    degrees: Ints
+
+    @classmethod
+    def of(cls, graph: nx.Graph) -> Edges:
+        """Return the links of a graph on the nodes 0, ..., K - 1."""
+        pairs = np.array(list(graph.edges), dtype=np.int64).reshape(-1, 2)
+        both = np.concatenate([pairs, pairs[:, ::-1]])
+        to, source = both[np.lexsort((both[:, 1], both[:, 0]))].T
+        degrees = np.bincount(to, minlength=len(graph)).astype(np.int64)
+        return cls(np.ascontiguousarray(to), np.ascontiguousarray(source), degrees)
+
+    def where(self, kept: NDArray[np.bool_]) -> Edges:
+        """Return the directions that ``kept`` marks; degrees stay those of the graph."""
+        return Edges(self.to[kept], self.source[kept], self.degrees)
+
+    def sums(self, values: Floats) -> Floats:
+        """Return, for each device, the sum of ``values`` over what it hears: shape (K,)."""
+        return np.bincount(self.to, values, minlength=len(self.degrees)).astype(np.float64)
+
+
+def edge_weights(
+    rule: WeightRule, graph: nx.Graph, edges: Edges, samples: Ints, matrix: Floats | None
+) -> Floats:
+    """Return a_kj on every edge: what `WeightRule.row` gives, for all devices at once.
+
+    Parameters
+    ----------
+    rule : WeightRule
+        How devices weigh their neighbors. One of the user's own is asked row by row.
+    graph : networkx.Graph
+        The links.
+    edges : Edges
+        Those of the graph: all that the devices concerned have.
+    samples : NDArray[int64], shape (K,)
+        Training samples of each device, as far as neighbors know.
+    matrix : NDArray[float64] of shape (K, K), or None
+        The user's own mixing matrix.
+
+    Raises
+    ------
+    WeightsError
+        The devices lack what the rule needs.
+    """
+    formula = _FORMULAS.get(type(rule))
+    if formula is not None:
+        return formula(edges, samples, matrix)
+    known = dict(enumerate(samples.tolist()))
+    rows = {k: rule.row(*neighborhood(graph, k, known, matrix)) for k in set(edges.to.tolist())}
+    pairs = zip(edges.to.tolist(), edges.source.tolist(), strict=True)
+    return np.array([rows[k][j] for k, j in pairs], dtype=np.float64)
+
+
+def _metropolis(edges: Edges, samples: Ints, matrix: Floats | None) -> Floats:
+    degrees = edges.degrees
+    return 1 / (1 + np.maximum(degrees[edges.to], degrees[edges.source]))
+
+
+def _uniform(edges: Edges, samples: Ints, matrix: Floats | None) -> Floats:
+    return np.asarray(1 / (edges.degrees[edges.to] + 1))
+
+
+def _data_size(edges: Edges, samples: Ints, matrix: Floats | None) -> Floats:
+    heard = samples[edges.source].astype(np.float64)
+    totals = (edges.sums(heard) + samples)[edges.to]
+    if (totals <= 0).any():
+        device = edges.to[np.argmin(totals)]
+        rule = f"device {device} and its neighbors have no samples; give sample counts"
+        raise WeightsError("weights", DataSize.name, rule)
+    return np.asarray(heard / totals)
+
+
+def _custom(edges: Edges, samples: Ints, matrix: Floats | None) -> Floats:
+    if matrix is None:
+        raise WeightsError("weights", Custom.name, "needs a matrix; give it as `weights`")
+    weights = matrix[edges.to, edges.source]
+    return np.asarray(weights / np.maximum(1.0, edges.sums(weights))[edges.to])
+
+
+_FORMULAS: dict[type[WeightRule], Callable[[Edges, Ints, Floats | None], Floats]] = {
+    Metropolis: _metropolis,
+    Uniform: _uniform,
+    DataSize: _data_size,
+    Custom: _custom,
+}
+
+
+def keep_heard(weights: Floats, heard: NDArray[np.bool_], edges: Edges, on_loss: str) -> Floats:
+    """Return the weights with 0 where nothing was heard: `keep_answered`, all rows at once."""
+    kept = np.where(heard, weights, 0.0)
+    if on_loss == "self" or heard.all():
+        return kept
+    left, whole = edges.sums(kept), edges.sums(weights)
+    scale = np.divide(whole, left, out=np.ones_like(left), where=left > 0)
+    return np.asarray(kept * scale[edges.to])

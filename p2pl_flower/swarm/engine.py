@@ -1,0 +1,188 @@
+"""The round loop of the swarm: the same one for every contender."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..errors import ConfigError
+from ..history import Round, Run, Scores
+from ..seeding import Stream, derive
+from .checkpoint import Checkpoint
+from .job import Job
+from .learner import Learner
+from .mapping import learner_for
+from .memory import Needs, pick_chunk
+from .mixing import consensus_distance
+from .plans import Plan
+from .progress import Progress
+from .samples import Samples
+from .scoring import Scoring
+from .stack import Stack, draw, fill
+from .trainer import Trainer
+from .workers import Workers
+
+Ids = NDArray[np.int64]
+
+
+class Swarm:
+    """All devices of one run, on one machine.
+
+    Parameters
+    ----------
+    job : Job
+        What is trained.
+    plan : Plan
+        Who trains when, and how models are mixed.
+
+    Attributes
+    ----------
+    stack : Stack
+        The models.
+    measured : Run
+        What the rounds so far measured.
+
+    Raises
+    ------
+    ConfigError
+        Options do not fit each other, the module cannot be mapped over devices, or the
+        run does not fit into memory.
+    """
+
+    def __init__(self, job: Job, plan: Plan) -> None:
+        self.job, self.plan = job, plan
+        self.measured = Run(job.name, "swarm", plan.seed, plan.devices)
+        self._training = replace(job.training, affinity=plan.affinity)
+        self._samples = Samples(job.data, job.machine.device)
+        if len(self._samples) != plan.devices:
+            rule = f"must hold {plan.devices} devices' samples, as many as the plan has devices"
+            raise ConfigError("data", len(self._samples), rule)
+        self._scoring = Scoring(job.test, job.machine.device, job.evaluate_every, job.rounds)
+        template = draw(job.model, derive(plan.seed, Stream.INIT, 0)).to(job.machine.device)
+        self._learners = learner_for(template, self._training, self._samples)
+        self._threads = 1 if self._learners.draws else job.machine.threads
+        chunk = self._fit(template)
+        self.stack = Stack(template, plan.devices, job.machine.device)
+        self._drift: dict[str, Tensor] = {}
+        self._trainer = Trainer(self.stack, self._samples, self._training, chunk, plan.seed)
+
+    def run(self) -> Run:
+        """Run all rounds that have not been run yet, and return what was measured."""
+        job = self.job
+        kept = Checkpoint(job.checkpoint, self._identity()) if job.checkpoint else None
+        if kept is None or not self._resume(kept):
+            self._start()
+        progress = Progress(job.rounds, job.progress)
+        with Workers(self._learners.make, self._threads) as workers:
+            for number in range(len(self.measured.rounds) + 1, job.rounds + 1):
+                measured = self._round(number, workers)
+                self.measured.rounds.append(measured)
+                progress.show(measured)
+                if job.on_round is not None:
+                    job.on_round(measured)
+                if kept and (number == job.rounds or number % job.checkpoint_every == 0):
+                    kept.save(self.measured, self._state())
+        return self.measured
+
+    def _start(self) -> None:
+        """Draw the initial models, and synchronize them where the plan says so."""
+        started, plan, stack = time.perf_counter(), self.plan, self.stack
+        drawn = 1 if plan.shared_start else plan.devices
+        seeds = [derive(plan.seed, Stream.INIT, device) for device in range(drawn)]
+        norms = fill(stack, self.job.model, seeds, plan.scope)
+        start = plan.start(np.broadcast_to(norms, (plan.devices, norms.shape[1])), stack.all_bytes)
+        stack.take(start.origins)
+        if start.setup:
+            seconds = time.perf_counter() - started
+            self.measured.setup = {**start.setup, "seconds": seconds}
+
+    def _round(self, number: int, workers: Workers[Learner]) -> Round:
+        """Train, mix and measure once."""
+        started, due = time.perf_counter(), self._scoring.due(number)
+        measured, devices = Round(number), self.plan.trains(number)
+        self._trainer.train(devices, number, self._drift, workers)
+        if due:
+            measured.after_training = self._scores(devices, workers)
+        sent = self._mix(number)
+        if due:
+            measured.after_consensus = self._scores(self.plan.scored(number), workers)
+            measured.consensus_distance = consensus_distance(self.stack)
+        traffic = self.plan.traffic(sent, number, self.stack.model_bytes)
+        for name, value in traffic.items():
+            setattr(measured, name, value)
+        if not self.job.machine.is_cpu:
+            torch.cuda.synchronize(self.job.machine.device)
+        measured.seconds = time.perf_counter() - started
+        return measured
+
+    def _mix(self, number: int) -> Ids:
+        """Make the round's consensus steps and return how many models each device sent."""
+        sent = np.zeros(self.plan.devices, dtype=np.int64)
+        for mixing in self.plan.mixings(number):
+            if self.plan.affinity and not self._drift:
+                tensors = self.stack.tensors
+                self._drift = {n: torch.zeros_like(tensors[n]) for n in self.stack.trained}
+            mixing.apply(self.stack, self._drift)
+            sent += mixing.sent
+        return sent
+
+    def _scores(self, devices: Ids, workers: Workers[Learner]) -> Scores | None:
+        return self._scoring.scores(self.stack, devices, workers)
+
+    def _fit(self, template: nn.Module) -> int:
+        """Return the devices in a chunk; refuse a run that does not fit into memory."""
+        plan, machine = self.plan, self.job.machine
+        size = Stack(template, 1, "meta").nbytes
+        chunk = pick_chunk(machine, size, plan.devices, self._learners.step_seconds)
+        models = plan.devices * size
+        needs = Needs(
+            models=models,
+            drift=models if plan.affinity else 0,
+            training=Needs.of_training(size, min(plan.devices, chunk * self._threads)),
+        )
+        needs.check(machine)
+        return chunk
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what must be the same for a checkpoint to be continued."""
+        shapes = {name: list(tensor.shape) for name, tensor in self.stack.tensors.items()}
+        return {
+            "plan": type(self.plan).__name__,
+            **self.plan.describe(),
+            "samples": self._samples.counts.tolist(),
+            "model": shapes,
+            **{f"training-{k}": v for k, v in asdict(self._training).items()},
+        }
+
+    def _state(self) -> dict[str, Tensor]:
+        return {**self.stack.tensors, **{f"{_DRIFT}{n}": t for n, t in self._drift.items()}}
+
+    def _resume(self, kept: Checkpoint) -> bool:
+        """Take up a saved state, if there is one."""
+        found = kept.load(self.job.machine.device)
+        if found is None:
+            return False
+        run, tensors = found
+        if len(run.rounds) > self.job.rounds:
+            rule = f"must be at least the {len(run.rounds)} rounds of the checkpoint"
+            raise ConfigError("rounds", self.job.rounds, rule)
+        self.measured.setup, self.measured.rounds = run.setup, run.rounds
+        for name, tensor in self.stack.tensors.items():
+            tensor.copy_(tensors[name])
+        self._drift = {
+            name.removeprefix(_DRIFT): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(_DRIFT)
+        }
+        for done in run.rounds:
+            self.plan.trains(done.round)  # plans note who has trained
+        return True
+
+
+_DRIFT = "drift of "

@@ -1,0 +1,136 @@
+"""Linear layers of a chunk of devices, with their part of SGD."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from .options import TrainOptions
+from .products import linear
+from .samples import Batches
+from .workspace import Workspace
+
+
+class Layer(ABC):
+    """One linear layer of C devices while they train; a step is made by the first A of them."""
+
+    @abstractmethod
+    def forward(self, step: int, hidden: Tensor) -> Tensor:
+        """Return the outputs without bias, shape (A, B, outputs), of inputs (A, B, inputs)."""
+
+    @abstractmethod
+    def learn(self, step: int, hidden: Tensor, delta: Tensor) -> None:
+        """Make a step, ``delta`` being the loss's gradient by the outputs."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Bring the weights up to date after the last step."""
+
+
+class PlainLayer(Layer):
+    r"""A layer that is changed in every step.
+
+    The momentum is folded into the product that gives the gradient,
+    :math:`v \leftarrow \mu v + \delta^T h`, so that no gradient is ever stored.
+    """
+
+    def __init__(
+        self, weight: Tensor, options: TrainOptions, pull: Tensor | None, velocity: Tensor
+    ) -> None:
+        self.weight, self._options, self._pull = weight, options, pull
+        self._velocity = velocity
+
+    def forward(self, step: int, hidden: Tensor) -> Tensor:
+        """Return the outputs without bias."""
+        return torch.bmm(hidden, self.weight[: len(hidden)].mT)
+
+    def learn(self, step: int, hidden: Tensor, delta: Tensor) -> None:
+        """Make a step."""
+        active = slice(len(delta))
+        velocity, weight = self._velocity[active], self.weight[active]
+        torch.baddbmm(velocity, delta.mT, hidden, beta=self._options.momentum, out=velocity)
+        weight.add_(velocity, alpha=-self._options.learning_rate)
+        if self._pull is not None:
+            weight.add_(self._pull[active])
+
+    def finish(self) -> None:
+        """Do nothing."""
+
+
+class DualLayer(Layer):
+    r"""The first layer, whose inputs are known before the round begins: it changes once.
+
+    SGD with momentum makes the weights before step t, counted from 0, with the earlier
+    steps' inputs :math:`X_r` and gradients by the outputs :math:`\Delta_r`,
+
+    .. math:: W_t = W_0 - \eta \sum_{r < t} c_{t-1-r} \Delta_r^T X_r + t P,
+              \qquad c_m = 1 + \mu + \dots + \mu^m,
+
+    P being the pull of a step. The outputs of step t are then
+
+    .. math:: X_t W_t^T = X_t W_0^T
+              - \eta \sum_{r < t} c_{t-1-r} (X_t X_r^T) \Delta_r + t X_t P^T,
+
+    so that all that touches the large W are two products over the whole round, at its
+    beginning and at its end. The inner products :math:`X X^T` are the same in all rounds.
+    It pays while a device's samples are not many more than a sample's features.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        batches: Batches,
+        options: TrainOptions,
+        pull: Tensor | None,
+        space: Workspace,
+    ) -> None:
+        self._weight, self._options, self._pull = weight, options, pull
+        self._batches, self._space, self._width = batches, space, batches.width
+        shape = len(weight), len(batches) * self._width, weight.shape[1]
+        self._gram = batches.gram(space)
+        self._deltas = space.zeros("deltas", shape, weight)
+        self._start = space.empty("start", shape, weight)
+        made = torch.arange(len(batches), device=weight.device).repeat_interleave(self._width)
+        for k, start in enumerate(self._start):
+            x = batches.inputs(k, space)
+            linear(x, weight[k], out=start)
+            if pull is not None:
+                start += made[:, None] * linear(x, pull[k])
+        self._shares = self._momentum_shares(len(batches))
+
+    def forward(self, step: int, hidden: Tensor) -> Tensor:
+        """Return the outputs without bias."""
+        active, rows = slice(len(hidden)), self._rows(step, hidden)
+        start, past = self._start[active, rows], step * self._width
+        if not step:
+            return start.clone()
+        kernel = self._gram[active, rows, :past] * self._shares[-past:]
+        rate = self._options.learning_rate
+        return torch.baddbmm(start, kernel, self._deltas[active, :past], alpha=-rate)
+
+    def learn(self, step: int, hidden: Tensor, delta: Tensor) -> None:
+        """Note a step."""
+        self._deltas[: len(delta), self._rows(step, hidden)] = delta
+
+    def finish(self) -> None:
+        """Bring the weights up to date after the last step."""
+        for k, steps in enumerate(self._batches.steps.tolist()):
+            past = steps * self._width
+            deltas = self._deltas[k, :past].mul_(self._shares[-past:, None])
+            x = self._batches.inputs(k, self._space)[:past]
+            change = self._space.empty("change", tuple(self._weight.shape[1:]), deltas)
+            linear(deltas.T, x.T, out=change)
+            self._weight[k].add_(change, alpha=-self._options.learning_rate)
+            if self._pull is not None:
+                self._weight[k].add_(self._pull[k], alpha=steps)
+
+    def _rows(self, step: int, hidden: Tensor) -> slice:
+        return slice(step * self._width, step * self._width + hidden.shape[1])
+
+    def _momentum_shares(self, steps: int) -> Tensor:
+        """Return c_{steps-1}, ..., c_0, each as often as a batch has samples."""
+        powers = self._options.momentum ** torch.arange(steps, dtype=torch.float64)
+        shares = powers.cumsum(0).flip(0).repeat_interleave(self._width)
+        return shares.to(self._weight)

@@ -1,0 +1,69 @@
+"""How a chunk of devices trains: one batched step after the other."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from .options import TrainOptions
+from .samples import Batches
+from .workspace import Workspace
+
+Tensors = Mapping[str, Tensor]
+
+
+class Learner(ABC):
+    r"""Local training of the devices of a chunk, and evaluation of one device after the other.
+
+    One of the H steps of a round on a device, with learning rate :math:`\eta`, momentum
+    :math:`\mu`, affinity :math:`\beta` and drift :math:`D`:
+
+    .. math:: v \leftarrow \mu v + \nabla f(w), \qquad
+              w \leftarrow w - \eta v + \beta D / H
+
+    where f is the mean cross-entropy of the step's own samples.
+
+    Parameters
+    ----------
+    template : nn.Module
+        A module of the devices' class; each worker thread needs a learner with its own.
+    options : TrainOptions
+        Epochs, batch size, learning rate, momentum and affinity.
+    """
+
+    draws = False
+    """Whether the module has layers that draw at random."""
+
+    def __init__(self, template: nn.Module, options: TrainOptions) -> None:
+        self.template, self.options, self.space = template, options, Workspace()
+
+    @abstractmethod
+    def train(self, model: Tensors, batches: Batches, pull: Tensors) -> None:
+        """Train the devices of a chunk for a round, in place.
+
+        Parameters
+        ----------
+        model : Mapping[str, Tensor]
+            Their parameters and buffers, each of shape (C, ...).
+        batches : Batches
+            Their mini-batches.
+        pull : Mapping[str, Tensor]
+            What each step adds to a parameter, shape (C, ...); empty for nothing.
+        """
+
+    @abstractmethod
+    def logits(self, model: Tensors, x: Tensor) -> Tensor:
+        """Return one device's outputs on a batch of inputs, with layers as in evaluation."""
+
+
+@torch.no_grad()
+def descend(
+    weight: Tensor, velocity: Tensor, active: int, rate: float, pull: Tensor | None
+) -> None:
+    r"""Make :math:`w \leftarrow w - \eta v + \beta D / H` for the first ``active`` devices."""
+    weight[:active].add_(velocity[:active], alpha=-rate)
+    if pull is not None:
+        weight[:active].add_(pull[:active])

@@ -1,0 +1,142 @@
+"""What a run needs of memory, worked out before it begins, and what there is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from ..errors import ConfigError
+from .options import Machine
+
+_CACHE_BYTES = 16 << 20
+_CACHE_SHARE = 0.75
+_GPU_SHARE = 0.5
+_COPIES = 3
+"""Of a model while it trains: weights, velocities, and gradients or activations."""
+
+_COST_PER_BYTE = 2e-10
+"""Seconds that a step takes for each byte of a model, roughly, on one core."""
+
+_CGROUP = Path("/sys/fs/cgroup")
+_LARGEST_CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a run needs beside its data.
+
+    Attributes
+    ----------
+    models, drift, training : int
+        Bytes of all devices' models, of their last drift, and of what trains at the same
+        time.
+    """
+
+    models: int
+    drift: int
+    training: int
+
+    @staticmethod
+    def of_training(model_bytes: int, devices: int) -> int:
+        """Return what ``devices`` that train at the same time need."""
+        return devices * model_bytes * _COPIES
+
+    @property
+    def total(self) -> int:
+        """Bytes in all."""
+        return self.models + self.drift + self.training
+
+    def check(self, machine: Machine, free: int | None = None) -> None:
+        """Refuse a run that does not fit.
+
+        Parameters
+        ----------
+        machine : Machine
+            Where it runs.
+        free : int or None
+            Bytes that are free there; looked up if None.
+
+        Raises
+        ------
+        ConfigError
+            Gives what each part needs, and what is free.
+        """
+        free = available(machine) if free is None else free
+        if free is None or self.total <= free:
+            return
+        parts = ", ".join(f"{name} {_gib(size)}" for name, size in asdict(self).items())
+        rule = f"needs {_gib(self.total)} ({parts}), but {_gib(free)} are free; "
+        rule += "use fewer devices, a smaller model, affinity 0 or a smaller chunk"
+        raise ConfigError("device", machine.device, rule)
+
+
+def available(machine: Machine) -> int | None:
+    """Return the bytes that are free on the machine's device; None where nothing tells."""
+    if not machine.is_cpu:
+        return torch.cuda.mem_get_info(machine.device)[0]
+    limits = [_meminfo(), _cgroup()]
+    known = [limit for limit in limits if limit is not None]
+    return min(known) if known else None
+
+
+def pick_chunk(machine: Machine, model_bytes: int, devices: int, step_seconds: float) -> int:
+    """Return how many devices train together: what was set, or what suits the machine.
+
+    On a CPU, what the workers have at hand is to fit into the cache, and a step's own cost
+    is to be shared by so many devices that it does not count.
+
+    Parameters
+    ----------
+    machine : Machine
+        Where it runs.
+    model_bytes : int
+        Size of a model in bytes.
+    devices : int
+        Devices that train in a round, at most.
+    step_seconds : float
+        What a step takes beside its products, however few devices make it.
+    """
+    if machine.chunk is not None:
+        return min(machine.chunk, devices)
+    if machine.is_cpu:
+        budget = int(_cache() * _CACHE_SHARE) // machine.threads
+        least = math.ceil(step_seconds / _COST_PER_BYTE / model_bytes)
+    else:
+        budget, least = int((available(machine) or 0) * _GPU_SHARE), 1
+    chunk = max(least, budget // (_COPIES * model_bytes))
+    shared = -(-devices // machine.threads)  # every worker is to have something to do
+    return max(1, min(chunk, shared))
+
+
+def _meminfo() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    kilobytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(kilobytes[0]) * 1024 if kilobytes else None
+
+
+def _cgroup() -> int | None:
+    try:
+        limit = (_CGROUP / "memory.max").read_text(encoding="utf-8").strip()
+        used = (_CGROUP / "memory.current").read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+    return None if limit == "max" else int(limit) - int(used)
+
+
+def _cache() -> int:
+    """Return the size of the last-level cache in bytes."""
+    try:
+        text = _LARGEST_CACHE.read_text(encoding="utf-8").strip()
+        return int(text.rstrip("KM")) << {"K": 10, "M": 20}[text[-1]]
+    except (OSError, KeyError, ValueError):
+        return _CACHE_BYTES
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB"

@@ -1,0 +1,171 @@
+"""A consensus step of all devices as one product with the mixing matrix."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .edges import Edges
+from .stack import Stack
+
+DENSE_FROM = 0.02
+"""Share of entries from which a dense product is quicker than a sparse one."""
+
+_BLOCK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Mixing:
+    r"""One product :math:`W \leftarrow M W`, with W the models, one in each row.
+
+    Attributes
+    ----------
+    rows, columns : NDArray[int64], shape (N,)
+        Places in M that are not 0.
+    values : NDArray[float64], shape (N,)
+        What stands there; every row sums to 1.
+    shape : tuple[int, int]
+        (K, K), or (1, K) where all devices get the same model.
+    sent : NDArray[int64], shape (K,)
+        How many models each device sends to others in this step.
+    active : NDArray[bool], shape (K,)
+        Which devices take part: the drift of the others stays what it was.
+    gamma : float
+        The step size that is in M already, for the drift.
+    """
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    values: NDArray[np.float64]
+    shape: tuple[int, int]
+    sent: NDArray[np.int64]
+    active: NDArray[np.bool_]
+    gamma: float = 1.0
+
+    @classmethod
+    def gossip(
+        cls,
+        edges: Edges,
+        weights: NDArray[np.float64],
+        heard: NDArray[np.bool_],
+        active: NDArray[np.bool_],
+        gamma: float,
+    ) -> Mixing:
+        r"""Return :math:`w_k \leftarrow w_k + \gamma \sum_j a_{kj} (w_j - w_k)` as a matrix.
+
+        Parameters
+        ----------
+        edges : Edges
+            Who may hear whom.
+        weights : NDArray[float64]
+            :math:`a_{kj}` on each edge, 0 where nothing was heard.
+        heard : NDArray[bool]
+            On which edges a model arrived.
+        active : NDArray[bool], shape (K,)
+            Which devices take part.
+        gamma : float
+            :math:`\gamma`.
+        """
+        count = len(edges.degrees)
+        every = np.arange(count)
+        rows = np.concatenate([edges.to[heard], every])
+        columns = np.concatenate([edges.source[heard], every])
+        values = np.concatenate([gamma * weights[heard], 1 - gamma * edges.sums(weights)])
+        sent = np.bincount(edges.source[heard], minlength=count)
+        return cls(rows, columns, values, (count, count), sent, active, gamma)
+
+    @classmethod
+    def average(cls, weights: NDArray[np.float64]) -> Mixing:
+        """Return one row for all: everybody gets the weighted mean, weights of sum 1."""
+        columns = np.flatnonzero(weights)
+        sent, active = np.zeros(len(weights), dtype=np.int64), np.full(len(weights), True)
+        shape = (1, len(weights))
+        return cls(np.zeros_like(columns), columns, weights[columns], shape, sent, active)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing changes."""
+        return self.shape[0] == self.shape[1] == len(self.rows)
+
+    @cached_property
+    def is_dense(self) -> bool:
+        """Whether a dense product is the quicker one."""
+        return len(self.rows) >= DENSE_FROM * self.shape[0] * self.shape[1]
+
+    def matrix(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Return M as a tensor, dense or in compressed sparse rows."""
+        if self.is_dense:
+            dense = np.zeros(self.shape)
+            dense[self.rows, self.columns] = self.values
+            return torch.from_numpy(dense).to(device, dtype)
+        order = np.lexsort((self.columns, self.rows))
+        ends = np.cumsum(np.bincount(self.rows, minlength=self.shape[0]))
+        starts = torch.from_numpy(np.concatenate([[0], ends]))
+        columns = torch.from_numpy(self.columns[order])
+        values = torch.from_numpy(self.values[order])
+        with warnings.catch_warnings():  # sparse rows are a beta feature, PyTorch warns
+            warnings.simplefilter("ignore", UserWarning)
+            sparse = torch.sparse_csr_tensor(starts, columns, values, self.shape)
+            return sparse.to(device, dtype)
+
+    def apply(self, stack: Stack, drift: Mapping[str, Tensor] | None = None) -> None:
+        r"""Change the models in place, block by block of parameters.
+
+        Parameters
+        ----------
+        stack : Stack
+            The models.
+        drift : Mapping[str, Tensor] or None
+            Is set to :math:`(w_k^{after} - w_k^{before}) / \gamma`, tensor by tensor, for
+            the devices that take part; tensors that it lacks are left out.
+        """
+        if self.is_identity and not drift:
+            return
+        matrices: dict[torch.dtype, Tensor] = {}
+        for name in stack.mixed:
+            tensor = stack.tensors[name]
+            wide = torch.promote_types(tensor.dtype, torch.float32)
+            if wide not in matrices:
+                matrices[wide] = self.matrix(wide, tensor.device)
+            self._multiply(matrices[wide], tensor, (drift or {}).get(name))
+
+    def _multiply(self, matrix: Tensor, tensor: Tensor, drift: Tensor | None) -> None:
+        flat = tensor.view(len(tensor), -1)
+        rows = torch.from_numpy(np.flatnonzero(self.active)).to(tensor.device)
+        for block in column_blocks(flat):
+            before = flat[:, block].to(matrix.dtype)
+            after = matrix @ before
+            if drift is not None:
+                pull = ((after - before) / self.gamma).to(drift.dtype)
+                drift.view(len(drift), -1)[rows, block] = pull[rows]
+            flat[:, block] = after
+
+
+def column_blocks(flat: Tensor, size: int = _BLOCK_BYTES) -> Iterator[slice]:
+    """Cut a matrix into blocks of columns of about ``size`` bytes, which suits a cache."""
+    width = max(16, size // max(1, len(flat) * flat.element_size()))
+    if not flat.is_cpu:
+        width *= 32
+    for start in range(0, flat.shape[1], width):
+        yield slice(start, start + width)
+
+
+def consensus_distance(stack: Stack) -> float:
+    r"""Return :math:`\sqrt{\frac{1}{K} \sum_k \|w_k - \bar{w}\|^2}` over the mixed tensors.
+
+    In double precision, from the differences to device 0: equal models have distance 0.
+    """
+    total = 0.0
+    for name in stack.mixed:
+        flat = stack.tensors[name].view(stack.devices, -1)
+        for block in column_blocks(flat):
+            apart = (flat[:, block] - flat[0, block]).double()
+            total += float((apart - apart.mean(0)).square().sum())
+    return float(np.sqrt(total / stack.devices))

@@ -1,0 +1,241 @@
+"""What a contender is to the swarm: who trains, and by which matrices models are mixed.
+
+The round loop is the same for all. Peer to peer learning has a matrix for each consensus
+step; federated averaging has one row for all, the data shares; centralized training is that
+with a single device; training alone has no step, which is the identity.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError
+from ..options import Options
+from ..seeding import Stream, generator
+from ..topology import Schedule
+from ..weights import check_matrix
+from .edges import Edges, edge_weights, keep_heard
+from .mixing import Mixing
+from .synchronization import Start, flood
+
+Ids = NDArray[np.int64]
+
+
+class Plan(ABC):
+    """Who trains when, and how models are mixed.
+
+    Attributes
+    ----------
+    samples : NDArray[int64], shape (K,)
+        Training samples of each device.
+    seed : int
+        Seed of everything.
+    affinity : float
+        Strength of the pull along the last consensus step; 0 is none.
+    scope : str
+        Which groups of tensors synchronization compares: ``model`` or ``tensor``.
+    shared_start : bool
+        Whether all devices start from device 0's draw.
+    """
+
+    samples: Ids
+    seed: int
+    affinity: float = 0.0
+    scope: str = "model"
+    shared_start: bool = False
+
+    @property
+    def devices(self) -> int:
+        """K."""
+        return len(self.samples)
+
+    @abstractmethod
+    def start(self, norms: NDArray[np.float64], model_bytes: int) -> Start:
+        """Return whose initial tensors each device begins with, and what it took.
+
+        Parameters
+        ----------
+        norms : NDArray[float64], shape (K, G)
+            L2 norm of each group of tensors that a device has drawn.
+        model_bytes : int
+            Size of a model in bytes.
+        """
+
+    @abstractmethod
+    def trains(self, round_number: int) -> Ids:
+        """Return the devices that train in a round, ascending. Rounds are asked in order."""
+
+    @abstractmethod
+    def mixings(self, round_number: int) -> Iterator[Mixing]:
+        """Return the consensus steps of a round, after training."""
+
+    @abstractmethod
+    def scored(self, round_number: int) -> Ids:
+        """Return the devices whose models are scored after consensus."""
+
+    @abstractmethod
+    def traffic(self, sent: Ids, round_number: int, model_bytes: int) -> Mapping[str, int]:
+        """Return the bytes of a round, as named in `p2pl_flower.history.Round`."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return what must be the same for a checkpoint to be continued."""
+
+
+@dataclass
+class Gossip(Plan):
+    """Peer to peer learning over a graph.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        The graph of each round.
+    options : Options
+        Weights, consensus steps, links, init, affinity and seed.
+    samples : sequence of int
+        Training samples of each device.
+
+    Raises
+    ------
+    ConfigError
+        The graph has another number of devices, or the matrix does not fit it.
+    """
+
+    schedule: Schedule
+    options: Options
+    samples: Ids
+    _edges: tuple[Any, Edges] = field(init=False, repr=False)
+    _known: Ids = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.samples = np.asarray(self.samples, dtype=np.int64)
+        if self.schedule.n != self.devices:
+            rule = f"has {self.schedule.n} devices, but there is data for {self.devices}"
+            raise ConfigError("topology", self.schedule, rule)
+        if self.options.matrix is not None:
+            static = self.schedule.graph(1) if self.schedule.static else None
+            check_matrix(self.options.matrix, static, n=self.devices)
+        self.seed, self.affinity = self.options.seed, self.options.affinity
+        self.scope = self.options.max_norm_scope
+        self.shared_start = self.options.init == "shared"
+        self._edges = (None, Edges.of(self.schedule.graph(1)))
+        self._known = np.zeros_like(self.samples)  # until a device has trained
+
+    def start(self, norms: NDArray[np.float64], model_bytes: int) -> Start:
+        """Flood the largest norm, or device 0's model, or keep what was drawn."""
+        if self.options.init == "independent":
+            return Start.own(norms.shape)
+        drew = np.arange(self.devices) == 0 if self.shared_start else np.full(self.devices, True)
+        return flood(self.schedule, self.options.links, norms, drew, model_bytes)
+
+    def trains(self, round_number: int) -> Ids:
+        """Return the devices that are there."""
+        there = self._present(round_number)
+        self._known[there] = self.samples[there]
+        return np.flatnonzero(there)
+
+    def mixings(self, round_number: int) -> Iterator[Mixing]:
+        """Return one step after the other: devices that are there mix what reaches them."""
+        options, graph = self.options, self.schedule.graph(round_number)
+        if self._edges[0] is not graph:
+            self._edges = (graph, Edges.of(graph))
+        there = self._present(round_number)
+        edges = self._edges[1].where(there[self._edges[1].to])
+        weights = edge_weights(options.weights, graph, edges, self._known, options.matrix)
+        for step in range(1, options.consensus_steps + 1):
+            up = options.links.up(edges.to, edges.source, round_number, step)
+            heard = np.broadcast_to(up, edges.to.shape) & there[edges.source]
+            kept = keep_heard(weights, heard, edges, options.on_loss)
+            yield Mixing.gossip(edges, kept, heard, there, options.consensus_gamma)
+
+    def scored(self, round_number: int) -> Ids:
+        """Return the devices that are there."""
+        return np.flatnonzero(self._present(round_number))
+
+    def traffic(self, sent: Ids, round_number: int, model_bytes: int) -> Mapping[str, int]:
+        """Count a model for each neighbor that it reached; none goes through a server."""
+        return {
+            "bytes_sent": int(sent.sum()) * model_bytes,
+            "bytes_sent_busiest": int(sent.max()) * model_bytes,
+            "bytes_through_server": 0,
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Return the options, and a digest of the links of the first round."""
+        first = Edges.of(self.schedule.graph(1))
+        arrays: list[NDArray[Any]] = [first.to, first.source]
+        if self.options.matrix is not None:
+            arrays.append(self.options.matrix)
+        flat = {f.name: str(getattr(self.options, f.name)) for f in fields(self.options)}
+        digest = sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+        return {**flat, "matrix": "", "graph": f"{type(self.schedule).__name__} {digest}"}
+
+    def _present(self, round_number: int) -> NDArray[np.bool_]:
+        there = self.options.links.present(np.arange(self.devices), round_number)
+        return np.array(np.broadcast_to(there, (self.devices,)))
+
+
+@dataclass
+class Averaging(Plan):
+    """Federated averaging: a server averages the models of all devices, or of a sample.
+
+    Parameters
+    ----------
+    samples : NDArray[int64], shape (K,)
+        Training samples of each device, by whose shares models are averaged.
+    fraction : float
+        Share of the devices that train in a round, in (0, 1]; one at least.
+    seed : int
+        Seed of everything; which devices are sampled follows from it.
+    """
+
+    samples: Ids
+    fraction: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.samples = np.asarray(self.samples, dtype=np.int64)
+        self.shared_start = True
+        if not 0 < self.fraction <= 1:
+            raise ConfigError("fraction-train", self.fraction, "must be in (0, 1]")
+
+    def start(self, norms: NDArray[np.float64], model_bytes: int) -> Start:
+        """Give device 0's draw to all: the server sends it along in round 1."""
+        return Start(np.zeros(norms.shape, dtype=np.int64), {})
+
+    def trains(self, round_number: int) -> Ids:
+        """Return a random sample of ``fraction`` of the devices."""
+        count = max(1, int(self.fraction * self.devices))
+        draw = generator(self.seed, Stream.SAMPLE, round_number)
+        return np.sort(draw.choice(self.devices, count, replace=False)).astype(np.int64)
+
+    def mixings(self, round_number: int) -> Iterator[Mixing]:
+        """Return the one average of those that trained."""
+        chosen = self.trains(round_number)
+        weights = np.zeros(self.devices)
+        weights[chosen] = self.samples[chosen] / self.samples[chosen].sum()
+        yield Mixing.average(weights)
+
+    def scored(self, round_number: int) -> Ids:
+        """Return one device: all hold the same model."""
+        return np.zeros(1, dtype=np.int64)
+
+    def traffic(self, sent: Ids, round_number: int, model_bytes: int) -> Mapping[str, int]:
+        """Count a model from and to the server for each device that trains."""
+        one_way = len(self.trains(round_number)) * model_bytes
+        return {
+            "bytes_sent": 2 * one_way,
+            "bytes_sent_busiest": one_way,
+            "bytes_through_server": 2 * one_way,
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Return the fraction and the seed."""
+        return {"fraction-train": self.fraction, "seed": self.seed}

@@ -1,0 +1,143 @@
+"""All devices' models as one tensor for each parameter, with the devices as leading axis."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..consensus import Claims, mixed_part, nbytes
+from ..errors import LayoutError
+
+ModelFactory = Callable[..., nn.Module]
+
+
+class Stack:
+    """The models of K devices.
+
+    Parameters
+    ----------
+    template : nn.Module
+        A module of the devices' class; its own values do not matter.
+    devices : int
+        K.
+    device : str
+        Where the tensors lie.
+
+    Attributes
+    ----------
+    tensors : dict[str, Tensor]
+        Parameters and buffers by name, each of shape (K, ...), as in ``state_dict``.
+    trained : tuple[str, ...]
+        Names of the parameters that training changes.
+    mixed : tuple[str, ...]
+        Names of what consensus averages: the floating-point tensors.
+    model_bytes : int
+        Size in bytes of what one device sends of its model.
+    """
+
+    def __init__(self, template: nn.Module, devices: int, device: str = "cpu") -> None:
+        state = {name: tensor.detach() for name, tensor in template.state_dict().items()}
+        own = {name for name, _ in (*template.named_parameters(), *template.named_buffers())}
+        self.devices = devices
+        self.tensors: dict[str, Tensor] = {
+            name: torch.empty((devices, *tensor.shape), dtype=tensor.dtype, device=device)
+            for name, tensor in state.items()
+            if name in own  # tied parameters once
+        }
+        self.trained = tuple(n for n, p in template.named_parameters() if p.requires_grad)
+        self.mixed = tuple(n for n, t in self.tensors.items() if t.is_floating_point())
+        self.model_bytes = nbytes(mixed_part(as_arrays(state)))
+        self.all_bytes = nbytes(as_arrays(state))
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all models in bytes."""
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
+    def put(self, devices: int | slice, model: Mapping[str, Tensor]) -> None:
+        """Set the model of a device, or of several to the same.
+
+        Raises
+        ------
+        LayoutError
+            The model has other tensors than the template.
+        """
+        for name, tensor in self.tensors.items():
+            if name not in model or model[name].shape != tensor.shape[1:]:
+                found = tuple(model[name].shape) if name in model else "missing"
+                raise LayoutError(
+                    f"tensor {name!r} is {found} in a device's model but "
+                    f"{tuple(tensor.shape[1:])} in the first: the factory must always "
+                    "return the same class"
+                )
+            tensor[devices] = model[name].detach().to(tensor.device)
+
+    def model(self, device: int) -> dict[str, Tensor]:
+        """Return one device's model, without a copy."""
+        return {name: tensor[device] for name, tensor in self.tensors.items()}
+
+    def take(self, origins: NDArray[np.int64]) -> None:
+        """Give each device the mixed tensors that ``origins`` drew, group by group.
+
+        Parameters
+        ----------
+        origins : NDArray[int64], shape (K, G)
+            Whose tensors; G is 1 or the number of mixed tensors.
+        """
+        columns = np.broadcast_to(origins, (self.devices, len(self.mixed))).T
+        for name, column in zip(self.mixed, columns, strict=True):
+            tensor = self.tensors[name]
+            if (column == column[0]).all():
+                tensor[:] = tensor[int(column[0])].clone()
+            else:
+                tensor[:] = tensor[torch.from_numpy(column.copy()).to(tensor.device)]
+
+
+def as_arrays(model: Mapping[str, Tensor]) -> dict[str, NDArray[np.generic]]:
+    """Return a model of tensors as the arrays of `p2pl_flower.consensus`."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in model.items()}
+
+
+def draw(factory: ModelFactory, seed: int) -> nn.Module:
+    """Return the model that ``factory`` makes from a seed; the global random state stays.
+
+    A factory with a parameter is called with the seed; one without, a module's class say,
+    draws from PyTorch's global generator, which is seeded for it.
+    """
+    if _takes_seed(factory):
+        return factory(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return factory()
+
+
+def fill(
+    stack: Stack, factory: ModelFactory, seeds: Sequence[int], scope: str
+) -> NDArray[np.float64]:
+    """Draw every device's initial model from its own seed, or one for all from a single seed.
+
+    Returns
+    -------
+    NDArray[float64], shape (K, G)
+        L2 norms of the groups that ``scope`` makes of the mixed tensors.
+    """
+    norms = []
+    for device, seed in enumerate(seeds):
+        model = dict(draw(factory, seed).state_dict())
+        stack.put(device if len(seeds) == stack.devices else slice(None), model)
+        norms.append(Claims.of(as_arrays(model), scope, device).norms)
+    return np.array(norms)
+
+
+def _takes_seed(factory: ModelFactory) -> bool:
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except ValueError:  # some built-ins have no signature
+        return False
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return any(p.kind in kinds and p.default is p.empty for p in parameters)

@@ -1,0 +1,61 @@
+"""Worker threads: chunks of devices side by side, each on one core."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Generic, TypeVar
+
+import torch
+
+T = TypeVar("T")
+W = TypeVar("W")
+
+
+class Workers(Generic[W]):
+    """A pool of threads, each with a tool of its own; a context manager.
+
+    PyTorch lets go of Python's lock while it computes, so that threads do what processes
+    would, with one copy of the models. Within each of several threads PyTorch uses one core.
+
+    Parameters
+    ----------
+    make_tool : Callable[[], W]
+        Makes a thread's tool, before its first task.
+    count : int
+        Number of threads.
+    """
+
+    def __init__(self, make_tool: Callable[[], W], count: int) -> None:
+        self._local, self._count = threading.local(), count
+        self._threads_before = torch.get_num_threads()
+        self._make_tool = make_tool
+        self._pool = ThreadPoolExecutor(count, initializer=self._begin)
+
+    def map(self, task: Callable[[W, T], None], items: Iterable[T]) -> None:
+        """Do a task on all items and wait; an error of any is raised."""
+        futures = [self._pool.submit(self._do, task, item) for item in items]
+        for future in futures:
+            future.result()
+
+    def __enter__(self) -> Workers[W]:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self._threads_before)
+
+    def _begin(self) -> None:
+        if self._count > 1:
+            torch.set_num_threads(1)
+        self._local.tool = self._make_tool()
+
+    def _do(self, task: Callable[[W, T], None], item: T) -> None:
+        task(self._local.tool, item)
