@@ -11,7 +11,7 @@ import pytest
 import torch
 from local_grid import RUN_ID, LocalGrid
 
-from p2pl_flower import MemoryRelay, P2PL
+from p2pl_flower import P2PL, MemoryRelay
 from p2pl_flower.consensus import Model
 from p2pl_flower.history import Run
 from p2pl_flower.peer import MODEL

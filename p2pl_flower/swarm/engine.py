@@ -139,7 +139,7 @@ class Swarm:
         """Return the devices in a chunk; refuse a run that does not fit into memory."""
         plan, machine = self.plan, self.job.machine
         size = Stack(template, 1, "meta").nbytes
-        chunk = pick_chunk(machine, size, plan.devices, self._learners.step_seconds)
+        chunk = pick_chunk(machine, size, plan.devices)
         models = plan.devices * size
         needs = Needs(
             models=models,

@@ -9,19 +9,25 @@ from torch import Tensor
 
 from .options import TrainOptions
 from .products import linear
-from .samples import Batches
+from .samples import Batch, Batches
 from .workspace import Workspace
+
+_BLOCK = 8
+"""Steps of the dual form between two large products."""
 
 
 class Layer(ABC):
     """One linear layer of C devices while they train; a step is made by the first A of them."""
 
     @abstractmethod
-    def forward(self, step: int, hidden: Tensor) -> Tensor:
-        """Return the outputs without bias, shape (A, B, outputs), of inputs (A, B, inputs)."""
+    def forward(self, step: int, batch: Batch, hidden: Tensor | None) -> Tensor:
+        """Return the outputs without bias, shape (A, B, outputs).
+
+        ``hidden`` are the inputs, shape (A, B, inputs); None for the batch's own.
+        """
 
     @abstractmethod
-    def learn(self, step: int, hidden: Tensor, delta: Tensor) -> None:
+    def learn(self, step: int, batch: Batch, hidden: Tensor | None, delta: Tensor) -> None:
         """Make a step, ``delta`` being the loss's gradient by the outputs."""
 
     @abstractmethod
@@ -42,15 +48,16 @@ class PlainLayer(Layer):
         self.weight, self._options, self._pull = weight, options, pull
         self._velocity = velocity
 
-    def forward(self, step: int, hidden: Tensor) -> Tensor:
+    def forward(self, step: int, batch: Batch, hidden: Tensor | None) -> Tensor:
         """Return the outputs without bias."""
-        return torch.bmm(hidden, self.weight[: len(hidden)].mT)
+        inputs = batch.x.flatten(2) if hidden is None else hidden
+        return torch.bmm(inputs, self.weight[: batch.active].mT)
 
-    def learn(self, step: int, hidden: Tensor, delta: Tensor) -> None:
+    def learn(self, step: int, batch: Batch, hidden: Tensor | None, delta: Tensor) -> None:
         """Make a step."""
-        active = slice(len(delta))
+        active, inputs = slice(batch.active), batch.x.flatten(2) if hidden is None else hidden
         velocity, weight = self._velocity[active], self.weight[active]
-        torch.baddbmm(velocity, delta.mT, hidden, beta=self._options.momentum, out=velocity)
+        torch.baddbmm(velocity, delta.mT, inputs, beta=self._options.momentum, out=velocity)
         weight.add_(velocity, alpha=-self._options.learning_rate)
         if self._pull is not None:
             weight.add_(self._pull[active])
@@ -100,19 +107,22 @@ class DualLayer(Layer):
                 start += made[:, None] * linear(x, pull[k])
         self._shares = self._momentum_shares(len(batches))
 
-    def forward(self, step: int, hidden: Tensor) -> Tensor:
+    def forward(self, step: int, batch: Batch, hidden: Tensor | None) -> Tensor:
         """Return the outputs without bias."""
-        active, rows = slice(len(hidden)), self._rows(step, hidden)
-        start, past = self._start[active, rows], step * self._width
-        if not step:
+        if step and step % _BLOCK == 0:
+            self._settle(step, batch.active)
+        active, rows = slice(batch.active), self._rows(step, batch)
+        first, last = (step - step % _BLOCK) * self._width, step * self._width
+        start = self._start[active, rows]
+        if first == last:
             return start.clone()
-        kernel = self._gram[active, rows, :past] * self._shares[-past:]
-        rate = self._options.learning_rate
-        return torch.baddbmm(start, kernel, self._deltas[active, :past], alpha=-rate)
+        kernel = self._gram[active, rows, first:last] * self._shares[first - last :]
+        deltas = self._deltas[active, first:last]
+        return torch.baddbmm(start, kernel, deltas, alpha=-self._options.learning_rate)
 
-    def learn(self, step: int, hidden: Tensor, delta: Tensor) -> None:
+    def learn(self, step: int, batch: Batch, hidden: Tensor | None, delta: Tensor) -> None:
         """Note a step."""
-        self._deltas[: len(delta), self._rows(step, hidden)] = delta
+        self._deltas[: batch.active, self._rows(step, batch)] = delta
 
     def finish(self) -> None:
         """Bring the weights up to date after the last step."""
@@ -126,8 +136,24 @@ class DualLayer(Layer):
             if self._pull is not None:
                 self._weight[k].add_(self._pull[k], alpha=steps)
 
-    def _rows(self, step: int, hidden: Tensor) -> slice:
-        return slice(step * self._width, step * self._width + hidden.shape[1])
+    def _settle(self, step: int, active: int) -> None:
+        """Bring what all earlier steps do to the next block's outputs into ``start``, at once.
+
+        One large product is quicker than a small one in each step.
+        """
+        past = step * self._width
+        steps = range(min(_BLOCK, len(self._batches) - step))
+        total = len(self._shares)
+        shares = [self._shares[total - past - i * self._width :][:past] for i in steps]
+        each = torch.stack(shares).repeat_interleave(self._width, 0)
+        rows = slice(past, past + len(each))
+        for k in range(active):
+            kernel = self._gram[k, rows, :past] * each
+            outputs = linear(kernel, self._deltas[k, :past].T)
+            self._start[k, rows].add_(outputs, alpha=-self._options.learning_rate)
+
+    def _rows(self, step: int, batch: Batch) -> slice:
+        return slice(step * self._width, step * self._width + batch.y.shape[1])
 
     def _momentum_shares(self, steps: int) -> Tensor:
         """Return c_{steps-1}, ..., c_0, each as often as a batch has samples."""

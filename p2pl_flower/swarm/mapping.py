@@ -35,13 +35,10 @@ class Learners:
     draws : bool
         Whether the module has layers that draw at random. Its chunks cannot be trained
         side by side then: threads share one random generator.
-    step_seconds : float
-        What a step takes beside its products, roughly, however few devices make it.
     """
 
     make: Callable[[], Learner]
     draws: bool
-    step_seconds: float
 
 
 def learner_for(template: nn.Module, options: TrainOptions, samples: Samples) -> Learners:
@@ -65,7 +62,7 @@ def learner_for(template: nn.Module, options: TrainOptions, samples: Samples) ->
     """
     _refuse_statistics(template)
     if PerceptronLearner.fits(template):
-        return Learners(lambda: PerceptronLearner(copy.deepcopy(template), options), False, 1e-4)
+        return Learners(lambda: PerceptronLearner(copy.deepcopy(template), options), False)
     draws = _try(template, options, samples)
 
     def make() -> Learner:
@@ -73,7 +70,7 @@ def learner_for(template: nn.Module, options: TrainOptions, samples: Samples) ->
         learner.draws = draws
         return learner
 
-    return Learners(make, draws, 1e-3)
+    return Learners(make, draws)
 
 
 def _refuse_statistics(template: nn.Module) -> None:

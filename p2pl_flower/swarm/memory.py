@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,8 +16,7 @@ _GPU_SHARE = 0.5
 _COPIES = 3
 """Of a model while it trains: weights, velocities, and gradients or activations."""
 
-_COST_PER_BYTE = 2e-10
-"""Seconds that a step takes for each byte of a model, roughly, on one core."""
+_LEAST = 16
 
 _CGROUP = Path("/sys/fs/cgroup")
 _LARGEST_CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")
@@ -82,11 +80,11 @@ def available(machine: Machine) -> int | None:
     return min(known) if known else None
 
 
-def pick_chunk(machine: Machine, model_bytes: int, devices: int, step_seconds: float) -> int:
+def pick_chunk(machine: Machine, model_bytes: int, devices: int) -> int:
     """Return how many devices train together: what was set, or what suits the machine.
 
-    On a CPU, what the workers have at hand is to fit into the cache, and a step's own cost
-    is to be shared by so many devices that it does not count.
+    On a CPU, what the workers have at hand is to fit into the cache, but a step's own cost,
+    that of calling PyTorch, is to be shared by `_LEAST` devices.
 
     Parameters
     ----------
@@ -96,19 +94,14 @@ def pick_chunk(machine: Machine, model_bytes: int, devices: int, step_seconds: f
         Size of a model in bytes.
     devices : int
         Devices that train in a round, at most.
-    step_seconds : float
-        What a step takes beside its products, however few devices make it.
     """
     if machine.chunk is not None:
         return min(machine.chunk, devices)
     if machine.is_cpu:
-        budget = int(_cache() * _CACHE_SHARE) // machine.threads
-        least = math.ceil(step_seconds / _COST_PER_BYTE / model_bytes)
-    else:
-        budget, least = int((available(machine) or 0) * _GPU_SHARE), 1
-    chunk = max(least, budget // (_COPIES * model_bytes))
-    shared = -(-devices // machine.threads)  # every worker is to have something to do
-    return max(1, min(chunk, shared))
+        fitting = int(_cache() * _CACHE_SHARE) // (machine.threads * _COPIES * model_bytes)
+        return min(max(_LEAST, fitting), devices)
+    fitting = int((available(machine) or 0) * _GPU_SHARE) // (_COPIES * model_bytes)
+    return max(1, min(fitting, devices))
 
 
 def _meminfo() -> int | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .edges import Edges
+from .products import linear
 from .stack import Stack
 
 DENSE_FROM = 0.02
@@ -140,8 +141,8 @@ class Mixing:
         flat = tensor.view(len(tensor), -1)
         rows = torch.from_numpy(np.flatnonzero(self.active)).to(tensor.device)
         for block in column_blocks(flat):
-            before = flat[:, block].to(matrix.dtype)
-            after = matrix @ before
+            before = flat[:, block].to(matrix.dtype).contiguous()
+            after = matrix @ before if matrix.is_sparse_csr else linear(matrix, before.T)
             if drift is not None:
                 pull = ((after - before) / self.gamma).to(drift.dtype)
                 drift.view(len(drift), -1)[rows, block] = pull[rows]
@@ -166,6 +167,6 @@ def consensus_distance(stack: Stack) -> float:
     for name in stack.mixed:
         flat = stack.tensors[name].view(stack.devices, -1)
         for block in column_blocks(flat):
-            apart = (flat[:, block] - flat[0, block]).double()
+            apart = flat[:, block].double() - flat[0, block].double()
             total += float((apart - apart.mean(0)).square().sum())
     return float(np.sqrt(total / stack.devices))

@@ -85,23 +85,24 @@ class PerceptronLearner(Learner):
         pull: Tensors,
     ) -> None:
         """Make a step with the devices that still have one to make."""
-        active, hidden = batch.active, [batch.x.flatten(2)]
+        active = batch.active
+        hidden: list[Tensor | None] = [None]
         for layer, (_, bias) in zip(layers, self._names, strict=True):
-            outputs = layer.forward(step, hidden[-1])
+            outputs = layer.forward(step, batch, hidden[-1])
             if bias:
                 outputs += model[bias][:active, None]
             hidden.append(outputs.relu_() if layer is not layers[-1] else outputs)
-        delta = _softmax_delta(hidden.pop(), batch)
+        delta = _softmax_delta(outputs, batch)
         for place in reversed(range(len(layers))):
             weight, bias = self._names[place]
             inputs = hidden[place]
-            below = torch.bmm(delta, model[weight][:active]) if place else None
-            layers[place].learn(step, inputs, delta)
+            below = None if inputs is None else torch.bmm(delta, model[weight][:active])
+            layers[place].learn(step, batch, inputs, delta)
             if bias:
                 velocities[bias][:active].mul_(self.options.momentum).add_(delta.sum(1))
                 rate = self.options.learning_rate
                 descend(model[bias], velocities[bias], active, rate, pull.get(bias))
-            if below is not None:
+            if below is not None and inputs is not None:
                 delta = below.mul_(inputs > 0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -83,14 +84,19 @@ class Batch:
 
     Attributes
     ----------
-    x, y : Tensor
-        Inputs, shape (A, B, ...), and labels, shape (A, B), of the first A devices of a
-        chunk; places beyond a device's own samples are filled with any samples.
+    samples : Tensor
+        The inputs of all devices' samples.
+    places : Tensor, shape (A, B)
+        Which of them are in the batch of each of the first A devices of a chunk; places
+        beyond a device's own samples are filled with any.
+    y : Tensor, shape (A, B)
+        Labels.
     share : Tensor, shape (A, B)
         What each sample counts for in its device's mean loss: 1 / n, or 0 beyond.
     """
 
-    x: Tensor
+    samples: Tensor
+    places: Tensor
     y: Tensor
     share: Tensor
 
@@ -98,6 +104,11 @@ class Batch:
     def active(self) -> int:
         """A, the number of devices that still have a step to make."""
         return len(self.y)
+
+    @cached_property
+    def x(self) -> Tensor:
+        """Inputs, shape (A, B, ...)."""
+        return _pick(self.samples, self.places)
 
 
 class Batches:
@@ -166,8 +177,8 @@ class Batches:
         active = int((self.steps > number).sum())
         widest = int(self._sizes[:active, number].max())
         part = slice(active), number, slice(widest)
-        x = _pick(self._samples.x, self._places[part])
-        return Batch(x, self._labels[part], self._share[part])
+        places, labels, share = self._places[part], self._labels[part], self._share[part]
+        return Batch(self._samples.x, places, labels, share)
 
     def inputs(self, row: int, space: Workspace) -> Tensor:
         """Return one device's flattened inputs of all steps, shape (H * width, features)."""

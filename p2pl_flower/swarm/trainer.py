@@ -68,12 +68,14 @@ class Trainer:
         # Those with the most steps first: the last chunks to end are then short ones.
         steps = step_counts(self.samples.counts[devices], self.options)
         order = devices[np.argsort(-steps, kind="stable")]
-        count = -(-len(order) // self.chunk)
+        # As many chunks for every worker, so that none waits for the others.
+        share = -(-len(order) // (self.chunk * workers.count)) * workers.count
+        chunks = np.array_split(order, min(share, len(order))) if len(order) else []
 
         def work(learner: Learner, chunk: Ids) -> None:
             self._train_chunk(learner, chunk, round_number, drift)
 
-        workers.map(work, np.array_split(order, count) if count else [])
+        workers.map(work, chunks)
 
     def _train_chunk(
         self, learner: Learner, chunk: Ids, round_number: int, drift: Mapping[str, Tensor]

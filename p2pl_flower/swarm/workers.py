@@ -26,10 +26,15 @@ class Workers(Generic[W]):
         Makes a thread's tool, before its first task.
     count : int
         Number of threads.
+
+    Attributes
+    ----------
+    count : int
+        Number of threads.
     """
 
     def __init__(self, make_tool: Callable[[], W], count: int) -> None:
-        self._local, self._count = threading.local(), count
+        self._local, self.count = threading.local(), count
         self._threads_before = torch.get_num_threads()
         self._make_tool = make_tool
         self._pool = ThreadPoolExecutor(count, initializer=self._begin)
@@ -53,7 +58,7 @@ class Workers(Generic[W]):
         torch.set_num_threads(self._threads_before)
 
     def _begin(self) -> None:
-        if self._count > 1:
+        if self.count > 1:
             torch.set_num_threads(1)
         self._local.tool = self._make_tool()
 

@@ -65,7 +65,9 @@ def stack_of(template: nn.Module, devices: int) -> Stack:
 def test_every_device_trains_as_it_would_alone(learner, features, bias, options) -> None:
     template, data = perceptron(features, bias), samples(features)
     stack = stack_of(template, len(COUNTS))
-    pull = {n: torch.randn_like(t) for n, t in stack.tensors.items()} if options.affinity else {}
+    pull = (
+        {n: torch.full_like(t, 0.3) for n, t in stack.tensors.items()} if options.affinity else {}
+    )
     expected = []
     for k, count in enumerate(COUNTS):
         template.load_state_dict(stack.model(k))

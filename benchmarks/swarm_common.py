@@ -1,0 +1,64 @@
+"""What the benchmarks of the swarm share: the work, and the file of results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from p2pl_flower.history import Run, environment
+from p2pl_flower.swarm import Machine, Swarm
+from simulations.report import aligned
+from simulations.scenario import Scenario
+from simulations.swarm_engine import make_swarm
+
+WARM_UP = 2
+
+
+def parser(file: str, text: str | None) -> argparse.ArgumentParser:
+    """Return a command line with ``--device`` and ``--out``."""
+    made = argparse.ArgumentParser(description=text)
+    made.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    made.add_argument("--out", type=Path, help="default: beside the benchmark")
+    made.set_defaults(file=Path(file))
+    return made
+
+
+def swarm(scenario: Scenario, machine: Machine, rounds: int, evaluate: bool = False) -> Swarm:
+    """Return a swarm that runs the scenario's one contender for so many rounds."""
+    [contender] = scenario.named_contenders()
+    wanted = {"rounds": rounds, "eval-every": 1}
+    made = make_swarm(Scenario.of({**scenario.keys(), **wanted}), contender, lambda *_: None)
+    job = replace(made.job, machine=machine, evaluate_every=int(evaluate))
+    return Swarm(job, made.plan)
+
+
+def seconds(run: Run) -> list[float]:
+    """Return the seconds of all rounds but the first."""
+    return [r.seconds for r in run.rounds[WARM_UP:] if r.seconds is not None]
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median, to three digits or so."""
+    return round(statistics.median(values), 4)
+
+
+def write(parsed: argparse.Namespace, table: Sequence[Sequence[str]], **content: Any) -> None:
+    """Write the results with the environment they were got in, and show the table."""
+    suffix = "" if parsed.device == "cpu" else f"_{parsed.device}"
+    beside = parsed.file.with_name(f"{parsed.file.stem}{suffix}.json")
+    result = {"table": table, "environment": _environment(parsed.device), **content}
+    (parsed.out or beside).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(aligned(table))
+
+
+def _environment(device: str) -> dict[str, Any]:
+    name = "" if device == "cpu" else torch.cuda.get_device_name(device)
+    return {**environment(), "device": device, "gpu": name}
