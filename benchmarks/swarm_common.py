@@ -17,7 +17,8 @@ from p2pl_flower.history import Run, environment
 from p2pl_flower.swarm import Machine, Swarm
 from simulations.report import aligned
 from simulations.scenario import Scenario
-from simulations.swarm_engine import make_swarm
+from simulations.swarm_engine import make_job
+from simulations.task import make_task
 
 WARM_UP = 2
 
@@ -31,17 +32,37 @@ def parser(file: str, text: str | None) -> argparse.ArgumentParser:
     return made
 
 
-def swarm(scenario: Scenario, machine: Machine, rounds: int, evaluate: bool = False) -> Swarm:
-    """Return a swarm that runs the scenario's one contender for so many rounds."""
+def swarm(
+    scenario: Scenario,
+    machine: Machine,
+    rounds: int,
+    evaluate: bool = False,
+    samples: int | None = None,
+) -> Swarm:
+    """Return a swarm that runs the scenario's one contender.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What is trained.
+    machine : Machine
+        Where it runs.
+    rounds : int
+        For how many rounds.
+    evaluate : bool
+        Whether all models are scored, twice in every round.
+    samples : int or None
+        How many of its images each device keeps; None is all.
+    """
     [contender] = scenario.named_contenders()
-    wanted = {"rounds": rounds, "eval-every": 1}
-    made = make_swarm(Scenario.of({**scenario.keys(), **wanted}), contender, lambda *_: None)
-    job = replace(made.job, machine=machine, evaluate_every=int(evaluate))
-    return Swarm(job, made.plan)
+    job = make_job(scenario, contender, lambda *_: None)
+    data = [(x[:samples], y[:samples]) for x, y in job.data]
+    job = replace(job, machine=machine, rounds=rounds, evaluate_every=int(evaluate), data=data)
+    return Swarm(job, contender.plan(make_task(scenario), [len(y) for _, y in data]))
 
 
 def seconds(run: Run) -> list[float]:
-    """Return the seconds of all rounds but the first."""
+    """Return the seconds of all rounds but the first ones."""
     return [r.seconds for r in run.rounds[WARM_UP:] if r.seconds is not None]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -72,7 +73,7 @@ def _bare(device: str, devices: int, steps: int) -> float:
     """Return the seconds that the products of a round take, and nothing but them."""
     count = cores() if device == "cpu" else 1
     chunk = 10 if device == "cpu" else devices
-    layers = list(zip(SIZES[:-1], SIZES[1:], strict=True))
+    layers = list(pairwise(SIZES))
     with Workers(lambda: _tensors(chunk, layers, device), count) as workers:
         chunks = [steps] * (devices // chunk)
         workers.map(_products, [1] * count)

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 
 from p2pl_flower.swarm import Machine
-from simulations import datasets
 from simulations.scenario import Scenario
 
 from .swarm_common import WARM_UP, median, parser, seconds, swarm, write
@@ -65,15 +64,13 @@ def _measure(devices: int, device: str) -> dict[str, Any]:
     samples = dict(CASES)[devices]
     keys = {"contenders": "p2pl", "topology": "regular:d=10", "device": device}
     scenario = Scenario.load("mnist", {**keys, "num-devices": devices})
-    made = swarm(scenario, Machine(device), WARM_UP + ROUNDS.get(devices, 8))
-    _cut(made.job.data, samples)
-    run = made.run()
+    rounds = WARM_UP + ROUNDS.get(devices, 8)
+    run = swarm(scenario, Machine(device), rounds, samples=samples).run()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     if device != "cpu":
         peak = torch.cuda.max_memory_allocated(device)
     return {
         "devices": devices,
-        "images": len(datasets.load("mnist").train_y),
         "seconds": median(seconds(run)),
         "all_seconds": [r.seconds for r in run.rounds],
         "start_seconds": run.setup["seconds"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import nn
@@ -31,29 +30,32 @@ def run_contender(scenario: Scenario, contender: Contender, on_round: OnRound) -
     return make_swarm(scenario, contender, on_round).run()
 
 
-def make_swarm(scenario: Scenario, contender: Contender, on_round: OnRound, **rest: Any) -> Swarm:
-    """Return the swarm that runs a contender; ``rest`` are attributes of its `Job`."""
+def make_swarm(scenario: Scenario, contender: Contender, on_round: OnRound) -> Swarm:
+    """Return the swarm that runs a contender."""
+    job = make_job(scenario, contender, on_round)
+    return Swarm(job, contender.plan(make_task(scenario), [len(y) for _, y in job.data]))
+
+
+def make_job(scenario: Scenario, contender: Contender, on_round: OnRound) -> Job:
+    """Return what a contender's swarm is given to do."""
     data = datasets.load(scenario.dataset, scenario.data_dir)
     split = device_samples(scenario, contender.devices(scenario.num_devices))
     shares = [
         (torch.from_numpy(data.pixels(data.train_x[own])), torch.from_numpy(data.train_y[own]))
         for own in split
     ]
-    test = torch.from_numpy(data.pixels(data.test_x)), torch.from_numpy(data.test_y)
 
     def model(seed: int) -> nn.Module:
         return models.build(scenario.model, data.shape, data.classes, seed)
 
-    job = Job(
+    return Job(
         model=model,
         data=shares,
-        test=test,
+        test=(torch.from_numpy(data.pixels(data.test_x)), torch.from_numpy(data.test_y)),
         rounds=scenario.rounds,
         evaluate_every=scenario.eval_every,
         training=scenario.train_options(),
         machine=Machine(scenario.device),
         name=contender.name,
         on_round=lambda measured: on_round(contender.name, measured),
-        **rest,
     )
-    return Swarm(job, contender.plan(make_task(scenario), [len(y) for _, y in shares]))

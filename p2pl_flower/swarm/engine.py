@@ -24,7 +24,7 @@ from .plans import Plan
 from .progress import Progress
 from .samples import Samples
 from .scoring import Scoring
-from .stack import Stack, draw, fill
+from .stack import Stack, draw, fill, norms
 from .trainer import Trainer
 from .workers import Workers
 
@@ -95,8 +95,8 @@ class Swarm:
         started, plan, stack = time.perf_counter(), self.plan, self.stack
         drawn = 1 if plan.shared_start else plan.devices
         seeds = [derive(plan.seed, Stream.INIT, device) for device in range(drawn)]
-        norms = fill(stack, self.job.model, seeds, plan.scope)
-        start = plan.start(np.broadcast_to(norms, (plan.devices, norms.shape[1])), stack.all_bytes)
+        fill(stack, self.job.model, seeds)
+        start = plan.start(norms(stack, plan.scope), stack.all_bytes)
         stack.take(start.origins)
         if start.setup:
             seconds = time.perf_counter() - started

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..consensus import Claims, mixed_part, nbytes
+from ..consensus import mixed_part, nbytes
 from ..errors import LayoutError
 
 ModelFactory = Callable[..., nn.Module]
@@ -116,22 +116,39 @@ def draw(factory: ModelFactory, seed: int) -> nn.Module:
         return factory()
 
 
-def fill(
-    stack: Stack, factory: ModelFactory, seeds: Sequence[int], scope: str
-) -> NDArray[np.float64]:
+def fill(stack: Stack, factory: ModelFactory, seeds: Sequence[int]) -> None:
     """Draw every device's initial model from its own seed, or one for all from a single seed.
 
-    Returns
-    -------
-    NDArray[float64], shape (K, G)
-        L2 norms of the groups that ``scope`` makes of the mixed tensors.
+    Raises
+    ------
+    LayoutError
+        The factory does not always return the same class.
     """
-    norms = []
     for device, seed in enumerate(seeds):
         model = dict(draw(factory, seed).state_dict())
         stack.put(device if len(seeds) == stack.devices else slice(None), model)
-        norms.append(Claims.of(as_arrays(model), scope, device).norms)
-    return np.array(norms)
+
+
+def norms(stack: Stack, scope: str) -> NDArray[np.float64]:
+    """Return the L2 norms that synchronization compares, shape (K, G).
+
+    Parameters
+    ----------
+    stack : Stack
+        The models.
+    scope : str
+        ``model``: one norm over all mixed tensors, G = 1; ``tensor``: one for each.
+    """
+    each = [
+        torch.linalg.vector_norm(stack.tensors[name].flatten(1), dim=1, dtype=torch.float64)
+        if stack.tensors[name].dim() > 1
+        else stack.tensors[name].double().abs()
+        for name in stack.mixed
+    ]
+    stacked: NDArray[np.float64] = torch.stack(each, dim=1).cpu().numpy()
+    if scope == "tensor":
+        return stacked
+    return np.asarray(np.sqrt((stacked**2).sum(axis=1, keepdims=True)))
 
 
 def _takes_seed(factory: ModelFactory) -> bool:

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from p2pl_flower import consensus
+from p2pl_flower.consensus import Claims
 from p2pl_flower.swarm import mixing
 from p2pl_flower.swarm.edges import Edges
 from p2pl_flower.swarm.mixing import Mixing, consensus_distance
-from p2pl_flower.swarm.stack import Stack, as_arrays
+from p2pl_flower.swarm.stack import Stack, as_arrays, norms
 from p2pl_flower.topology import schedule
 
 
@@ -103,3 +104,10 @@ def test_no_step_changes_nothing() -> None:
     assert step.is_identity
     step.apply(stack)
     assert torch.equal(stack.tensors["low"], before)
+
+
+@pytest.mark.parametrize("scope", ["model", "tensor"])
+def test_norms_are_those_that_devices_claim(scope) -> None:
+    stack = stack_of(4)
+    claims = [Claims.of(as_arrays(stack.model(k)), scope, k).norms for k in range(4)]
+    np.testing.assert_allclose(norms(stack, scope), claims, rtol=1e-6)
