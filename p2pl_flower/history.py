@@ -94,6 +94,8 @@ class Run:
         ``bytes_through_server`` and ``seconds``.
     rounds : list[Round]
         In order.
+    settings : Mapping[str, Any]
+        The scenario's keys that were set otherwise for this run.
     """
 
     contender: str
@@ -102,6 +104,7 @@ class Run:
     devices: int
     setup: Mapping[str, Any] = field(default_factory=dict)
     rounds: list[Round] = field(default_factory=list)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def final(self) -> Round:
         """Return the last round in which accuracy after consensus was measured."""

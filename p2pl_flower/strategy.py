@@ -59,6 +59,8 @@ class P2PL(Strategy):
     evaluate_every : int
         Devices evaluate, after training and after consensus, in every n-th round and in
         the last; 0 means never.
+    evaluate_trained : bool
+        Whether they evaluate after training too, which doubles the cost.
     num_devices : int, optional
         K; all connected nodes unless given.
     min_available_nodes : int
@@ -101,6 +103,7 @@ evaluate_metrics_aggr_fn
         affinity: float = 0.0,
         seed: int = 0,
         evaluate_every: int = 1,
+        evaluate_trained: bool = True,
         num_devices: int | None = None,
         min_available_nodes: int = 2,
         connect_timeout: float = 60.0,
@@ -124,7 +127,7 @@ evaluate_metrics_aggr_fn
             seed=seed,
         )
         self.topology = topology
-        self.evaluate_every = evaluate_every
+        self.evaluate_every, self.evaluate_trained = evaluate_every, evaluate_trained
         self.num_devices, self.min_available_nodes = num_devices, min_available_nodes
         self.connect_timeout = connect_timeout
         self.relay = FileRelay() if relay is None else relay
@@ -286,7 +289,8 @@ evaluate_metrics_aggr_fn
 
     def _with_scoring(self, train_config: ConfigRecord | None) -> ConfigRecord:
         """Ask `PeerApp` to score models after training in the rounds that are scored."""
-        scoring = {SCORE_EVERY: self.evaluate_every, SCORE_ALSO: self._last_round}
+        every = self.evaluate_every if self.evaluate_trained else 0
+        scoring = {SCORE_EVERY: every, SCORE_ALSO: self._last_round}
         return ConfigRecord({**(train_config or {}), **(scoring if self._scores else {})})
 
     def _on_mean_model(self, evaluate_fn: EvaluateFunction) -> EvaluateFunction:

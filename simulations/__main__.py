@@ -13,7 +13,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code: 2 for bad input, 1 for a run that failed."""
     parsed = _parser().parse_args(arguments)
     try:
-        return _compare(parsed)
+        code: int = parsed.command(parsed)
+        return code
     except ConfigError as error:
         return _fail(error, 2)
     except P2PLError as error:
@@ -32,6 +33,22 @@ def _compare(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def _paper(parsed: argparse.Namespace) -> int:
+    from .paper import claims, page, runner
+
+    runner.run(claims(parsed.only), parsed.seeds)
+    page.write(claims())
+    sys.stdout.write(f"Results are in {runner.RESULTS / page.PAGE}\n")
+    return 0
+
+
+def _seeds(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return count
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m simulations", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -47,6 +64,15 @@ def _parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key (repeatable)"
     )
     compare.add_argument("--out", type=Path, metavar="DIR", help="default: results/SCENARIO")
+    compare.set_defaults(command=_compare)
+    paper = commands.add_parser("paper", help="run what the paper claims, and render the results")
+    paper.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help="one claim (repeatable)"
+    )
+    paper.add_argument(
+        "--seeds", type=_seeds, default=3, metavar="N", help="seeds 0 to N-1; 0 only renders"
+    )
+    paper.set_defaults(command=_paper)
     return parser
 
 

@@ -35,12 +35,13 @@ def make_client_app(read: Read, relay: Relay | None = None) -> PeerApp:
         scenario = read(context)
         model = _received_model(scenario, message)
         x, y = _own_samples(scenario, context)
+        number = _round_number(message)
         loss = training.train(
             model,
             x,
             y,
-            scenario.train_options(scenario.affinity),
-            _order(scenario, context, message, len(y)),
+            scenario.train_options(scenario.affinity).in_round(number),
+            _order(scenario, context, number, len(y)),
             _drift(scenario, message),
         )
         metrics = MetricRecord({"num-examples": len(y), "train-loss": loss})
@@ -99,12 +100,16 @@ def _own_samples(scenario: Scenario, context: Context) -> tuple[Tensor, Tensor]:
     return x.to(scenario.device), y.to(scenario.device)
 
 
-def _order(
-    scenario: Scenario, context: Context, message: Message, samples: int
-) -> Callable[[int], NDArray[Any]]:
-    device = int(context.node_config["partition-id"])
+def _round_number(message: Message) -> int:
     [config] = message.content.config_records.values()
     number: Any = config["server-round"]
+    return int(number)
+
+
+def _order(
+    scenario: Scenario, context: Context, number: int, samples: int
+) -> Callable[[int], NDArray[Any]]:
+    device = int(context.node_config["partition-id"])
     return lambda epoch: batch_order(scenario.seed, device, number, epoch, samples)
 
 

@@ -40,6 +40,17 @@ class Iid:
 
 
 @dataclass(frozen=True)
+class Linear:
+    """Unequal shares of the shuffled samples: device k's is proportional to k + 1."""
+
+    def partitioner(self, labels: Labels, num_devices: int, seed: int) -> Any:
+        """Return a LinearPartitioner."""
+        from flwr_datasets.partitioner import LinearPartitioner
+
+        return LinearPartitioner(num_devices)
+
+
+@dataclass(frozen=True)
 class Dirichlet:
     """Shares of each class drawn from Dirichlet(alpha, ..., alpha): uneven for a small alpha.
 
@@ -115,7 +126,13 @@ class Shards:
 
 SCHEMES: Table[Scheme] = Table(
     "partition",
-    {"iid": Iid, "dirichlet": Dirichlet, "pathological": Pathological, "shards": Shards},
+    {
+        "iid": Iid,
+        "linear": Linear,
+        "dirichlet": Dirichlet,
+        "pathological": Pathological,
+        "shards": Shards,
+    },
 )
 
 
@@ -127,7 +144,7 @@ def partition(
     Parameters
     ----------
     scheme : str
-        ``iid``, ``dirichlet:0.3`` (alpha), ``pathological:2`` (classes of a device) or
+        ``iid``, ``linear``, ``dirichlet:0.3`` (alpha), ``pathological:2`` (classes of a device) or
         ``shards:2`` (shards of a device).
     labels : NDArray
         Label of each sample, shape (samples,).

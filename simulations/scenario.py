@@ -61,8 +61,10 @@ class Scenario:
     local_epochs: int = 1
     batch_size: int = 10
     learning_rate: float = 0.05
+    learning_rate_decay: float = 1.0
     momentum: float = 0.5
     eval_every: int = 5
+    eval_trained: bool = True
     seed: int = 0
     device: str = "cpu"
 
@@ -110,9 +112,9 @@ class Scenario:
         if not path.suffix:
             path = FOLDER / f"{name_or_path}.toml"
         if not path.is_file():
-            known = sorted(p.relative_to(FOLDER).with_suffix("") for p in FOLDER.rglob("*.toml"))
+            known = sorted(p.stem for p in FOLDER.glob("*.toml"))
             rule = "must be a TOML file or the name of a scenario"
-            raise ConfigError("scenario", name_or_path, rule, map(str, known))
+            raise ConfigError("scenario", name_or_path, rule, known)
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except tomllib.TOMLDecodeError as error:
@@ -136,6 +138,7 @@ class Scenario:
             epochs=self.local_epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
+            learning_rate_decay=self.learning_rate_decay,
             momentum=self.momentum,
             affinity=affinity,
         )

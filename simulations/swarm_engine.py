@@ -54,6 +54,7 @@ def make_job(scenario: Scenario, contender: Contender, on_round: OnRound) -> Job
         test=(torch.from_numpy(data.pixels(data.test_x)), torch.from_numpy(data.test_y)),
         rounds=scenario.rounds,
         evaluate_every=scenario.eval_every,
+        evaluate_trained=scenario.eval_trained,
         training=scenario.train_options(),
         machine=Machine(scenario.device),
         name=contender.name,

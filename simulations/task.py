@@ -34,6 +34,7 @@ def make_task(
         devices=scenario.num_devices or None,
         rounds=scenario.rounds,
         evaluate_every=scenario.eval_every,
+        evaluate_trained=scenario.eval_trained,
         topology=scenario.topology,
         options=scenario.peer_options(),
         seed=scenario.seed,

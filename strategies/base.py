@@ -28,6 +28,8 @@ class Task:
         K; None for as many as there are nodes.
     rounds, evaluate_every : int
         Rounds to run, and how often all models are scored.
+    evaluate_trained : bool
+        Whether they are scored after training too, or only after consensus.
     topology : str
         Name of the graph, for those that have one.
     options : Mapping[str, Any]
@@ -54,6 +56,7 @@ class Task:
     seed: int
     initial_arrays: ArrayRecord
     evaluate: Callable[[ArrayRecord], MetricRecord]
+    evaluate_trained: bool = True
     on_round: Callable[[Round], None] | None = None
     fraction_train: float = 1.0
     timeout: float = 3600.0
@@ -100,6 +103,7 @@ class PeerToPeer(Contender):
             task.topology,
             **self.options(task),
             evaluate_every=task.evaluate_every,
+            evaluate_trained=task.evaluate_trained,
             num_devices=task.devices,
             connect_timeout=task.connect_timeout,
             on_round=task.on_round,

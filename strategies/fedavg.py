@@ -33,6 +33,7 @@ class FedAvg(Contender):
         devices = task.devices or len(list(grid.get_node_ids()))
         count = self.devices(devices)
         keeping = _Keeping(grid, task)
+        every = task.evaluate_every if task.evaluate_trained else 0
         strategy = FlowerFedAvg(
             fraction_train=task.fraction_train,
             fraction_evaluate=0.0,  # all devices hold the same model: it is scored once
@@ -45,7 +46,7 @@ class FedAvg(Contender):
             task.initial_arrays,
             task.rounds,
             task.timeout,
-            ConfigRecord({SCORE_EVERY: task.evaluate_every, SCORE_ALSO: task.rounds}),
+            ConfigRecord({SCORE_EVERY: every, SCORE_ALSO: task.rounds}),
             evaluate_fn=keeping.after_averaging,
         )
         return Run(self.name, "flower", task.seed, count, {}, keeping.rounds())

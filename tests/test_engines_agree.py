@@ -53,6 +53,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "cnn-like": ("p2pl", {"model": "logistic", "momentum": 0.0}),
     "affinity": ("p2pl_affinity", {"affinity": 0.5, "consensus-steps": 2}),
     "dsgd": ("dsgd", {}),
+    "sparse": (
+        "p2pl",
+        {"links": "periodic:every=2", "learning-rate-decay": 0.5, "eval-trained": False},
+    ),
+    "fedavg-consensus-only": ("fedavg", {"eval-trained": False}),
     "local": ("local", {}),
     "fedavg": ("fedavg", {"partition": "dirichlet:0.5"}),
     "centralized": ("centralized", {}),
@@ -81,6 +86,7 @@ def run_flower(scenario: Scenario) -> tuple[Run, dict[int, Model]]:
         task.topology,
         **chosen.options(task),
         evaluate_every=task.evaluate_every,
+        evaluate_trained=task.evaluate_trained,
         num_devices=task.devices,
         relay=relay,
     )
@@ -109,6 +115,7 @@ def test_every_device_ends_with_the_same_model(case: str) -> None:
     theirs, models = run_flower(scenario)
     for device in range(swarm.stack.devices):
         assert_close(swarm.stack.model(device), models[device])
+    assert all(r.after_training is None for r in ours.rounds if not scenario.eval_trained)
     assert_same_measures(ours, theirs, peers=isinstance(contender(name), PeerToPeer))
 
 

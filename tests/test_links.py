@@ -12,12 +12,14 @@ from p2pl_flower.links import (
     Churn,
     GilbertElliott,
     Perfect,
+    Periodic,
     make_links,
 )
 from p2pl_flower.seeding import Stream, uniform
 
 EVERY = [
     ("perfect", Perfect()),
+    ("periodic", Periodic(3)),
     ("bernoulli", Bernoulli(0.6, seed=3)),
     ("gilbert-elliott", GilbertElliott(0.7, burst=3, seed=3)),
     ("gilbert-elliott", GilbertElliott(0.5, 1.2, loss_good=0.1, loss_bad=0.7, seed=3)),
@@ -69,6 +71,13 @@ def test_text_builds_an_equal_object_whatever_the_seed_given(name, links):
 
 def test_every_name_of_the_table_is_tested():
     assert set(LINKS.entries) == {name for name, _ in EVERY} - {"all"}
+
+
+def test_periodic_links_are_up_in_every_third_round_and_before_the_first():
+    rounds = np.arange(1, 8)
+    assert Periodic(3).up(0, 1, rounds, 1).tolist() == [r in (3, 6) for r in rounds]
+    assert Periodic(3).up(0, 1, rounds, 0).all()  # steps of synchronization
+    assert Periodic(1).up(0, 1, rounds, 2).all()
 
 
 def test_bernoulli_by_hand():

@@ -40,6 +40,7 @@ def test_numbers_read_back_exactly():
         ("bernoulli:up=0", r"links='bernoulli:up=0': up=0.0: must be in \(0, 1\]"),
         ("bernoulli:up=nan", r"up=nan: must be in \(0, 1\]"),
         ("bernoulli", "needs up"),
+        ("periodic:every=0", "every=0: must be 1 or more"),
         ("bernoulli:0.5,-1", "seed=-1: must be an integer from 0"),
         ("gilbert-elliott:0.1,burst=2", "burst=2.0: must be finite and at least 9 rounds"),
         ("gilbert-elliott:0.9,burst=0.5", "burst=0.5: must be finite and at least 1 rounds"),

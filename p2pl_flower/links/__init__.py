@@ -17,7 +17,7 @@ from ..errors import ConfigError
 from ..specs import Table
 from .base import Links, Mask
 from .bursts import Churn, GilbertElliott
-from .losses import Bernoulli, Perfect
+from .losses import Bernoulli, Perfect, Periodic
 
 __all__ = [
     "LINKS",
@@ -27,6 +27,7 @@ __all__ = [
     "GilbertElliott",
     "Links",
     "Perfect",
+    "Periodic",
     "make_links",
 ]
 
@@ -87,6 +88,7 @@ LINKS: Table[Links] = Table(
     "links",
     {
         "perfect": Perfect,
+        "periodic": Periodic,
         "bernoulli": _bernoulli,
         "gilbert-elliott": _gilbert_elliott,
         "churn": Churn,

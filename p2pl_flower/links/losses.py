@@ -1,11 +1,13 @@
-"""Links that need no memory: perfect ones, and independent losses."""
+"""Links that need no memory: perfect ones, periodic ones, and independent losses."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import ArrayLike
 
+from ..errors import ConfigError
 from ..seeding import Stream, uniform
 from .base import Links, Mask, as_text, check_seed, check_share, ends, everywhere
 
@@ -21,6 +23,41 @@ class Perfect(Links):
     def spec(self) -> str:
         """Return the text from which `make_links` builds an equal object."""
         return "perfect"
+
+
+@dataclass(frozen=True)
+class Periodic(Links):
+    """Sparse communication: all links are up in every n-th round, and in no other.
+
+    Synchronization, before round 1, is not concerned. With it, devices train alone for n
+    rounds and then mix: local SGD with periodic averaging, on a graph.
+
+    Parameters
+    ----------
+    every : int
+        Rounds from one in which links are up to the next, 1 or more; the first is ``every``.
+
+    Raises
+    ------
+    ConfigError
+        ``every`` is out of range.
+    """
+
+    every: int
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ConfigError("every", self.every, "must be 1 or more")
+
+    def up(self, i: ArrayLike, j: ArrayLike, round_number: ArrayLike, step: ArrayLike) -> Mask:
+        """Return whether the round is one in which links are up."""
+        due = np.asarray(round_number) % self.every == 0
+        before = np.asarray(step) == 0  # steps of rounds count from 1
+        return np.asarray(everywhere(i, j, round_number, step) & (due | before))
+
+    def spec(self) -> str:
+        """Return the text from which `make_links` builds an equal object."""
+        return as_text("periodic", every=self.every)
 
 
 @dataclass(frozen=True)

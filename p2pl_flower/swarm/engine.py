@@ -107,7 +107,7 @@ class Swarm:
         started, due = time.perf_counter(), self._scoring.due(number)
         measured, devices = Round(number), self.plan.trains(number)
         self._trainer.train(devices, number, self._drift, workers)
-        if due:
+        if due and self.job.evaluate_trained:
             measured.after_training = self._scores(devices, workers)
         sent = self._mix(number)
         if due:

@@ -29,6 +29,8 @@ class Job:
         The test set.
     rounds, evaluate_every : int
         Rounds to run, and in how many of them models are scored; 0 is never.
+    evaluate_trained : bool
+        Whether they are scored after training too, or only after consensus.
     training : TrainOptions
         Options of local training; the plan's affinity takes the place of its own.
     machine : Machine
@@ -50,6 +52,7 @@ class Job:
     test: tuple[Any, Any] | None
     rounds: int
     evaluate_every: int = 1
+    evaluate_trained: bool = True
     training: TrainOptions = field(default_factory=TrainOptions)
     machine: Machine = field(default_factory=Machine)
     name: str = "p2pl"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import ConfigError
 
@@ -23,6 +23,8 @@ class TrainOptions:
         Of stochastic gradient descent; the momentum starts from zero in every round.
     affinity : float
         Strength of the pull along the drift; 0 turns it off.
+    learning_rate_decay : float
+        Factor by which the learning rate falls from round to round, in (0, 1].
     """
 
     epochs: int = 1
@@ -30,6 +32,7 @@ class TrainOptions:
     learning_rate: float = 0.05
     momentum: float = 0.5
     affinity: float = 0.0
+    learning_rate_decay: float = 1.0
 
     def __post_init__(self) -> None:
         _require("local-epochs", self.epochs, self.epochs >= 1, "must be 1 or more")
@@ -39,6 +42,13 @@ class TrainOptions:
         _require("momentum", self.momentum, 0 <= self.momentum < 1, "must be in [0, 1)")
         pulls = 0 <= self.affinity < math.inf
         _require("affinity", self.affinity, pulls, "must be a number, 0 or more")
+        decays = 0 < self.learning_rate_decay <= 1
+        _require("learning-rate-decay", self.learning_rate_decay, decays, "must be in (0, 1]")
+
+    def in_round(self, number: int) -> TrainOptions:
+        r"""Return the options of a round, from 1: the rate :math:`\eta d^{t - 1}` in round t."""
+        rate = self.learning_rate * self.learning_rate_decay ** (number - 1)
+        return replace(self, learning_rate=rate, learning_rate_decay=1.0)
 
 
 @dataclass(frozen=True)

@@ -140,15 +140,20 @@ def norms(stack: Stack, scope: str) -> NDArray[np.float64]:
         ``model``: one norm over all mixed tensors, G = 1; ``tensor``: one for each.
     """
     each = [
-        torch.linalg.vector_norm(stack.tensors[name].flatten(1), dim=1, dtype=torch.float64)
-        if stack.tensors[name].dim() > 1
-        else stack.tensors[name].double().abs()
-        for name in stack.mixed
+        torch.cat([_squares(part) for part in torch.split(tensor, _NORMS_AT_ONCE)])
+        for tensor in (stack.tensors[name] for name in stack.mixed)
     ]
-    stacked: NDArray[np.float64] = torch.stack(each, dim=1).cpu().numpy()
-    if scope == "tensor":
-        return stacked
-    return np.asarray(np.sqrt((stacked**2).sum(axis=1, keepdims=True)))
+    squares: NDArray[np.float64] = torch.stack(each, dim=1).cpu().numpy()
+    return np.sqrt(squares if scope == "tensor" else squares.sum(axis=1, keepdims=True))
+
+
+_NORMS_AT_ONCE = 64
+"""Devices whose tensors are squared in double precision at the same time."""
+
+
+def _squares(tensor: Tensor) -> Tensor:
+    """Return each device's sum of squares, in double precision."""
+    return tensor.view(len(tensor), -1).double().square_().sum(1)
 
 
 def _takes_seed(factory: ModelFactory) -> bool:

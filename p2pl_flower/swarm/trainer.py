@@ -80,6 +80,7 @@ class Trainer:
     def _train_chunk(
         self, learner: Learner, chunk: Ids, round_number: int, drift: Mapping[str, Tensor]
     ) -> None:
+        learner.options = self.options.in_round(round_number)
         batches = Batches(self.samples, chunk, self.options, self.seed, round_number)
         rows = _rows(chunk)
         model = {name: tensor[rows] for name, tensor in self.stack.tensors.items()}

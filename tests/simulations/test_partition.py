@@ -11,7 +11,7 @@ from p2pl_flower.errors import ConfigError
 from simulations import cache
 from simulations.partition import SCHEMES, partition
 
-SPECS = ["iid", "dirichlet:0.3", "dirichlet:alpha=0.001", "pathological:2", "shards:2"]
+SPECS = ["iid", "linear", "dirichlet:0.3", "dirichlet:alpha=0.001", "pathological:2", "shards:2"]
 LABELS = np.random.default_rng(0).integers(0, 10, 600)
 
 
@@ -73,6 +73,11 @@ def test_iid_shares_are_equal_and_shuffled():
     assert min(len(set(labels[part])) for part in parts) >= 8
 
 
+def test_linear_shares_grow_with_the_device():
+    sizes = np.array([len(part) for part in partition("linear", LABELS, 20, seed=0)])
+    assert np.abs(sizes - 600 * np.arange(1, 21) / 210).max() < 20  # rounding goes to the last
+
+
 def test_dirichlet_is_even_for_a_large_alpha_only():
     even = [len(part) for part in partition("dirichlet:1000", LABELS, 10, seed=0)]
     uneven = [len(part) for part in partition("dirichlet:0.1", LABELS, 10, seed=0)]
@@ -105,7 +110,7 @@ def test_classes_that_no_device_has_are_told():
 @pytest.mark.parametrize(
     ("spec", "pattern"),
     [
-        ("idd", "unknown name; choose one of: dirichlet, iid, pathological, shards"),
+        ("idd", "unknown name; choose one of: dirichlet, iid, linear, pathological, shards"),
         ("dirichlet", "needs alpha"),
         ("dirichlet:0", "alpha=0.0: must be positive"),
         ("dirichlet:-1", "alpha=-1.0: must be positive"),
@@ -140,6 +145,6 @@ def test_number_of_devices(devices):
 
 
 def test_one_device_has_it_all():
-    assert sorted(SCHEMES.entries) == ["dirichlet", "iid", "pathological", "shards"]
+    assert sorted(SCHEMES.entries) == ["dirichlet", "iid", "linear", "pathological", "shards"]
     [part] = partition("iid", LABELS, 1, seed=0)
     np.testing.assert_array_equal(part, np.arange(600))

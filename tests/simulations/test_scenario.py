@@ -12,7 +12,7 @@ from simulations.scenario import FOLDER, Scenario
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.toml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda p: p.stem)
 def test_shipped_scenarios_are_valid(path: Path) -> None:
     scenario = Scenario.load(str(path))
     assert Scenario.of(scenario.keys()) == scenario

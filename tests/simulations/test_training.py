@@ -152,8 +152,17 @@ def test_a_drift_that_lacks_a_parameter():
         ({"momentum": -0.1}, r"momentum=-0.1: must be in \[0, 1\)"),
         ({"affinity": -1.0}, "affinity=-1.0: must be a number, 0 or more"),
         ({"affinity": math.inf}, "affinity=inf: must be a number, 0 or more"),
+        ({"learning_rate_decay": 0.0}, r"learning-rate-decay=0.0: must be in \(0, 1\]"),
+        ({"learning_rate_decay": 1.1}, r"learning-rate-decay=1.1: must be in \(0, 1\]"),
     ],
 )
 def test_refused_options(options, pattern):
     with pytest.raises(ConfigError, match=pattern):
         TrainOptions(**options)
+
+
+def test_the_learning_rate_falls_from_round_to_round():
+    options = TrainOptions(learning_rate=0.8, learning_rate_decay=0.5, momentum=0.3)
+    assert [options.in_round(number).learning_rate for number in (1, 2, 4)] == [0.8, 0.4, 0.1]
+    assert options.in_round(3).momentum == 0.3
+    assert TrainOptions().in_round(100) == TrainOptions()

@@ -1,0 +1,7 @@
+"""What the paper claims, as experiments: a claim is a TOML file in ``scenarios/paper``."""
+
+from __future__ import annotations
+
+from .claims import Claim, Variant, claims
+
+__all__ = ["Claim", "Variant", "claims"]

@@ -1,0 +1,46 @@
+"""What theory says of a variant's mixing matrix, beside what the runs measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from p2pl_flower.options import Options
+from p2pl_flower.topology import schedule
+from p2pl_flower.weights import mixing_matrix, spectral_gap, stationary_distribution
+
+from ..client_app import device_samples
+from ..scenario import Scenario
+
+
+def gap(scenario: Scenario) -> float | None:
+    """Return the spectral gap of the mixing matrix; None for graphs that change."""
+    found = _matrix(scenario)
+    return None if found is None else spectral_gap(found[0])
+
+
+def bias(scenario: Scenario) -> float | None:
+    r"""Return how far the devices' weights in the consensus are from their data shares.
+
+    The total variation distance :math:`\frac{1}{2} \sum_k |\pi_k - n_k / n|`, from 0 to 1,
+    with :math:`\pi` the stationary distribution of the mixing matrix.
+    """
+    found = _matrix(scenario)
+    if found is None:
+        return None
+    matrix, samples = found
+    return float(0.5 * np.abs(stationary_distribution(matrix) - samples / samples.sum()).sum())
+
+
+FACTS: dict[str, Callable[[Scenario], float | None]] = {"spectral gap": gap, "bias": bias}
+
+
+def _matrix(scenario: Scenario) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
+    graphs = schedule(scenario.topology, scenario.num_devices, scenario.seed)
+    if not graphs.static:
+        return None
+    sizes = [len(part) for part in device_samples(scenario, scenario.num_devices)]
+    rule = Options.of(**scenario.peer_options(), seed=scenario.seed).weights
+    return mixing_matrix(graphs.graph(1), rule, dict(enumerate(sizes))), np.array(sizes)

@@ -1,0 +1,133 @@
+"""A claim's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from ..graph_plot import SIZE
+from ..plots import DPI, color
+from .claims import Claim
+from .facts import gap
+from .summary import Row, curve
+from .verdict import judge
+
+_WIDTH, _ROW_HEIGHT = SIZE[0] + 1.5, 0.24  # inches
+
+
+def draw(claim: Claim, rows: Sequence[Row], folder: Path) -> list[str]:
+    """Write the claim's figures into a folder and return their files' names."""
+    names = []
+    for name in claim.figures:
+        figure = FIGURES[name](claim, rows)
+        figure.savefig(folder / f"{name}.png", dpi=DPI)
+        names.append(f"{name}.png")
+    return names
+
+
+def spread(claim: Claim, rows: Sequence[Row]) -> Figure:
+    """Return each variant's accuracy at the end: mean, and worst to best device."""
+    figure = Figure(figsize=(_WIDTH, 1.1 + _ROW_HEIGHT * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    for place, row in enumerate(rows):
+        tint = color(row.variant.contender)
+        axes.hlines(place, row.worst, row.best, color=tint, alpha=0.45, linewidth=4)
+        axes.plot(row.mean, place, "o", color=tint, markersize=5)
+    for level in sorted({judged.reference.mean for judged in judge(claim, rows)}):
+        axes.axvline(level, color="#333333", linewidth=0.8, linestyle="--", zorder=0)
+    axes.set_yticks(range(len(rows)), [str(row.variant) for row in rows], fontsize=8)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel("test accuracy: mean (dot), worst to best device (bar), reference (dashed)")
+    return _clean(figure, axes, "x")
+
+
+def by_round(claim: Claim, rows: Sequence[Row]) -> Figure:
+    """Return the accuracy by round, one panel for each case, from the first seed."""
+    return _panels(claim, rows, trained=False)
+
+
+def oscillation(claim: Claim, rows: Sequence[Row]) -> Figure:
+    """Return the same with the accuracy after training beside that after consensus."""
+    return _panels(claim, rows, trained=True)
+
+
+def by_gap(claim: Claim, rows: Sequence[Row]) -> Figure:
+    """Return the accuracy at the end by the spectral gap of the mixing matrix."""
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    for row in rows:
+        found = gap(claim.scenario(row.variant, row.runs[0].seed))
+        if found is None or "topology" not in row.variant.settings:
+            continue
+        tint = color(row.variant.contender)
+        axes.vlines(found, row.worst, row.best, color=tint, alpha=0.45, linewidth=3)
+        axes.plot(found, row.mean, "o", color=tint, markersize=5)
+        place: dict[str, Any] = {"xytext": (4, 3), "textcoords": "offset points", "fontsize": 7}
+        axes.annotate(row.variant.settings["topology"], (found, row.mean), **place)
+    axes.set_xscale("log")
+    axes.set_xlabel("spectral gap of the mixing matrix")
+    axes.set_ylabel("test accuracy: mean, worst to best device")
+    return _clean(figure, axes, "y")
+
+
+FIGURES: dict[str, Callable[[Claim, Sequence[Row]], Figure]] = {
+    "spread": spread,
+    "accuracy": by_round,
+    "oscillation": oscillation,
+    "spectral-gap": by_gap,
+}
+
+
+def _panels(claim: Claim, rows: Sequence[Row], trained: bool) -> Figure:
+    key = claim.test.cases[0] if claim.test.cases else ""
+    panels = list(dict.fromkeys(row.variant.value(key) for row in rows)) if key else [None]
+    figure = Figure(figsize=(max(SIZE[0], 4.4 * len(panels)), SIZE[1]), layout="constrained")
+    shades = mpl.color_sequences["tab10"]
+    labels = list(dict.fromkeys(_label(row, key) for row in rows))
+    for number, panel in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, len(panels), number)
+        for row in (r for r in rows if not key or r.variant.value(key) == panel):
+            tint = shades[labels.index(_label(row, key)) % len(shades)]
+            _curves(axes, row, tint, trained)
+        axes.set_xlabel("round")
+        axes.set_title("" if panel is None else str(panel), fontsize=10)
+        _clean(figure, axes, "y")
+    figure.axes[0].set_ylabel("test accuracy, band: worst to best device")
+    for label in labels:
+        tint = shades[labels.index(label) % len(shades)]
+        figure.axes[0].plot([], [], color=tint, label=label)
+    if trained:
+        figure.axes[0].plot([], [], color="gray", linestyle=":", label="after training")
+    columns = min(4, len(labels) + trained)
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+    return figure
+
+
+def _curves(axes: Any, row: Row, tint: Any, trained: bool) -> None:
+    run = row.runs[0]
+    rounds, after = zip(*curve(run), strict=True)
+    axes.plot(rounds, [s.mean for s in after], color=tint, linewidth=1.6)
+    low, high = [s.min for s in after], [s.max for s in after]
+    axes.fill_between(rounds, low, high, color=tint, alpha=0.12, linewidth=0)
+    before = curve(run, trained=True) if trained else []
+    if before:
+        numbers, means = zip(*((n, s.mean) for n, s in before), strict=True)
+        axes.plot(numbers, means, color=tint, linewidth=1.2, linestyle=":")
+
+
+def _label(row: Row, case: str) -> str:
+    settings = [f"{k} {v}" for k, v in row.variant.settings.items() if k != case]
+    return ", ".join([row.variant.contender, *settings])
+
+
+def _clean(figure: Figure, axes: Any, accuracy: str) -> Figure:
+    getattr(axes, f"{accuracy}axis").set_major_formatter(PercentFormatter(1.0))
+    axes.grid(color="#E3E6EA", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -1,0 +1,214 @@
+"""Claims: they load, run once, go on after an interruption, and are judged by their numbers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from p2pl_flower.errors import ConfigError
+from p2pl_flower.history import History, Round, Run, Scores, Spread
+from simulations import paper
+from simulations.paper import facts, page, runner
+from simulations.paper.claims import CLAIMS, Claim, Variant
+from simulations.paper.summary import rows
+from simulations.paper.verdict import CONDITIONS, HOLDS, NOT, UNKNOWN, judge, verdict
+
+TOML = """
+title = "A small claim"
+text = "On digits."
+reach = 0.2
+columns = ["spectral gap", "bias"]
+figures = ["accuracy", "oscillation", "spectral-gap", "spread"]
+
+[scenario]
+dataset = "digits"
+num-devices = 6
+topology = "ring"
+rounds = 2
+eval-every = 1
+
+[[vary]]
+contender = "p2pl"
+topology = ["ring", "complete"]
+
+[[vary]]
+contender = "p2pl"
+topology = "ring"
+consensus-steps = 3
+
+[[vary]]
+contender = "fedavg"
+
+[test]
+mean = 1.0
+worst = 2.0
+cases = ["topology"]
+"""
+
+
+@pytest.fixture
+def claim(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(TOML, encoding="utf-8")
+    return Claim.load(path)
+
+
+def made(claim: Claim, accuracies: list[tuple[float, float]], seed: int = 0) -> list[Run]:
+    """Return a run for each variant whose mean and worst accuracy are given."""
+    return [
+        Run(
+            variant.contender,
+            variant.engine,
+            seed,
+            6,
+            rounds=[
+                Round(1, after_consensus=Scores(Spread(mean / 2, 0, 1, 0), None), bytes_sent=1),
+                Round(2, after_consensus=Scores(Spread(mean, worst, 1, 0), None), bytes_sent=1),
+            ],
+            settings=variant.settings,
+        )
+        for variant, (mean, worst) in zip(claim.variants, accuracies, strict=True)
+    ]
+
+
+def judged(claim: Claim, accuracies: list[tuple[float, float]]):
+    return verdict(claim, rows(claim, History({}, {}, made(claim, accuracies))))
+
+
+def test_variants_are_products_in_order(claim):
+    assert [str(v) for v in claim.variants] == [
+        "p2pl, topology ring",
+        "p2pl, topology complete",
+        "p2pl, topology ring, consensus-steps 3",
+        "fedavg",
+    ]
+    assert claim.keys == ["topology", "consensus-steps"]
+    assert claim.scenario(claim.variants[2], seed=4).consensus_steps == 3
+    assert claim.scenario(claim.variants[2], seed=4).seed == 4
+
+
+def test_words(claim):
+    good, bad = (0.9, 0.89), (0.8, 0.7)
+    assert judged(claim, [good, good, good, good]).word == HOLDS
+    assert judged(claim, [bad, good, good, good]).word == CONDITIONS
+    assert "for ring with consensus-steps 3" in judged(claim, [bad, good, good, good]).detail
+    partly = judged(claim, [bad, good, bad, good])
+    assert partly.word == CONDITIONS
+    assert "not for ring: 10.00 points below, the worst device 20.00" in partly.detail
+    assert judged(claim, [bad, bad, bad, good]).word == NOT
+    assert verdict(claim, []).word == UNKNOWN
+
+
+def test_the_worst_device_counts_too(claim):
+    lagging = (0.9, 0.8)
+    assert judged(claim, [lagging, lagging, lagging, (0.9, 0.9)]).word == NOT
+
+
+def test_seeds_are_averaged(claim):
+    ends = [(0.5, 0.4), (0.6, 0.5), (0.7, 0.6), (0.8, 0.8)]
+    better = [(mean + 0.1, worst) for mean, worst in ends]
+    history = History({}, {}, [*made(claim, ends, 1), *made(claim, better, 0)])
+    first, *_ = rows(claim, history)
+    assert [run.seed for run in first.runs] == [0, 1]
+    assert (first.mean, first.worst) == (pytest.approx(0.55), pytest.approx(0.4))
+    assert first.deviation == pytest.approx(0.1 / 2**0.5)
+    assert first.rounds_to(0.3) == 2  # one seed is there after round 1 already
+    assert first.rounds_to(0.55) is None
+    assert first.bytes_of("bytes_sent") == 1
+    assert first.bytes_of("bytes_through_server") is None
+
+
+def test_run_then_resume_then_render(claim, tmp_path, monkeypatch):
+    results, done = tmp_path / "results", []
+
+    def stop_at_third(scenario, contender, on_round):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(contender.name)
+        return swarm(scenario, contender, on_round)
+
+    swarm = runner.ENGINES["swarm"]
+    monkeypatch.setitem(runner.ENGINES, "swarm", stop_at_third)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run([claim], 1, results)
+    assert len(runner.kept_history(claim, results).runs) == 2
+    unfinished = page.texts([claim], results)[page.PAGE]
+    assert "2 runs so far" in unfinished
+
+    monkeypatch.setitem(runner.ENGINES, "swarm", swarm)
+    runner.run([claim], 2, results)
+    history = History.load(results / "small" / "history.json")
+    assert [run.seed for run in history.runs] == [0] * 4 + [1] * 4
+    before = (results / "small" / "history.json").stat().st_mtime_ns
+    runner.run([claim], 2, results)
+    assert (results / "small" / "history.json").stat().st_mtime_ns == before
+
+    page.write([claim], results)
+    text = (results / page.PAGE).read_text(encoding="utf-8")
+    assert "2 seeds, 0, 1" in text
+    assert "runs so far" not in text
+    table = json.loads((results / page.SUMMARY).read_text(encoding="utf-8"))["table"]
+    assert [line[0] for line in table] == ["claim", "A small claim"]
+    for name in claim.figures:
+        assert (results / "small" / f"{name}.png").stat().st_size > 5000
+
+
+def test_a_changed_scenario_is_run_again(claim, tmp_path):
+    runner.run([claim], 1, tmp_path)
+    longer = replace(claim, base={**claim.base, "rounds": 3})
+    assert runner.kept_history(longer, tmp_path).runs == []
+    fewer = replace(claim, variants=claim.variants[1:])
+    assert len(runner.kept_history(fewer, tmp_path).runs) == 3
+
+
+def test_theory(claim):
+    ring, complete, *_ = (claim.scenario(variant, 0) for variant in claim.variants)
+    assert facts.gap(complete) == pytest.approx(1.0)
+    assert 0 < facts.gap(ring) < 1
+    assert facts.bias(ring) < 1e-3  # shares are equal, to one sample
+    shares = replace(complete, partition="linear", weights="data-size")
+    assert facts.bias(shares) == pytest.approx(0.0, abs=1e-12)
+    assert facts.bias(replace(shares, weights="metropolis")) > 0.1
+    assert facts.gap(replace(ring, topology="random-matchings")) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("mean = 1.0", "means = 1.0", "claim='small': has a missing or unknown key"),
+        ("reach = 0.2", "", "missing or unknown key"),
+        ('"complete"]', '"comb"]', "topology='comb': unknown name"),
+        ('"fedavg"', '"fedup"', "contenders='fedup': unknown name"),
+        ('"fedavg"', '"fedavg"\nengine = "steam"', "engine='steam': unknown name"),
+    ],
+)
+def test_refused(tmp_path, old, new, message):
+    path = tmp_path / "small.toml"
+    path.write_text(TOML.replace(old, new), encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        Claim.load(path)
+
+
+def test_unknown_claim():
+    with pytest.raises(ConfigError, match="only='nothing': unknown claim"):
+        paper.claims(["nothing"])
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(CLAIMS.glob("*.toml"))])
+def test_every_judged_variant_has_a_reference(name):
+    [found] = paper.claims([name])
+    accuracies = [(0.5, 0.5)] * len(found.variants)
+    everything = rows(found, History({}, {}, made(found, accuracies)))
+    assert len(everything) == len(set(map(str, found.variants)))
+    wanted = [row.variant for row in everything if found.test.judges(row.variant)]
+    assert wanted
+    assert [j.row.variant for j in judge(found, everything)] == wanted
+    assert all(isinstance(j.reference.variant, Variant) for j in judge(found, everything))
+
+
+def test_the_committed_page_is_what_its_histories_say():
+    for name, text in page.texts(paper.claims()).items():
+        committed = (runner.RESULTS / name).read_text(encoding="utf-8")
+        assert committed == text, f"{name} is stale: run python -m simulations paper --seeds 0"
