@@ -1,4 +1,4 @@
-"""Render the README's tables from the histories that they name: ``python -m simulations.readme``.
+"""Render the tables of README and docs from the files they name: ``python -m simulations.readme``.
 
 A table stands between ``<!-- table: path/to/file.json -->`` and ``<!-- end -->``; the path is
 relative to the repository's root. The file is a history, or a benchmark's figures: JSON with
@@ -46,22 +46,28 @@ def render(text: str, root: Path) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Render the README in place, or with ``--check`` tell whether that would change it."""
+    """Render README and docs in place, or with ``--check`` tell whether that would change them."""
     parser = argparse.ArgumentParser(prog="python -m simulations.readme", description=main.__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if stale")
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    file = options.root / "README.md"
+    files = [options.root / "README.md", *sorted((options.root / "docs").glob("*.md"))]
+    return max(_render_file(file, options.root, options.check) for file in files)
+
+
+def _render_file(file: Path, root: Path, check: bool) -> int:
+    """Render one file and return 1 if it could not be, or is stale and was to be checked."""
+    name = file.relative_to(root)
     old = file.read_text(encoding="utf-8")
     try:
-        new = render(old, options.root)
+        new = render(old, root)
     except ConfigError as error:
-        sys.stderr.write(f"README.md: {error}\n")
+        sys.stderr.write(f"{name}: {error}\n")
         return 1
-    if options.check and new != old:
-        sys.stderr.write("README.md has stale tables; run python -m simulations.readme\n")
+    if check and new != old:
+        sys.stderr.write(f"{name} has stale tables; run python -m simulations.readme\n")
         return 1
-    if not options.check:
+    if not check:
         file.write_text(new, encoding="utf-8")
     return 0
 

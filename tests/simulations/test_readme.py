@@ -45,6 +45,16 @@ def test_check_then_render(root, capsys):
     assert readme.main(["--check", "--root", str(root)]) == 0
 
 
+def test_docs_are_rendered_too(root, capsys):
+    (root / "docs").mkdir()
+    (root / "docs" / "more.md").write_text(TEXT, encoding="utf-8")
+    assert readme.main(["--root", str(root)]) == 0
+    assert table(small()) in (root / "docs" / "more.md").read_text(encoding="utf-8")
+    (root / "docs" / "more.md").write_text(TEXT, encoding="utf-8")
+    assert readme.main(["--check", "--root", str(root)]) == 1
+    assert "docs/more.md has stale tables" in capsys.readouterr().err
+
+
 def test_a_history_that_is_not_there(root, capsys):
     with pytest.raises(ConfigError, match=r"table='results/b.json': names no file"):
         readme.render(TEXT.replace("a.json", "b.json"), root)
