@@ -15,7 +15,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from . import records, wire
-from .consensus import check_layout
+from .consensus import conformed
 from .legacy import from_client, is_legacy, to_client
 from .peer import Mixed, Peer
 from .relay import FileRelay, Relay
@@ -129,15 +129,15 @@ class PeerApp(ClientApp):
         order = message.content.config_records[wire.RECORD]
         context.state[wire.RECORD] = order
         peer = self._peer(context)
-        model = None
+        model, drawn = None, False
         if message.content.array_records:
             [arrays] = message.content.array_records.values()
             model = wire.to_model(arrays)
         elif self._init is not None and peer.options.init != "shared":
             seed = derive(peer.options.seed, Stream.INIT, peer.me.id)
-            model = wire.to_model(self._init(context, seed))
-        peer.start(model)
-        digest = "" if model is None else wire.layout_digest(model)
+            model, drawn = wire.to_model(self._init(context, seed)), True
+        peer.start(model, drawn)
+        digest = "" if model is None else wire.layout_digest(peer.options.shared.part(model))
         return records.reply_to(message, {"layout": digest})
 
     def _answer_sync(self, message: Message, context: Context) -> Message:
@@ -162,8 +162,7 @@ class PeerApp(ClientApp):
         if reply.has_error():
             return reply
         trained = wire.to_model(records.only_arrays(reply.content))
-        check_layout(model, trained, f"device {peer.me.id} after training")
-        peer.publish(order["round"], 0, trained)
+        peer.publish(order["round"], 0, conformed(model, trained))
         for key in list(reply.content.array_records):
             del reply.content[key]
         return records.with_exchange(reply, mixed)
