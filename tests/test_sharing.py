@@ -155,9 +155,7 @@ def test_a_run_with_a_personal_array(draws: bool) -> None:
     assert values(result.arrays)["steps"] == 0
     assert sum(len(c.array_records) for _, _, c in grid.log) == (0 if draws else 1)
     if not draws:
-        assert values(result.arrays)["w"][0] == pytest.approx(
-            by_hand(nx.cycle_graph(5), 2).mean()
-        )
+        assert values(result.arrays)["w"][0] == pytest.approx(by_hand(nx.cycle_graph(5), 2).mean())
         apart = by_hand(nx.cycle_graph(5), 2).std() * 2**0.5  # of w's two numbers alone
         assert strategy.rounds[1].consensus_distance == pytest.approx(apart)
 

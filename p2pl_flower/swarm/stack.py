@@ -16,6 +16,7 @@ from ..sharing import EVERYTHING, Sharing
 
 ModelFactory = Callable[..., nn.Module]
 
+
 class Stack:
     """The models of K devices.
 
