@@ -17,6 +17,7 @@ from flwr.clientapp import ClientApp
 from . import records, wire
 from .consensus import conformed
 from .legacy import from_client, is_legacy, to_client
+from .mods import refused_mod
 from .peer import Mixed, Peer
 from .relay import FileRelay, Relay
 from .seeding import Stream, derive
@@ -66,6 +67,7 @@ class PeerApp(ClientApp):
         self._relay = FileRelay() if relay is None else relay
         self._init: InitFunction | None = None
         self._legacy = self._evaluates = client_fn is not None
+        self._all_mods = list(mods or [])
 
     def init(self) -> Callable[[InitFunction], InitFunction]:
         """Register the function that draws a device's own initial model.
@@ -79,6 +81,13 @@ class PeerApp(ClientApp):
             return function
 
         return decorator
+
+    def train(
+        self, action: str = "default", *, mods: list[Any] | None = None
+    ) -> Callable[..., Any]:
+        """Register a train function, as in `ClientApp`."""
+        self._all_mods += mods or []
+        return super().train(action, mods=mods)
 
     def evaluate(
         self, action: str = "default", *, mods: list[Any] | None = None
@@ -122,6 +131,7 @@ class PeerApp(ClientApp):
             "draws": self._init is not None,
             "evaluates": self._evaluates,
             "version": version("p2pl-flower"),
+            "refused-mod": refused_mod(self._all_mods),
         }
         return records.reply_to(message, entry)
 
@@ -211,6 +221,8 @@ class PeerApp(ClientApp):
             reply = run(message, context)
         finally:
             message.metadata.message_type, message.content = kept
+        if reply.has_error():  # some mods answer their own reply, as if it came from the server
+            return Message(reply.error, reply_to=message)
         reply.metadata.message_type = kept[0]
         return reply
 

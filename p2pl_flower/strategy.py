@@ -21,9 +21,10 @@ from flwr.serverapp.strategy import FedAvg, Result, Strategy
 from . import consensus, wire
 from ._flwr import is_simulated
 from .conductor import Conductor
-from .errors import DeviceError
+from .errors import ConfigError, DeviceError
 from .grids import MeteredGrid, PacedGrid
 from .history import Round
+from .mods import REFUSED_MODS
 from .options import Options
 from .records import SCORE_ALSO, SCORE_EVERY
 from .relay import FileRelay, OpenRelay, Relay
@@ -36,6 +37,12 @@ log = logging.getLogger("flwr.p2pl")
 
 MetricsAggregation = Callable[[list[RecordDict], str], MetricRecord]
 EvaluateFunction = Callable[[int, ArrayRecord], MetricRecord | None]
+
+_WRAPPED = (
+    "P2PL cannot be inside another strategy: wrappers, those for differential privacy among "
+    "them, clip and noise what a server aggregates, and here no server does; call P2PL's own "
+    "start(), and use LocalDpMod on the devices for noise in what neighbors receive"
+)
 
 
 class P2PL(Strategy):
@@ -169,7 +176,8 @@ evaluate_metrics_aggr_fn
         Raises
         ------
         ConfigError
-            An option does not suit the number of devices, or the names of the arrays.
+            An option does not suit the number of devices or the names of the arrays, or a
+            mod of the `PeerApp` needs a server that aggregates.
         LayoutError
             The model cannot be averaged, or devices draw different ones.
         DeviceError
@@ -215,6 +223,8 @@ evaluate_metrics_aggr_fn
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Tell every device that is there to train on its own model."""
+        if grid is not getattr(self, "_grid", None):
+            raise ConfigError("strategy", "wrapped", _WRAPPED)
         self._keeper.begin(server_round, self._grid.total_bytes)
         self._called = self._conductor.begin_round(server_round)
         return self._cue(wire.TRAIN, server_round, config)
@@ -261,6 +271,7 @@ evaluate_metrics_aggr_fn
         started = time.perf_counter()
         roster = Roster(self._grid, timeout)
         said = roster.gather(self.num_devices, self.min_available_nodes, self.connect_timeout)
+        _refuse_mods(said)
         self._scores = self.evaluate_every > 0 and _all_evaluate(said)
         self._conductor = Conductor(
             roster, self.topology, self.options, self.relay, run, self.arrayrecord_key
@@ -325,6 +336,13 @@ evaluate_metrics_aggr_fn
         parts.append(f"so far {between:,} bytes between devices")
         parts.append(f"{self._grid.total_bytes:,} through the server")
         log.info("\t└──> P2PL: %s", "; ".join(parts))
+
+
+def _refuse_mods(said: Mapping[int, ConfigRecord]) -> None:
+    """Refuse devices with mods that need a server which aggregates."""
+    for reply in said.values():
+        if name := str(reply.get("refused-mod", "")):
+            raise ConfigError("mods", name, REFUSED_MODS[name])
 
 
 def _all_evaluate(said: Mapping[int, ConfigRecord]) -> bool:

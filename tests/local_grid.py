@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import Context, Error, Message, RecordDict, UserConfig
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 from flwr.supercore.task_identity import TaskIdentity
@@ -31,8 +31,10 @@ class LocalGrid(Grid):
         num_nodes: int,
         drop: Callable[[Message], bool] = lambda message: False,
         partition_ids: bool = True,
+        run_config: UserConfig | None = None,
     ) -> None:
         self.app, self.drop = app, drop
+        self.waiting: dict[str, Message] = {}
         self.log: list[tuple[str, int, RecordDict]] = []
         self.replies: list[Message] = []
         # Node ids are large and in no order, as Flower draws them.
@@ -44,7 +46,7 @@ class LocalGrid(Grid):
                 if partition_ids
                 else {},
                 state=RecordDict(),
-                run_config={},
+                run_config=run_config or {},
             )
             for i in range(num_nodes)
         }
@@ -63,10 +65,12 @@ class LocalGrid(Grid):
         return list(self.contexts)
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        raise NotImplementedError
+        replies = [self._deliver(message) for message in messages]
+        self.waiting.update({reply.metadata.reply_to_message_id: reply for reply in replies})
+        return [reply.metadata.reply_to_message_id for reply in replies]
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        raise NotImplementedError
+        return [self.waiting.pop(i) for i in message_ids if i in self.waiting]
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
