@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -24,10 +25,20 @@ class Apps(NamedTuple):
     config: dict[str, Any]
 
 
-def copy(name: str, target: Path, peer_to_peer: bool) -> Path:
-    """Copy a project into ``target`` and, for P2PL, apply its diff as a user would."""
+def copy(name: str, target: Path, peer_to_peer: bool, installs: bool = True) -> Path:
+    """Copy a project into ``target`` and, for P2PL, apply its diff as a user would.
+
+    Without ``installs`` its list of dependencies is emptied. ``flwr run`` then takes them from
+    the environment that it runs from, and does not make a new one for every run, in which
+    all packages are compiled anew.
+    """
     folder = target / f"{name}-{'p2pl' if peer_to_peer else 'fedavg'}"
     shutil.copytree(FOLDER / name, folder, ignore=shutil.ignore_patterns("__pycache__", "*.diff"))
+    if not installs:
+        pyproject = folder / "pyproject.toml"
+        text = pyproject.read_text(encoding="utf-8")
+        text = re.sub(r"dependencies = \[.*?\]\n\n", "dependencies = []\n\n", text, flags=re.DOTALL)
+        pyproject.write_text(text, encoding="utf-8")
     if peer_to_peer:
         command = ["git", "apply", "--unidiff-zero", str(FOLDER / name / "p2p.diff")]
         subprocess.run(command, cwd=folder, check=True, timeout=30)
@@ -37,7 +48,9 @@ def copy(name: str, target: Path, peer_to_peer: bool) -> Path:
 @contextmanager
 def loaded(folder: Path) -> Iterator[Apps]:
     """Import a project's apps from its folder, and forget its modules again."""
-    app = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["flwr"]["app"]
+    app = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["flwr"][
+        "app"
+    ]
     before = set(sys.modules)
     sys.path.insert(0, str(folder))
     try:
