@@ -16,6 +16,7 @@ from typing import Any
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
 LIMIT = 300
+_PATIENCE = 3
 
 
 @contextmanager
@@ -54,7 +55,18 @@ class Flower:
         }
 
     def run(self, app: Path, nodes: int, config: str = "") -> str:
-        """Run an app and return what it printed."""
+        """Run an app and return what it printed.
+
+        flwr gives its SuperLink 15 s to start, which a busy machine may not manage at once.
+        """
+        printed = self._run(app, nodes, config)
+        for _ in range(_PATIENCE):
+            if "Failed to start local SuperLink" not in printed:
+                break
+            printed = self._run(app, nodes, config)
+        return printed
+
+    def _run(self, app: Path, nodes: int, config: str) -> str:
         federation = f"num-supernodes={nodes} client-resources-num-cpus=1"
         options = ["--federation-config", federation]
         options += ["--run-config", config] if config else []

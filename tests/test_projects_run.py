@@ -10,7 +10,7 @@ from pathlib import Path
 import flower_projects
 import pytest
 from flower_projects import NAMES
-from flower_runs import Flower, simulate
+from flower_runs import Flower
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.skipif(
