@@ -38,6 +38,12 @@ def changes_of(project: Project) -> list[Change]:
     return sorted(dict.fromkeys(found), key=lambda c: (str(c.path), c.line, bool(c.old)))
 
 
+def is_app(component: Component, names: tuple[str, ...]) -> bool:
+    """Return whether an app is made by a call of one of these dotted names."""
+    value = component.source.assigned(component.name)
+    return isinstance(value, ast.Call) and component.source.stands_for(value.func) in names
+
+
 def is_strategy(source: Source, node: ast.expr) -> bool:
     """Return whether an expression names a strategy of Flower's message API."""
     return source.stands_for(node).startswith(STRATEGIES)
@@ -45,15 +51,14 @@ def is_strategy(source: Source, node: ast.expr) -> bool:
 
 def _client(component: Component) -> list[Change]:
     source, call = component.source, _app(component, "clientapp")
-    if source.stands_for(call.func) not in CLIENT_APPS:
+    if not is_app(component, CLIENT_APPS):
         return []
-    return [_import(source, call.func, "PeerApp"), _named(source, call.func, "PeerApp")]
+    return [_import(source, call.func, "PeerApp"), _replace(source, call.func, "PeerApp")]
 
 
 def _server(project: Project) -> list[Change]:
     source, call = project.server.source, _app(project.server, "serverapp")
-    made_by_flwr = source.stands_for(call.func) in SERVER_APPS
-    if made_by_flwr and (call.args or call.keywords):
+    if is_app(project.server, SERVER_APPS) and (call.args or call.keywords):
         return _legacy_server(source, call)
     return [change for each in project.sources for change in _strategies(each)]
 
@@ -75,7 +80,7 @@ def _strategies(source: Source) -> list[Change]:
     for node in source.classes():
         for base in node.bases:
             if is_strategy(source, base):
-                found += [_import(source, base, "P2PL"), _named(source, base, "P2PL")]
+                found += [_import(source, base, "P2PL"), _replace(source, base, "P2PL")]
     for name, call in source.calls():
         if is_strategy(source, call.func):
             new = f"P2PL({_arguments(call)})"
@@ -123,12 +128,8 @@ def _goes(source: Source, use: ast.Name) -> bool:
     return called or any(use in node.bases for node in source.classes())
 
 
-def _named(source: Source, node: ast.expr, new: str) -> Change:
-    """Put another name where an expression stands."""
-    return _replace(source, node, new)
-
-
 def _replace(source: Source, node: ast.expr, new: str) -> Change:
+    """Put a text where an expression stands, on one line."""
     first, last = node.lineno, node.end_lineno or node.lineno
     old = source.lines[first - 1 : last]
     before = old[0].encode()[: node.col_offset].decode()

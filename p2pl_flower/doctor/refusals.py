@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from ..mods import REFUSED_MODS
-from .changes import STRATEGIES, is_strategy
+from .changes import CLIENT_APPS, STRATEGIES, is_app, is_strategy
 from .findings import Remark
 from .project import Project
 from .source import Source
@@ -29,7 +29,9 @@ _MEANING = {
     "LocalDpMod": "its clipping and noise are on what neighbors receive, and on the device's own "
     "model; it cannot work with affinity, which sends a second array record",
 }
-_LEGACY = ("flwr.server.strategy.", "flwr.server.workflow.")
+_PEER_APP, _P2PL = "p2pl_flower.PeerApp", ("p2pl_flower.P2PL", "p2pl_flower.PeerServerApp")
+_UNSEEN_CLIENT = "cannot see that {!r} is a ClientApp or PeerApp: it must be a PeerApp"
+_UNSEEN_STRATEGY = "cannot see a strategy of flwr.serverapp.strategy: P2PL takes its place"
 
 
 def refusals_of(project: Project) -> list[Remark]:
@@ -42,6 +44,7 @@ def refusals_of(project: Project) -> list[Remark]:
 def notes_of(project: Project) -> list[Remark]:
     """Return what works, but means something else than before, or is better changed."""
     found = [note for source in project.sources for note in _notes(source)]
+    found += _unseen(project)
     client = project.client.source
     evaluates = any(_is_registered(d, "evaluate") for _, d in _decorators(client))
     if not evaluates and not _is_legacy(project):
@@ -52,18 +55,8 @@ def notes_of(project: Project) -> list[Remark]:
 
 def _in_source(source: Source) -> Iterator[Remark]:
     for name, (stands_for, statement) in source.imports.items():
-        last = stands_for.rpartition(".")[2]
-        line = statement.lineno
-        if stands_for.partition(".")[0] == "xgboost" or last.startswith("FedXgb"):
-            yield Remark(source.path, line, _TREES)
-        elif not stands_for.startswith("flwr"):
-            continue
-        elif last in REFUSED_MODS:
-            yield Remark(source.path, line, f"{last}: {REFUSED_MODS[last]}")
-        elif last.startswith(("DifferentialPrivacy", "DPFedAvg")):
-            yield Remark(source.path, line, _WRAPPER.format(name))
-        elif last.endswith("Workflow"):
-            yield Remark(source.path, line, _WORKFLOW.format(name))
+        if text := _refused_import(name, stands_for):
+            yield Remark(source.path, statement.lineno, text)
     for node in source.classes():
         if any(_is_strategy_or_p2pl(source, base) for base in node.bases):
             for function in node.body:
@@ -71,8 +64,22 @@ def _in_source(source: Source) -> Iterator[Remark]:
                     yield Remark(source.path, function.lineno, _AGGREGATES)
 
 
+def _refused_import(name: str, stands_for: str) -> str:
+    """Return why what a name stands for is refused; the empty text if it is not."""
+    last = stands_for.rpartition(".")[2]
+    if stands_for.partition(".")[0] == "xgboost" or last.startswith("FedXgb"):
+        return _TREES
+    if not stands_for.startswith("flwr"):
+        return ""
+    if last in REFUSED_MODS:
+        return f"{last}: {REFUSED_MODS[last]}"
+    if last.startswith(("DifferentialPrivacy", "DPFedAvg")):
+        return _WRAPPER.format(name)
+    return _WORKFLOW.format(name) if last.endswith("Workflow") else ""
+
+
 def _is_strategy_or_p2pl(source: Source, base: ast.expr) -> bool:
-    return is_strategy(source, base) or source.stands_for(base) == "p2pl_flower.P2PL"
+    return is_strategy(source, base) or source.stands_for(base) in _P2PL
 
 
 def _notes(source: Source) -> Iterator[Remark]:
@@ -83,6 +90,17 @@ def _notes(source: Source) -> Iterator[Remark]:
         elif f"{module}.".startswith(STRATEGIES) and last.startswith("Fed") and last != "FedAvg":
             text = f"{last}: how it aggregates has no counterpart; P2PL averages with neighbors"
             yield Remark(source.path, statement.lineno, text)
+
+
+def _unseen(project: Project) -> Iterator[Remark]:
+    """Yield what had to be found for changes to be named, and was not."""
+    client, server = project.client, project.server.source
+    if not is_app(client, (*CLIENT_APPS, _PEER_APP)):
+        yield Remark(client.source.path, 1, _UNSEEN_CLIENT.format(client.name))
+    known = ("flwr.server.ServerAppComponents", *_P2PL)
+    imported = [name for source in project.sources for name, _ in source.imports.values()]
+    if not any(name in known or name.startswith(STRATEGIES) for name in imported):
+        yield Remark(server.path, 1, _UNSEEN_STRATEGY)
 
 
 def _is_legacy(project: Project) -> bool:
