@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from .history import History
+    from .legacy_server import PeerServerApp
     from .options import Options
     from .peer_app import PeerApp
     from .relay import FileRelay, MemoryRelay, RayRelay, Relay
@@ -39,6 +40,7 @@ _HOME = {
     "Options": "options",
     "P2PLError": "errors",
     "PeerApp": "peer_app",
+    "PeerServerApp": "legacy_server",
     "RayRelay": "relay",
     "Relay": "relay",
     "RelayError": "errors",
@@ -57,6 +59,7 @@ __all__ = [
     "Options",
     "P2PLError",
     "PeerApp",
+    "PeerServerApp",
     "RayRelay",
     "Relay",
     "RelayError",

@@ -106,6 +106,8 @@ class Conductor:
             ``synchronization_steps`` and ``bytes_sent`` between devices.
         """
         given = self._given(initial_arrays, draws)
+        if len(initial_arrays):
+            self._options.shared.check(wire.to_model(initial_arrays))
         self._enter(1)
         options = wire.options_to_config(self._options)
         contents = self._orders(self._roster.devices, **options)
@@ -189,7 +191,9 @@ class Conductor:
                 )
             given = self._roster.devices[:1]  # neighbors hand it on from there
         else:
-            given = lacking if self._options.init == "independent" else []
+            # Else a neighbor hands on a whole model, if none of its arrays stay at home.
+            hands_on = self._options.init == "max-norm" and self._options.shared.is_everything
+            given = [] if hands_on else lacking
             if lacking:
                 log.info("devices %s draw no initial model and are given one", lacking)
         if given and not len(initial_arrays):
@@ -204,7 +208,8 @@ class Conductor:
         drawn = {d: digest for d, digest in drawn.items() if digest}
         expected = next(iter(drawn.values()))
         if len(initial_arrays):
-            expected = wire.layout_digest(wire.to_model(initial_arrays))
+            model = wire.to_model(initial_arrays)
+            expected = wire.layout_digest(self._options.shared.part(model))
         for device, digest in drawn.items():
             if digest != expected:
                 raise LayoutError(

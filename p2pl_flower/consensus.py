@@ -88,6 +88,29 @@ def check_layout(own: Model, other: Model, whose: str) -> None:
             )
 
 
+def conformed(before: Model, after: Model) -> dict[str, NDArray[Any]]:
+    """Return a trained model with the floating-point types that it had before.
+
+    Raises
+    ------
+    LayoutError
+        Training changed the names or shapes of arrays, or made integers of floating-point
+        numbers or the reverse; names the first such array.
+    """
+    for name in (*before, *(name for name in after if name not in before)):
+        old, new = before.get(name), after.get(name)
+        if old is None or new is None or _kind(old) != _kind(new):
+            was, now = (_describe(layout(m).get(name)) for m in (before, after))
+            raise LayoutError(
+                f"training changed array {name!r}, which was {was} and is {now}: names and "
+                "shapes must stay the same from round to round"
+            )
+    return {
+        name: array.astype(before[name].dtype, copy=False) if is_mixed(array) else array
+        for name, array in after.items()
+    }
+
+
 def mix(
     own: Model, received: Mapping[int, Model], row: Mapping[int, float], gamma: float = 1.0
 ) -> dict[str, NDArray[Any]]:
@@ -253,6 +276,10 @@ def _same_layout(own: Model, other: Model) -> bool:
         array.shape == theirs[name].shape and array.dtype == theirs[name].dtype
         for name, array in mine.items()
     )
+
+
+def _kind(array: NDArray[Any]) -> tuple[tuple[int, ...], bool]:
+    return array.shape, is_mixed(array)
 
 
 def _describe(entry: tuple[tuple[int, ...], str] | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import ConfigError
 from .links import Links, Perfect, make_links
+from .sharing import Sharing
 from .weights import LOSS_POLICIES, WEIGHTS, Custom, Metropolis, WeightRule, check_matrix
 
 INITS = ("max-norm", "shared", "independent")
@@ -45,6 +47,9 @@ class Options:
         (``neighbors``).
     affinity : float
         Strength of the pull towards the neighbors during local training; 0 is P2PL.
+    shared : Sharing
+        Which arrays are mixed, synchronized and shown to neighbors; the others are the
+        device's own.
     seed : int
         Seed of everything that is drawn.
     """
@@ -58,6 +63,7 @@ class Options:
     links: Links = field(default_factory=Perfect)
     on_loss: str = "self"
     affinity: float = 0.0
+    shared: Sharing = field(default_factory=Sharing)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -82,6 +88,7 @@ class Options:
         *,
         weights: str | WeightRule | ArrayLike = "metropolis",
         links: str | Links = "perfect",
+        shared: str | Iterable[str] | Sharing = "*",
         seed: int = 0,
         **rest: Any,
     ) -> Options:
@@ -95,12 +102,14 @@ class Options:
         _require_int("seed", seed, least=0)
         rule, matrix = _weights(weights)
         made = make_links(links, seed)
-        return cls(weights=rule, matrix=matrix, links=made, seed=seed, **rest)
+        sharing = Sharing.of(shared)
+        return cls(weights=rule, matrix=matrix, links=made, shared=sharing, seed=seed, **rest)
 
     def travelling(self) -> dict[str, str | int | float]:
         """Return the options as flat values that fit into a message to a device."""
         flat = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "matrix"}
-        return {**flat, "weights": self.weights.name, "links": self.links.spec()}
+        texts = {"links": self.links.spec(), "shared": self.shared.spec()}
+        return {**flat, "weights": self.weights.name, **texts}
 
     @classmethod
     def arrived(cls, flat: dict[str, Any]) -> Options:

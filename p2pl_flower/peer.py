@@ -71,13 +71,20 @@ class Peer:
     mailbox: Mailbox
     options: Options
 
-    def start(self, model: Model | None) -> None:
-        """Begin with an initial model, or with none, to be given one by a neighbor."""
+    def start(self, model: Model | None, drawn: bool = True) -> None:
+        """Begin with an initial model, or with none, to be given one by a neighbor.
+
+        Neighbors see all of a model that this device was given: it is the common start,
+        which they may need as a whole. Of one that was ``drawn`` here they never see the
+        arrays that stay at home.
+        """
         if model is None:
             self._claim(Claims.nothing(0, self.me.id), held=0, step=0)
             return
-        self.mailbox.publish(Slot(MODEL, 0, 0), model)
-        claims = Claims.of(model, self.options.max_norm_scope, self.me.id)
+        sharing = self.options.shared
+        sharing.check(model)
+        self.mailbox.publish(Slot(MODEL, 0, 0), model, sharing.personal(model) if drawn else ())
+        claims = Claims.of(sharing.part(model), self.options.max_norm_scope, self.me.id)
         self._claim(claims, held=0, step=0)
 
     def synchronize(self, step: int) -> Exchange:
@@ -99,14 +106,16 @@ class Peer:
         offers = self._fetch({j: int(entries[j]["held"]) for j in sources})
         merged = self._merge(offers, holder) if offers else None
         if merged is not None:
+            had_none = not claims.norms.size  # then this is the common start
             held, claims = step, _chosen(mine, others, holder, offers)
-            self.mailbox.publish(Slot(MODEL, 0, step), merged)
+            private = () if had_none else self.options.shared.personal(merged)
+            self.mailbox.publish(Slot(MODEL, 0, step), merged, private)
         self._claim(claims, held, step)
         return Exchange(_sum_bytes(entries, offers), tuple(claims.origins.tolist()))
 
     def publish(self, round_number: int, step: int, model: Model) -> None:
         """Show neighbors the mixed arrays of a model; the others stay private."""
-        private = [name for name, array in model.items() if not consensus.is_mixed(array)]
+        private = model.keys() - self.options.shared.part(model).keys()
         self.mailbox.publish(Slot(MODEL, round_number, step), model, private)
 
     def mix(self, round_number: int, step: int) -> Mixed:
@@ -122,8 +131,9 @@ class Peer:
             own = self.model()
         row = self.options.weights.row(self.me, self.neighbors)
         row = keep_answered(row, received, self.options.on_loss)
-        mixed = consensus.mix(own, received, row, self.options.consensus_gamma)
-        return Mixed(own, mixed, Exchange(_sum_bytes(received)))
+        part = self.options.shared.part(own)
+        mixed = consensus.mix(part, received, row, self.options.consensus_gamma)
+        return Mixed(own, {**own, **mixed}, Exchange(_sum_bytes(received)))
 
     def model(self) -> Model:
         """Return the device's current model.
@@ -170,10 +180,12 @@ class Peer:
         kept = self.mailbox.recall(MODEL)
         own = kept[0][1] if kept else None
         template = next(iter(offers.values())) if own is None else own
+        mixed = self.options.shared.part(template)
         for j, offer in offers.items():
-            consensus.check_layout(template, offer, f"device {j}")
+            consensus.check_layout(mixed, self.options.shared.part(offer), f"device {j}")
         merged = dict(template)
-        for name, source in _by_array(template, holder).items():
+        sources = np.broadcast_to(holder, len(mixed)).tolist()
+        for name, source in zip(mixed, sources, strict=True):
             chosen = offers.get(source, own)
             if chosen is None:
                 return None
@@ -183,12 +195,6 @@ class Peer:
 
 def _claims(entry: Model) -> Claims:
     return Claims(entry["norms"], entry["origins"])
-
-
-def _by_array(model: Model, holder: NDArray[np.int64]) -> dict[str, int]:
-    """Return the device that holds the strongest version of each mixed array."""
-    names = list(consensus.mixed_part(model))
-    return dict(zip(names, np.broadcast_to(holder, len(names)).tolist(), strict=True))
 
 
 def _chosen(

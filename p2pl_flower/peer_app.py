@@ -15,8 +15,9 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from . import records, wire
-from .consensus import check_layout
+from .consensus import conformed
 from .legacy import from_client, is_legacy, to_client
+from .mods import refused_mod
 from .peer import Mixed, Peer
 from .relay import FileRelay, Relay
 from .seeding import Stream, derive
@@ -66,6 +67,7 @@ class PeerApp(ClientApp):
         self._relay = FileRelay() if relay is None else relay
         self._init: InitFunction | None = None
         self._legacy = self._evaluates = client_fn is not None
+        self._all_mods = list(mods or [])
 
     def init(self) -> Callable[[InitFunction], InitFunction]:
         """Register the function that draws a device's own initial model.
@@ -79,6 +81,13 @@ class PeerApp(ClientApp):
             return function
 
         return decorator
+
+    def train(
+        self, action: str = "default", *, mods: list[Any] | None = None
+    ) -> Callable[..., Any]:
+        """Register a train function, as in `ClientApp`."""
+        self._all_mods += mods or []
+        return super().train(action, mods=mods)
 
     def evaluate(
         self, action: str = "default", *, mods: list[Any] | None = None
@@ -122,6 +131,7 @@ class PeerApp(ClientApp):
             "draws": self._init is not None,
             "evaluates": self._evaluates,
             "version": version("p2pl-flower"),
+            "refused-mod": refused_mod(self._all_mods),
         }
         return records.reply_to(message, entry)
 
@@ -129,15 +139,15 @@ class PeerApp(ClientApp):
         order = message.content.config_records[wire.RECORD]
         context.state[wire.RECORD] = order
         peer = self._peer(context)
-        model = None
+        model, drawn = None, False
         if message.content.array_records:
             [arrays] = message.content.array_records.values()
             model = wire.to_model(arrays)
         elif self._init is not None and peer.options.init != "shared":
             seed = derive(peer.options.seed, Stream.INIT, peer.me.id)
-            model = wire.to_model(self._init(context, seed))
-        peer.start(model)
-        digest = "" if model is None else wire.layout_digest(model)
+            model, drawn = wire.to_model(self._init(context, seed)), True
+        peer.start(model, drawn)
+        digest = "" if model is None else wire.layout_digest(peer.options.shared.part(model))
         return records.reply_to(message, {"layout": digest})
 
     def _answer_sync(self, message: Message, context: Context) -> Message:
@@ -162,8 +172,7 @@ class PeerApp(ClientApp):
         if reply.has_error():
             return reply
         trained = wire.to_model(records.only_arrays(reply.content))
-        check_layout(model, trained, f"device {peer.me.id} after training")
-        peer.publish(order["round"], 0, trained)
+        peer.publish(order["round"], 0, conformed(model, trained))
         for key in list(reply.content.array_records):
             del reply.content[key]
         return records.with_exchange(reply, mixed)
@@ -212,6 +221,8 @@ class PeerApp(ClientApp):
             reply = run(message, context)
         finally:
             message.metadata.message_type, message.content = kept
+        if reply.has_error():  # some mods answer their own reply, as if it came from the server
+            return Message(reply.error, reply_to=message)
         reply.metadata.message_type = kept[0]
         return reply
 

@@ -21,20 +21,28 @@ from flwr.serverapp.strategy import FedAvg, Result, Strategy
 from . import consensus, wire
 from ._flwr import is_simulated
 from .conductor import Conductor
-from .errors import DeviceError
+from .errors import ConfigError, DeviceError
 from .grids import MeteredGrid, PacedGrid
 from .history import Round
+from .mods import REFUSED_MODS
 from .options import Options
 from .records import SCORE_ALSO, SCORE_EVERY
 from .relay import FileRelay, OpenRelay, Relay
 from .roster import Roster
 from .scorekeeper import OnRound, Scorekeeper
+from .sharing import Sharing
 from .topology import Schedule
 
 log = logging.getLogger("flwr.p2pl")
 
 MetricsAggregation = Callable[[list[RecordDict], str], MetricRecord]
 EvaluateFunction = Callable[[int, ArrayRecord], MetricRecord | None]
+
+_WRAPPED = (
+    "P2PL cannot be inside another strategy: wrappers, those for differential privacy among "
+    "them, clip and noise what a server aggregates, and here no server does; call P2PL's own "
+    "start(), and use LocalDpMod on the devices for noise in what neighbors receive"
+)
 
 
 class P2PL(Strategy):
@@ -54,6 +62,9 @@ class P2PL(Strategy):
     weights : str, WeightRule or array of shape (K, K)
         Mixing weights: ``"metropolis"``, ``"uniform"``, ``"data-size"``, or a matrix whose
         rows sum to 1.
+    shared : str or sequence of str
+        Globs on array names, such as ``"features.*"`` or ``"!head.*"``: which arrays are
+        mixed, synchronized and shown to neighbors. The others stay at home, as in FedPer.
     consensus_steps, consensus_gamma, init, max_norm_scope, links, on_loss, affinity, seed
         See `p2pl_flower.Options`.
     evaluate_every : int
@@ -94,6 +105,7 @@ evaluate_metrics_aggr_fn
         topology: str | nx.Graph | Schedule | Callable[..., nx.Graph] = "exponential",
         *,
         weights: Any = "metropolis",
+        shared: str | Iterable[str] | Sharing = "*",
         consensus_steps: int = 1,
         consensus_gamma: float = 1.0,
         init: str = "max-norm",
@@ -124,6 +136,7 @@ evaluate_metrics_aggr_fn
             links=links,
             on_loss=on_loss,
             affinity=affinity,
+            shared=shared,
             seed=seed,
         )
         self.topology = topology
@@ -160,18 +173,23 @@ evaluate_metrics_aggr_fn
 
         There is no global model. Where one is asked for, by ``evaluate_fn`` and by the
         result's ``arrays``, it is the mean of all devices' models, read from the relay: for
-        the result once, at the end, and for ``evaluate_fn`` in every round.
+        the result once, at the end, and for ``evaluate_fn`` in every round. Arrays that stay
+        at home are in it as they are in ``initial_arrays``.
 
         Raises
         ------
         ConfigError
-            An option does not suit the number of devices.
+            An option does not suit the number of devices or the names of the arrays, or a
+            mod of the `PeerApp` needs a server that aggregates.
+        LayoutError
+            The model cannot be averaged, or devices draw different ones.
         DeviceError
             A device's own code failed, or no device answered.
         RelayError
             The relay could not be opened.
         """
         self._grid = MeteredGrid(PacedGrid(grid) if is_simulated(grid) else grid)
+        self._initial = wire.to_model(initial_arrays)
         self._keeper = Scorekeeper(self._on_round)
         self._last_round = num_rounds
         run = int(grid.run.run_id)
@@ -208,6 +226,8 @@ evaluate_metrics_aggr_fn
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Tell every device that is there to train on its own model."""
+        if grid is not getattr(self, "_grid", None):
+            raise ConfigError("strategy", "wrapped", _WRAPPED)
         self._keeper.begin(server_round, self._grid.total_bytes)
         self._called = self._conductor.begin_round(server_round)
         return self._cue(wire.TRAIN, server_round, config)
@@ -243,7 +263,7 @@ evaluate_metrics_aggr_fn
         if self._called:
             arrived = self._conductor.hear(wire.EVALUATE, self._called, replies)
             self._keeper.after_consensus(self._metrics(d, c) for d, c in arrived.items())
-            models = self._conductor.models().values()
+            models = map(self.options.shared.part, self._conductor.models().values())
             self._keeper.distance(consensus.consensus_distance(models))
             metrics = self._aggregate(self.evaluate_metrics_aggr_fn, arrived)
         self._report(self._keeper.end(self._grid.total_bytes))
@@ -254,6 +274,7 @@ evaluate_metrics_aggr_fn
         started = time.perf_counter()
         roster = Roster(self._grid, timeout)
         said = roster.gather(self.num_devices, self.min_available_nodes, self.connect_timeout)
+        _refuse_mods(said)
         self._scores = self.evaluate_every > 0 and _all_evaluate(said)
         self._conductor = Conductor(
             roster, self.topology, self.options, self.relay, run, self.arrayrecord_key
@@ -297,7 +318,12 @@ evaluate_metrics_aggr_fn
         return lambda server_round, _: evaluate_fn(server_round, self._mean_arrays())
 
     def _mean_arrays(self) -> ArrayRecord:
-        return wire.to_arrays(consensus.mean_model(self._conductor.models().values()))
+        names = self.options.shared.takes
+        seen = [
+            {name: array for name, array in model.items() if names(name)}
+            for model in self._conductor.models().values()
+        ]
+        return wire.to_arrays({**self._initial, **consensus.mean_model(seen)})
 
     def _report(self, measured: Round) -> None:
         """Log one line about a round."""
@@ -314,6 +340,13 @@ evaluate_metrics_aggr_fn
         parts.append(f"so far {between:,} bytes between devices")
         parts.append(f"{self._grid.total_bytes:,} through the server")
         log.info("\t└──> P2PL: %s", "; ".join(parts))
+
+
+def _refuse_mods(said: Mapping[int, ConfigRecord]) -> None:
+    """Refuse devices with mods that need a server which aggregates."""
+    for reply in said.values():
+        if name := str(reply.get("refused-mod", "")):
+            raise ConfigError("mods", name, REFUSED_MODS[name])
 
 
 def _all_evaluate(said: Mapping[int, ConfigRecord]) -> bool:

@@ -105,6 +105,6 @@ def to_model(arrays: ArrayRecord) -> dict[str, NDArray[Any]]:
 
 
 def layout_digest(model: Model) -> str:
-    """Return a short digest of the names, shapes and dtypes of a model's mixed arrays."""
-    text = repr(sorted(consensus.layout(consensus.mixed_part(model)).items()))
+    """Return a short digest of the names, shapes and dtypes of a model's arrays."""
+    text = repr(sorted(consensus.layout(model).items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

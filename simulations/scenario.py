@@ -53,6 +53,7 @@ class Scenario:
     consensus_gamma: float = 1.0
     init: str = "max-norm"
     max_norm_scope: str = "model"
+    shared: str = "*"
     links: str = "perfect"
     on_loss: str = "self"
     affinity: float = 0.5
@@ -151,6 +152,7 @@ class Scenario:
             "consensus_gamma": self.consensus_gamma,
             "init": self.init,
             "max_norm_scope": self.max_norm_scope,
+            "shared": self.shared,
             "links": self.links,
             "on_loss": self.on_loss,
             "affinity": self.affinity,

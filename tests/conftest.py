@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+import pytest
+from flower_runs import Flower, ray_cluster
 from hypothesis import settings
 
 # The same examples in every run: a red build is then somebody's change, not chance.
@@ -11,3 +14,18 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[str]:
+    """Give the address of a Ray cluster that all runs of the session share."""
+    with ray_cluster() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def flower(ray_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flower]:
+    """Give a Flower home whose SuperLink all runs of the session share."""
+    home = Flower(tmp_path_factory.mktemp("flower"), ray_address)
+    yield home
+    home.stop()

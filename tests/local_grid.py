@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import Context, Error, Message, RecordDict, UserConfig
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
-from flwr.supercore.task_identity import TaskIdentity
 
 RUN_ID = 7
 
-# Flower sets these before it runs a ServerApp; messages are stamped with them.
-TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = RUN_ID, 1, 1
+# Newer versions of Flower set these before they run a ServerApp, to stamp messages with.
+with suppress(ImportError):
+    from flwr.supercore.task_identity import TaskIdentity
+
+    TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = RUN_ID, 1, 1
 
 
 class LocalGrid(Grid):
@@ -31,8 +34,10 @@ class LocalGrid(Grid):
         num_nodes: int,
         drop: Callable[[Message], bool] = lambda message: False,
         partition_ids: bool = True,
+        run_config: UserConfig | None = None,
     ) -> None:
         self.app, self.drop = app, drop
+        self.waiting: dict[str, Message] = {}
         self.log: list[tuple[str, int, RecordDict]] = []
         self.replies: list[Message] = []
         # Node ids are large and in no order, as Flower draws them.
@@ -44,7 +49,7 @@ class LocalGrid(Grid):
                 if partition_ids
                 else {},
                 state=RecordDict(),
-                run_config={},
+                run_config=run_config or {},
             )
             for i in range(num_nodes)
         }
@@ -63,10 +68,12 @@ class LocalGrid(Grid):
         return list(self.contexts)
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        raise NotImplementedError
+        replies = [self._deliver(message) for message in messages]
+        self.waiting.update({reply.metadata.reply_to_message_id: reply for reply in replies})
+        return [reply.metadata.reply_to_message_id for reply in replies]
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        raise NotImplementedError
+        return [self.waiting.pop(i) for i in message_ids if i in self.waiting]
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None

@@ -27,6 +27,7 @@ def test_defaults_are_plain_p2pl() -> None:
         {"links": "bernoulli:up=0.5+churn:away=0.1", "on_loss": "neighbors", "affinity": 0.5},
         {"links": "gilbert-elliott:up=0.7,burst=4", "init": "shared", "max_norm_scope": "tensor"},
         {"weights": np.eye(3)},
+        {"shared": ["conv?.*", "!*.bias"]},
     ],
 )
 def test_options_travel_to_devices_as_flat_values(changes) -> None:
@@ -36,6 +37,7 @@ def test_options_travel_to_devices_as_flat_values(changes) -> None:
     arrived = wire.options_from_config({**config, "neighbor-id": [1], "id": 0})
     assert arrived.links == options.links
     assert arrived.weights == options.weights
+    assert arrived.shared == options.shared
     assert arrived.travelling() == options.travelling()
     assert arrived.matrix is None
 
@@ -52,6 +54,7 @@ def test_options_travel_to_devices_as_flat_values(changes) -> None:
         ({"on_loss": "drop"}, "choose one of: self, neighbors"),
         ({"weights": [[1, 0], [0, 2]]}, "row 1"),
         ({"weights": "custom:1"}, "weights='custom:1'"),
+        ({"shared": " ,"}, "shared=' ,': must hold a glob on array names"),
     ],
 )
 def test_bad_options(changes, words) -> None:

@@ -36,6 +36,7 @@ def test_exported_names_are_pinned() -> None:
         "P2PL",
         "P2PLError",
         "PeerApp",
+        "PeerServerApp",
         "RayRelay",
         "Relay",
         "RelayError",

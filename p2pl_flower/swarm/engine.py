@@ -68,7 +68,7 @@ class Swarm:
         self._learners = learner_for(template, self._training, self._samples)
         self._threads = 1 if self._learners.draws else job.machine.threads
         chunk = self._fit(template)
-        self.stack = Stack(template, plan.devices, job.machine.device)
+        self.stack = Stack(template, plan.devices, job.machine.device, plan.shared)
         self._drift: dict[str, Tensor] = {}
         self._trainer = Trainer(self.stack, self._samples, self._training, chunk, plan.seed)
 
@@ -96,7 +96,8 @@ class Swarm:
         drawn = 1 if plan.shared_start else plan.devices
         seeds = [derive(plan.seed, Stream.INIT, device) for device in range(drawn)]
         fill(stack, self.job.model, seeds)
-        start = plan.start(norms(stack, plan.scope), stack.all_bytes)
+        size = stack.all_bytes if plan.shared_start else stack.drawn_bytes
+        start = plan.start(norms(stack, plan.scope), size)
         stack.take(start.origins)
         if start.setup:
             seconds = time.perf_counter() - started

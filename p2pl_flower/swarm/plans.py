@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..errors import ConfigError
 from ..options import Options
 from ..seeding import Stream, generator
+from ..sharing import EVERYTHING, Sharing
 from ..topology import Schedule
 from ..weights import check_matrix
 from .edges import Edges, edge_weights, keep_heard
@@ -43,6 +44,8 @@ class Plan(ABC):
         Which groups of tensors synchronization compares: ``model`` or ``tensor``.
     shared_start : bool
         Whether all devices start from device 0's draw.
+    shared : Sharing
+        Which tensors are mixed.
     """
 
     samples: Ids
@@ -50,6 +53,7 @@ class Plan(ABC):
     affinity: float = 0.0
     scope: str = "model"
     shared_start: bool = False
+    shared: Sharing = EVERYTHING
 
     @property
     def devices(self) -> int:
@@ -125,6 +129,7 @@ class Gossip(Plan):
         self.seed, self.affinity = self.options.seed, self.options.affinity
         self.scope = self.options.max_norm_scope
         self.shared_start = self.options.init == "shared"
+        self.shared = self.options.shared
         self._edges = (None, Edges.of(self.schedule.graph(1)))
         self._known = np.zeros_like(self.samples)  # until a device has trained
 

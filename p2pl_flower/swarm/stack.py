@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..consensus import mixed_part, nbytes
+from ..consensus import nbytes
 from ..errors import LayoutError
+from ..sharing import EVERYTHING, Sharing
 
 ModelFactory = Callable[..., nn.Module]
 
@@ -27,6 +28,8 @@ class Stack:
         K.
     device : str
         Where the tensors lie.
+    shared : Sharing
+        Which tensors are mixed and synchronized; the others stay the device's own.
 
     Attributes
     ----------
@@ -35,12 +38,25 @@ class Stack:
     trained : tuple[str, ...]
         Names of the parameters that training changes.
     mixed : tuple[str, ...]
-        Names of what consensus averages: the floating-point tensors.
+        Names of what consensus averages: the floating-point tensors that are shared.
     model_bytes : int
         Size in bytes of what one device sends of its model.
+    drawn_bytes, all_bytes : int
+        Size in bytes of what one device sends of a model that it drew, and of a whole one.
+
+    Raises
+    ------
+    ConfigError
+        ``shared`` does not suit the names of the tensors.
     """
 
-    def __init__(self, template: nn.Module, devices: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        template: nn.Module,
+        devices: int,
+        device: str = "cpu",
+        shared: Sharing = EVERYTHING,
+    ) -> None:
         state = {name: tensor.detach() for name, tensor in template.state_dict().items()}
         own = {name for name, _ in (*template.named_parameters(), *template.named_buffers())}
         self.devices = devices
@@ -50,9 +66,13 @@ class Stack:
             if name in own  # tied parameters once
         }
         self.trained = tuple(n for n, p in template.named_parameters() if p.requires_grad)
-        self.mixed = tuple(n for n, t in self.tensors.items() if t.is_floating_point())
-        self.model_bytes = nbytes(mixed_part(as_arrays(state)))
-        self.all_bytes = nbytes(as_arrays(state))
+        arrays = as_arrays(state)
+        shared.check(arrays)
+        part = shared.part(arrays)
+        self.mixed = tuple(name for name in self.tensors if name in part)
+        self.model_bytes = nbytes(part)
+        self.drawn_bytes = nbytes({n: a for n, a in arrays.items() if shared.takes(n)})
+        self.all_bytes = nbytes(arrays)
 
     @property
     def nbytes(self) -> int:

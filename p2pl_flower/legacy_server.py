@@ -1,0 +1,139 @@
+"""PeerServerApp: trains peer to peer what a project with a ``server_fn`` describes.
+
+Such a project's strategy is one of `flwr.server.strategy`, to which P2PL cannot be related:
+those aggregate what clients send. But it says all that P2PL wants to know: the initial
+parameters, the rounds, what clients are sent and how metrics are put together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid, ServerApp
+
+from ._flwr import ndarrays_of
+from .errors import ConfigError
+from .strategy import P2PL, MetricsAggregation
+
+Scalars = Mapping[str, Any]
+LegacyAggregation = Callable[[list[tuple[int, Scalars]]], Scalars]
+_FOREVER = 3600.0
+
+
+class PeerServerApp(ServerApp):
+    """A `ServerApp` for projects with a ``server_fn`` that trains with P2PL.
+
+    Of the strategy in the ``ServerAppComponents`` it takes ``initial_parameters``,
+    ``evaluate_fn``, ``on_fit_config_fn``, ``on_evaluate_config_fn`` and the functions that
+    aggregate metrics; of the config the rounds and their timeout. The strategy's way to
+    aggregate models is of no use.
+
+    Parameters
+    ----------
+    server_fn : Callable[[Context], ServerAppComponents]
+        As in `ServerApp`.
+    topology, **options
+        As in `P2PL`.
+
+    Examples
+    --------
+    ::
+
+        app = PeerServerApp(server_fn, "ring")  # was: app = ServerApp(server_fn=server_fn)
+    """
+
+    def __init__(
+        self,
+        server_fn: Callable[[Context], Any],
+        topology: Any = "exponential",
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        P2PL(topology, **options)  # refuses bad options here and now
+
+        def main(grid: Grid, context: Context) -> None:
+            components = server_fn(context)
+            _run(grid, components.strategy, components.config, topology, options)
+
+        self.main()(main)
+
+
+def _run(grid: Grid, legacy: Any, config: Any, topology: Any, options: dict[str, Any]) -> None:
+    """Run P2PL with what a legacy strategy and ``ServerConfig`` say."""
+    parameters = getattr(legacy, "initial_parameters", None)
+    if parameters is None:
+        rule = "must be given to the strategy: P2PL asks no client for its parameters"
+        raise ConfigError("initial_parameters", None, rule)
+    strategy = _LegacyP2PL(legacy, topology, **options)
+    evaluates = getattr(legacy, "evaluate_fn", None) is not None
+    strategy.start(
+        grid,
+        ArrayRecord(ndarrays_of(parameters)),
+        num_rounds=config.num_rounds,
+        timeout=config.round_timeout or _FOREVER,
+        evaluate_fn=_central(legacy.evaluate_fn) if evaluates else None,
+    )
+
+
+class _LegacyP2PL(P2PL):
+    """P2PL whose clients are sent a legacy strategy's config of each round."""
+
+    def __init__(self, legacy: Any, topology: Any, **options: Any) -> None:
+        given = {
+            "train_metrics_aggr_fn": getattr(legacy, "fit_metrics_aggregation_fn", None),
+            "evaluate_metrics_aggr_fn": getattr(legacy, "evaluate_metrics_aggregation_fn", None),
+        }
+        translated = {name: _translated(fn) for name, fn in given.items() if fn is not None}
+        super().__init__(topology, **{**translated, **options})
+        self._fit_config = getattr(legacy, "on_fit_config_fn", None)
+        self._evaluate_config = getattr(legacy, "on_evaluate_config_fn", None)
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Add the round's ``on_fit_config_fn``."""
+        config = _with(config, self._fit_config, server_round)
+        return super().configure_train(server_round, arrays, config, grid)
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Add the round's ``on_evaluate_config_fn``."""
+        config = _with(config, self._evaluate_config, server_round)
+        return super().configure_evaluate(server_round, arrays, config, grid)
+
+
+def _with(
+    config: ConfigRecord, of_round: Callable[[int], Scalars] | None, server_round: int
+) -> ConfigRecord:
+    return ConfigRecord({**config, **(of_round(server_round) if of_round else {})})
+
+
+def _translated(function: LegacyAggregation) -> MetricsAggregation:
+    """Return a legacy aggregation of metrics as one of the message API."""
+
+    def aggregate(contents: list[RecordDict], weighted_by_key: str) -> MetricRecord:
+        records = [dict(next(iter(c.metric_records.values()))) for c in contents]
+        pairs = [(int(r.pop(weighted_by_key)), r) for r in records]  # type: ignore[arg-type]
+        return _metrics(function(pairs))
+
+    return aggregate
+
+
+def _central(evaluate_fn: Callable[..., Any]) -> Callable[[int, ArrayRecord], MetricRecord | None]:
+    """Return a legacy ``evaluate_fn`` as one of the message API."""
+
+    def evaluate(server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
+        found = evaluate_fn(server_round, arrays.to_numpy_ndarrays(), {})
+        if found is None:
+            return None
+        loss, metrics = found
+        return _metrics({"loss": float(loss), **metrics})
+
+    return evaluate
+
+
+def _metrics(scalars: Scalars) -> MetricRecord:
+    return MetricRecord({k: v + 0 for k, v in scalars.items() if isinstance(v, int | float)})

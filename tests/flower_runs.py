@@ -1,0 +1,110 @@
+"""Runs as users start them: ``flwr run`` and the simulation, on one SuperLink and one Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+BIN = Path(sys.executable).parent
+LIMIT = 300
+_PATIENCE = 3
+
+
+@contextmanager
+def ray_cluster() -> Iterator[str]:
+    """Start a Ray cluster in a process of its own and give its address."""
+    command = [sys.executable, "-W", "ignore", str(HERE / "ray_head.py")]
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+    ) as head:
+        lines = iter(head.stdout.readline, "")
+        yield next(line for line in lines if line.startswith("address=")).strip()[8:]
+        head.stdin.close()
+        head.wait(timeout=60)
+
+
+class Flower:
+    """A Flower home with a SuperLink of its own, which the first ``flwr run`` starts."""
+
+    def __init__(self, home: Path, ray_address: str) -> None:
+        port = str(_free_port())
+        self.home, self.ray_address = home, ray_address
+        self.environment = {
+            **os.environ,
+            "FLWR_HOME": str(home),
+            "FLWR_TELEMETRY_ENABLED": "0",
+            "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": port,
+            "FLWR_LOCAL_CONTROL_API_PORT": port,  # what flwr 1.30 calls it
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "RAY_ADDRESS": ray_address,
+        }
+
+    def run(self, app: Path, nodes: int, config: str = "") -> str:
+        """Run an app and return what it printed.
+
+        flwr gives its SuperLink 15 s to start, which a busy machine may not manage at once.
+        """
+        printed = self._run(app, nodes, config)
+        for _ in range(_PATIENCE):
+            if "Failed to start local SuperLink" not in printed:
+                break
+            printed = self._run(app, nodes, config)
+        return printed
+
+    def _run(self, app: Path, nodes: int, config: str) -> str:
+        federation = f"num-supernodes={nodes} client-resources-num-cpus=1"
+        options = ["--federation-config", federation]
+        options += ["--run-config", config] if config else []
+        done = subprocess.run(
+            [str(BIN / "flwr"), "run", str(app), "--stream", *options],
+            env=self.environment,
+            cwd=self.home,  # where server apps write what they save
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+        return done.stdout
+
+    def stop(self) -> None:
+        """Stop the SuperLink and all that it has started."""
+        mark = f"FLWR_HOME={self.home}".encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                entries = (process / "environ").read_bytes().split(b"\0")
+                if mark in entries and int(process.name) != os.getpid():
+                    os.kill(int(process.name), signal.SIGTERM)
+
+
+def simulate(server_app: Any, client_app: Any, nodes: int) -> None:
+    """Run two apps in Flower's simulation, on the cluster that ``RAY_ADDRESS`` names, if any."""
+    from flwr.simulation import run_simulation
+
+    run_simulation(
+        server_app=server_app,
+        client_app=client_app,
+        num_supernodes=nodes,
+        backend_config={"client_resources": {"num_cpus": 1, "num_gpus": 0.0}},
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

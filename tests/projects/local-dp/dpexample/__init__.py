@@ -1,0 +1,1 @@
+"""A PyTorch project whose updates are clipped and noised by a mod."""

@@ -1,0 +1,1 @@
+"""A PyTorch project with a NumPyClient."""

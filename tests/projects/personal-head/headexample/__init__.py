@@ -1,0 +1,1 @@
+"""A PyTorch project whose clients keep their own head."""

@@ -1,0 +1,1 @@
+"""A PyTorch project with Flower's message API."""

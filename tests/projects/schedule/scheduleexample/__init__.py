@@ -1,0 +1,1 @@
+"""A PyTorch project with a learning-rate schedule and central evaluation."""

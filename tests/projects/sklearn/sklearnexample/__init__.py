@@ -1,0 +1,1 @@
+"""A scikit-learn project with Flower's message API."""
