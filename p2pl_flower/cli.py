@@ -1,0 +1,49 @@
+"""The command ``p2pl-flower``: finds the sub-command's module and leaves the rest to it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from .errors import P2PLError
+
+COMMANDS = {
+    "certs": "make a certificate authority and a certificate for each device",
+    "cluster": "try it out: several peers as processes of this machine, with no server",
+    "peer": "run one device of a network, with no server",
+    "relay": "run the relay that stands beside a SuperNode of a Flower federation",
+}
+"""Sub-commands: each is a module of `p2pl_flower.commands` with ``add_arguments`` and ``run``."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a sub-command; a user's mistake ends with one sentence and exit code 2."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong, we say ourselves
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="p2pl-flower",
+        description="Serverless peer-to-peer deep learning (P2PL) for Flower.",
+        epilog="`p2pl-flower COMMAND --help` tells more about each.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        if given[:1] == [name]:  # only its own module is imported
+            module = import_module(f".commands.{name}", __package__)
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    options = parser.parse_args(given)
+    try:
+        return int(options.run(options))
+    except P2PLError as error:
+        sys.stderr.write(f"p2pl-flower {options.command}: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,7 @@
+"""A relay over the network: gRPC, with certificates on both sides."""
+
+from .credentials import Credentials
+from .station import Station, StationRelay
+from .waiting import Waiting
+
+__all__ = ["Credentials", "Station", "StationRelay", "Waiting"]
