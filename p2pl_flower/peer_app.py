@@ -67,6 +67,28 @@ class PeerApp(ClientApp):
         self._init: InitFunction | None = None
         self._legacy = self._evaluates = client_fn is not None
 
+    @classmethod
+    def adopt(cls, app: ClientApp, relay: Relay, init: InitFunction | None = None) -> PeerApp:
+        """Return a PeerApp with the functions of any ClientApp, which stays as it is.
+
+        Parameters
+        ----------
+        app : ClientApp
+            A `PeerApp`, or an app that knows nothing of peers.
+        relay : Relay
+            How models get from device to device.
+        init : InitFunction, optional
+            Draws the initial model, in place of what was registered by ``@app.init()``.
+        """
+        made = cls(relay=relay)
+        # All that a ClientApp is made of is what was registered with it.
+        vars(made).update(vars(app))
+        if not isinstance(app, PeerApp):
+            made._legacy = app._call is not None
+            made._evaluates = made._legacy or "evaluate.default" in app._registered_funcs
+        made._relay, made._init = relay, init or made._init
+        return made
+
     def init(self) -> Callable[[InitFunction], InitFunction]:
         """Register the function that draws a device's own initial model.
 
@@ -86,6 +108,11 @@ class PeerApp(ClientApp):
         """Register an evaluate function, as in `ClientApp`; without one nothing is scored."""
         self._evaluates = True
         return super().evaluate(action, mods=mods)
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether an evaluate function is registered."""
+        return self._evaluates
 
     def __call__(self, message: Message, context: Context) -> Message:
         """Answer one message: our own actions here, all others as `ClientApp` does."""

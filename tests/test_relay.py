@@ -35,6 +35,8 @@ def ray_session():
 def stations():
     """Three devices that reach each other through gRPC on loopback only."""
     made = [Station(d, "127.0.0.1:0", None, Waiting(deadline=0.3)) for d in range(3)]
+    for station in made:
+        station.start()
     yield made
     for station in made:
         station.close()

@@ -44,28 +44,41 @@ def pack(model: Model, metadata: Mapping[str, str] | None = None) -> Buffer:
     RelayError
         An array has a dtype that safetensors cannot hold.
     """
+    head, arrays = document(model, metadata)
+    buffer = np.empty(len(head) + sum(array.nbytes for array in arrays), np.uint8)
+    buffer[: len(head)] = np.frombuffer(head, np.uint8)
+    end = len(head)
+    for array in arrays:
+        begin, end = end, end + array.nbytes
+        buffer[begin:end].view(array.dtype).reshape(array.shape)[...] = array
+    buffer.flags.writeable = False
+    return buffer
+
+
+def document(
+    model: Model, metadata: Mapping[str, str] | None = None
+) -> tuple[bytes, list[NDArray[Any]]]:
+    """Return the head of a model's document, and the arrays whose data follow it in order.
+
+    Raises
+    ------
+    RelayError
+        As `pack`.
+    """
     arrays = {name: np.asarray(array) for name, array in model.items()}
     for name, array in arrays.items():
         if array.dtype not in _NAMES:
             raise RelayError(f"cannot publish array {name!r} of dtype {array.dtype}")
-    offsets, end = _offsets(arrays)
+    ordered = dict(sorted(arrays.items(), key=lambda item: -item[1].itemsize))
+    ends = dict(zip(ordered, np.cumsum([a.nbytes for a in ordered.values()]).tolist(), strict=True))
     entries: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     for name, array in arrays.items():
-        span = [offsets[name], offsets[name] + array.nbytes]
+        span = [ends[name] - array.nbytes, ends[name]]
         kind = _NAMES[array.dtype]
         entries[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": span}
     header = json.dumps(entries, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
-    start = _PREFIX + len(header)
-    buffer = np.empty(start + end, np.uint8)
-    buffer[:_PREFIX] = np.frombuffer(len(header).to_bytes(_PREFIX, "little"), np.uint8)
-    buffer[_PREFIX:start] = np.frombuffer(header, np.uint8)
-    for name, array in arrays.items():
-        begin = start + offsets[name]
-        span_bytes = buffer[begin : begin + array.nbytes]
-        span_bytes.view(array.dtype).reshape(array.shape)[...] = array
-    buffer.flags.writeable = False
-    return buffer
+    return len(header).to_bytes(_PREFIX, "little") + header, list(ordered.values())
 
 
 def unpack(buffer: Buffer) -> dict[str, NDArray[Any]]:
@@ -95,13 +108,6 @@ def not_finite(model: Model) -> str | None:
                 if not np.isfinite(flat[start : start + _FINITE_BLOCK]).all():
                     return name
     return None
-
-
-def _offsets(arrays: Mapping[str, NDArray[Any]]) -> tuple[dict[str, int], int]:
-    offsets, end = {}, 0
-    for name, array in sorted(arrays.items(), key=lambda item: -item[1].itemsize):
-        offsets[name], end = end, end + array.nbytes
-    return offsets, end
 
 
 def _header(buffer: Buffer) -> tuple[int, dict[str, Any]]:

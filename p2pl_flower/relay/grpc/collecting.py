@@ -13,7 +13,7 @@ from ...consensus import Model, check_layout
 from ...errors import LayoutError, RelayError
 from ..base import Slot
 from ..tensors import Buffer, not_finite, unpack
-from .protocol import Refusal, Refused
+from .protocol import Refusal, RefusedError
 
 if TYPE_CHECKING:
     from .station import Station
@@ -77,7 +77,7 @@ def _settle(
     try:
         arrived[sender] = future.result()
         station.ledger.arrived(sender)
-    except Refused as refused:
+    except RefusedError as refused:
         station.ledger.refused(sender, refused.refusal, refused.reason)
 
 
@@ -87,7 +87,7 @@ def _fetch(
     """Fetch one neighbor's publication; who cannot be reached is tried again and again."""
     remote = station.remotes.get(sender)
     if remote is None:
-        raise Refused(Refusal.STRANGER, f"device {sender} is not on the neighbor list")
+        raise RefusedError(Refusal.STRANGER, f"device {sender} is not on the neighbor list")
     kept = station.office(run).sealed(slot.channel)
     own = kept[0][1].document if kept else None
     most = station.most_bytes if own is None else own.size + _HEADER_SLACK
@@ -97,7 +97,7 @@ def _fetch(
         try:
             document = remote.fetch(run, slot, left, most, calls.add)
             break
-        except Refused as refused:
+        except RefusedError as refused:
             if refused.refusal is Refusal.ABSENT:
                 station.unreachable.add(sender)
             again = refused.refusal is Refusal.ABSENT and left > _RETRY_SECONDS
@@ -112,11 +112,11 @@ def _checked(document: Buffer, own: Buffer | None, slot: Slot, sender: int) -> M
     try:
         model = unpack(document)
     except RelayError as error:
-        raise Refused(Refusal.MALFORMED, f"what it sends {error}") from None
+        raise RefusedError(Refusal.MALFORMED, f"what it sends {error}") from None
     if own is not None:
         _check_fit(unpack(own), model, slot, sender)
     if (name := not_finite(model)) is not None:
-        raise Refused(Refusal.NOT_FINITE, f"array {name!r} holds a NaN or an infinity")
+        raise RefusedError(Refusal.NOT_FINITE, f"array {name!r} holds a NaN or an infinity")
     return model
 
 
@@ -128,7 +128,7 @@ def _check_fit(own: Model, model: Model, slot: Slot, sender: int) -> None:
         elif _kinds(own) != _kinds(model):
             raise LayoutError(f"{slot.channel} has other arrays at device {sender} than here")
     except LayoutError as error:
-        raise Refused(Refusal.LAYOUT, str(error)) from None
+        raise RefusedError(Refusal.LAYOUT, str(error)) from None
 
 
 def _kinds(model: Model) -> dict[str, tuple[int, str]]:

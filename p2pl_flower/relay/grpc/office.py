@@ -11,7 +11,7 @@ from ...consensus import Model, join, split
 from ..base import Slot
 from ..post_office import Parcel, PostOffice
 from ..tensors import Buffer, pack, unpack
-from .protocol import Refusal, Refused
+from .protocol import Refusal, RefusedError
 
 _AHEAD = 1000
 """Rounds beyond the newest publication that can be waited for, where no last one is known."""
@@ -58,7 +58,7 @@ class Office:
         """Refuse a device that is not on the neighbor list."""
         if reader not in self._admitted:
             rule = f"device {reader} is not on the neighbor list of device {self.device}"
-            raise Refused(Refusal.STRANGER, rule)
+            raise RefusedError(Refusal.STRANGER, rule)
 
     def put(self, slot: Slot, model: Model, private: Collection[str] = ()) -> None:
         """Keep a copy of a model; when this returns, neighbors can collect it."""
@@ -94,7 +94,7 @@ class Office:
 
         Raises
         ------
-        Refused
+        RefusedError
             The reader is no neighbor, the slot is past or beyond the run, or it stays empty.
         """
         end = time.monotonic() + seconds
@@ -106,7 +106,9 @@ class Office:
                     return found
                 left = end - time.monotonic()
                 if left <= 0 or not alive():
-                    raise Refused(Refusal.LATE, f"has published nothing in {describe(slot)} yet")
+                    raise RefusedError(
+                        Refusal.LATE, f"has published nothing in {describe(slot)} yet"
+                    )
                 self._news.wait(min(left, 1.0))
 
     def wake(self) -> None:
@@ -121,10 +123,12 @@ class Office:
                 return parcel.public.document
         newest = kept[0][0] if kept else None
         if newest is not None and slot < newest:
-            raise Refused(Refusal.GONE, f"{describe(slot)} is past: {describe(newest)} is there")
+            raise RefusedError(
+                Refusal.GONE, f"{describe(slot)} is past: {describe(newest)} is there"
+            )
         limit = self.last_round if self.last_round is not None else self.round + _AHEAD
         if not 0 <= slot.round <= limit or slot.step < 0:
-            raise Refused(Refusal.BEYOND, f"asks for {describe(slot)}, beyond round {limit}")
+            raise RefusedError(Refusal.BEYOND, f"asks for {describe(slot)}, beyond round {limit}")
         return None
 
 

@@ -58,7 +58,7 @@ _STATUS = {
 _REFUSALS = {status: refusal for refusal, status in _STATUS.items()}
 
 
-class Refused(RelayError):
+class RefusedError(RelayError):
     """A model was asked for and not given, or was given and not taken."""
 
     def __init__(self, refusal: Refusal, reason: str) -> None:
@@ -76,7 +76,7 @@ def decode(message: bytes) -> dict[str, Any]:
 
     Raises
     ------
-    Refused
+    RefusedError
         There is none.
     """
     try:
@@ -84,7 +84,7 @@ def decode(message: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
-        raise Refused(Refusal.MALFORMED, "sent what is no JSON object where one was due")
+        raise RefusedError(Refusal.MALFORMED, "sent what is no JSON object where one was due")
     return fields
 
 
@@ -93,12 +93,12 @@ def whole(fields: dict[str, Any], key: str) -> int:
 
     Raises
     ------
-    Refused
+    RefusedError
         It is missing, or of another type.
     """
     value = fields.get(key)
     if type(value) is not int:
-        raise Refused(Refusal.MALFORMED, f"sent {key}={value!r:.50}, which must be an integer")
+        raise RefusedError(Refusal.MALFORMED, f"sent {key}={value!r:.50}, which must be an integer")
     return value
 
 
@@ -106,17 +106,17 @@ def text(fields: dict[str, Any], key: str) -> str:
     """Return a text from a message; otherwise as `whole`."""
     value = fields.get(key)
     if type(value) is not str:
-        raise Refused(Refusal.MALFORMED, f"sent {key}={value!r:.50}, which must be a text")
+        raise RefusedError(Refusal.MALFORMED, f"sent {key}={value!r:.50}, which must be a text")
     return value
 
 
-def abort(context: grpc.ServicerContext, refused: Refused, round_number: int) -> None:
+def abort(context: grpc.ServicerContext, refused: RefusedError, round_number: int) -> None:
     """End a call with a refusal that the other side can read; raises, as gRPC wants it."""
     details = encode({"reason": refused.reason, "round": round_number}).decode()
     context.abort(_STATUS[refused.refusal], details)
 
 
-def read_refusal(error: grpc.RpcError) -> tuple[Refused, int | None]:
+def read_refusal(error: grpc.RpcError) -> tuple[RefusedError, int | None]:
     """Return what a failed call says, and the round that the other side is in if it says so."""
     status, details = error.code(), error.details() or ""
     refusal = _REFUSALS.get(status)
@@ -125,9 +125,9 @@ def read_refusal(error: grpc.RpcError) -> tuple[Refused, int | None]:
         refusal = Refusal.LATE if late else Refusal.ABSENT
         if status in (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL):
             refusal = Refusal.MALFORMED
-        return Refused(refusal, details), None
+        return RefusedError(refusal, details), None
     try:
         fields = decode(details.encode())
-        return Refused(refusal, text(fields, "reason")), whole(fields, "round")
-    except Refused:
-        return Refused(refusal, details), None
+        return RefusedError(refusal, text(fields, "reason")), whole(fields, "round")
+    except RefusedError:
+        return RefusedError(refusal, details), None

@@ -16,7 +16,7 @@ from ..base import Slot
 from ..tensors import Buffer
 from . import protocol
 from .credentials import Credentials, host_name
-from .protocol import Refusal, Refused
+from .protocol import Refusal, RefusedError
 
 _RECONNECT = [
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -61,7 +61,7 @@ class Remote:
 
         Raises
         ------
-        Refused
+        RefusedError
             The neighbor is not there, or wants nothing to do with us.
         """
         request = protocol.encode({**card, "run": run, "from": self._me})
@@ -90,7 +90,7 @@ class Remote:
 
         Raises
         ------
-        Refused
+        RefusedError
             It did not come, or what came is not what was announced.
         """
         wait = {"wait-ms": math.ceil(1000 * seconds)}
@@ -109,32 +109,34 @@ class Remote:
     def _receive(self, call: Any, most_bytes: int) -> Buffer:
         first = next(call, None)
         if first is None:
-            raise Refused(Refusal.TRUNCATED, "the answer is empty")
+            raise RefusedError(Refusal.TRUNCATED, "the answer is empty")
         fields = protocol.decode(first)
         size, self.round = protocol.whole(fields, "size"), protocol.whole(fields, "round")
         if not 0 <= size <= most_bytes:
             rule = f"announces {size:,} bytes, where at most {most_bytes:,} are expected"
-            raise Refused(Refusal.OVERSIZED, rule)
+            raise RefusedError(Refusal.OVERSIZED, rule)
         buffer, end = np.empty(size, np.uint8), 0
-        view = memoryview(buffer)
+        view = buffer.data
         for chunk in call:
             if end + len(chunk) > size:
-                raise Refused(Refusal.OVERSIZED, f"sends more than the {size:,} bytes announced")
+                raise RefusedError(
+                    Refusal.OVERSIZED, f"sends more than the {size:,} bytes announced"
+                )
             view[end : end + len(chunk)] = chunk
             end += len(chunk)
         if end < size:
-            raise Refused(Refusal.TRUNCATED, f"{end:,} of {size:,} bytes arrived")
+            raise RefusedError(Refusal.TRUNCATED, f"{end:,} of {size:,} bytes arrived")
         return buffer
 
-    def _refused(self, error: grpc.RpcError) -> Refused:
+    def _refused(self, error: grpc.RpcError) -> RefusedError:
         refused, number = protocol.read_refusal(error)
         self.round = self.round if number is None else number
         if refused.refusal is Refusal.ABSENT and self._credentials is not None:
             reason = self._certificate_trouble(self._credentials)
             if reason is not None:
-                return Refused(Refusal.IDENTITY, reason)
+                return RefusedError(Refusal.IDENTITY, reason)
         if refused.refusal is Refusal.ABSENT:
-            return Refused(Refusal.ABSENT, f"{self.address} cannot be reached")
+            return RefusedError(Refusal.ABSENT, f"{self.address} cannot be reached")
         return refused
 
     def _certificate_trouble(self, credentials: Credentials) -> str | None:
@@ -161,7 +163,7 @@ class Remote:
 
 
 def _open(device: int, address: str, credentials: Credentials | None) -> grpc.Channel:
-    options = [*protocol.MESSAGE_OPTIONS, *_RECONNECT]
+    options: list[tuple[str, Any]] = [*protocol.MESSAGE_OPTIONS, *_RECONNECT]
     if credentials is None:
         return grpc.insecure_channel(address, options)
     options.append(("grpc.ssl_target_name_override", host_name(device)))

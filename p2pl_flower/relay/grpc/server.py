@@ -14,7 +14,7 @@ from . import protocol
 from .credentials import Credentials, caller
 from .ledger import Ledger
 from .office import Office
-from .protocol import Refusal, Refused
+from .protocol import Refusal, RefusedError
 
 _LONGEST_WAIT = 600.0
 
@@ -63,6 +63,9 @@ class Server:
         self._server = grpc.server(pool, options=options)
         self._server.add_generic_rpc_handlers((_Handlers(self._hello, self._fetch),))
         self.port = _bind(self._server, listen, credentials)
+
+    def start(self) -> None:
+        """Begin to answer."""
         self._server.start()
 
     def close(self) -> None:
@@ -83,7 +86,7 @@ class Server:
             context.add_callback(office.wake)  # whoever hangs up is not waited for
             document = office.wait_for(sender, slot, seconds, context.is_active)
         yield protocol.encode({"size": document.size, "round": office.round})
-        view = memoryview(document)
+        view = document.data
         for start in range(0, len(view), protocol.CHUNK_BYTES):
             yield bytes(view[start : start + protocol.CHUNK_BYTES])
 
@@ -91,14 +94,14 @@ class Server:
         """Return the mailbox that a request is about."""
         run = protocol.text(dict(fields), "run")
         if run not in self._offices:
-            raise Refused(Refusal.MISMATCH, f"takes no part in run {run!r:.80}")
+            raise RefusedError(Refusal.MISMATCH, f"takes no part in run {run!r:.80}")
         return self._offices[run]
 
     def identify(self, context: grpc.ServicerContext, fields: Mapping[str, Any]) -> int:
         """Return who calls."""
         return self._identify(context, fields)
 
-    def count(self, sender: int, refused: Refused) -> None:
+    def count(self, sender: int, refused: RefusedError) -> None:
         """Count a refusal that is the caller's fault."""
         if refused.refusal not in (Refusal.LATE, Refusal.GONE):
             self._ledger.refused(sender, refused.refusal, refused.reason)
@@ -118,21 +121,21 @@ class _Answering:
             office = self._server.office(fields)
             self._round = office.round
             office.check_admitted(self._sender)
-        except Refused as refused:
+        except RefusedError as refused:
             self._end(refused)
             raise
         return office, self._sender, fields
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Refused):
+        if isinstance(error, RefusedError):
             self._end(error)
 
-    def _end(self, refused: Refused) -> None:
+    def _end(self, refused: RefusedError) -> None:
         self._server.count(self._sender, refused)
         protocol.abort(self._context, refused, self._round)
 
 
-class _Handlers(grpc.GenericRpcHandler):
+class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Routes our two methods; messages stay bytes."""
 
     def __init__(self, hello: Any, fetch: Any) -> None:
@@ -166,7 +169,7 @@ def _place(fields: dict[str, Any]) -> tuple[int, int]:
 def _certified(context: grpc.ServicerContext, fields: Mapping[str, Any]) -> int:
     device = caller(context.auth_context())
     if device is None:
-        raise Refused(Refusal.IDENTITY, "the caller's certificate names no device")
+        raise RefusedError(Refusal.IDENTITY, "the caller's certificate names no device")
     return device
 
 

@@ -13,7 +13,7 @@ from . import collecting, protocol
 from .credentials import Credentials
 from .ledger import Ledger
 from .office import Office
-from .protocol import Refusal, Refused
+from .protocol import Refusal, RefusedError
 from .remote import Remote
 from .server import Server
 from .waiting import Waiting
@@ -42,6 +42,10 @@ class Station:
     ----------
     ledger : Ledger
         What arrived, and what was refused, by neighbor.
+    address : str
+        Where it listens.
+    finished : set[int]
+        The neighbors that have made their last round.
 
     Raises
     ------
@@ -66,7 +70,12 @@ class Station:
         self._offices: dict[str, Office] = {}
         self._cards: dict[str, dict[str, Any]] = {}
         self._server = Server(listen, credentials, self._offices, self._greet, self.ledger)
+        self.finished: set[int] = set()
         self.address = f"{listen.rpartition(':')[0]}:{self._server.port}"
+
+    def start(self) -> None:
+        """Begin to answer neighbors."""
+        self._server.start()
 
     def open(self, run: str, last_round: int | None = None) -> None:
         """Take part in a run, with an empty mailbox."""
@@ -104,12 +113,11 @@ class Station:
 
         Raises
         ------
-        Refused
+        RefusedError
             It is not there, or takes part in something else.
         """
         said = self.remotes[neighbor].hello(run, self._card(run), timeout)
-        self._check(run, neighbor, said)
-        self.unreachable.discard(neighbor)
+        self._heard(run, neighbor, said)
         return said
 
     def mailbox(self, run: str) -> StationMailbox:
@@ -126,24 +134,35 @@ class Station:
 
     def _greet(self, office: Office, sender: int, fields: dict[str, Any]) -> dict[str, Any]:
         run = protocol.text(fields, "run")
-        self._check(run, sender, fields)
-        self.unreachable.discard(sender)
+        self._heard(run, sender, fields)
         return self._card(run)
 
     def _card(self, run: str) -> dict[str, Any]:
-        card = {"protocol": protocol.VERSION, "round": self.office(run).round}
+        office = self.office(run)
+        newest = office.newest("model")
+        card = {
+            "protocol": protocol.VERSION,
+            "round": office.round,
+            "newest": None if newest is None else [newest.round, newest.step],
+        }
         return {**self._cards.get(run, {}), **card}
+
+    def _heard(self, run: str, neighbor: int, said: Mapping[str, Any]) -> None:
+        self._check(run, neighbor, said)
+        self.unreachable.discard(neighbor)
+        if said.get("finished") is True:
+            self.finished.add(neighbor)
 
     def _check(self, run: str, neighbor: int, said: Mapping[str, Any]) -> None:
         if said.get("protocol") != protocol.VERSION:
             rule = f"speaks version {said.get('protocol')!r:.20} of the protocol, not "
-            raise Refused(Refusal.MISMATCH, f"{rule}{protocol.VERSION}")
+            raise RefusedError(Refusal.MISMATCH, f"{rule}{protocol.VERSION}")
         mine, theirs = self._cards.get(run, {}).get("settings", {}), said.get("settings", {})
         for key in mine:
             if not isinstance(theirs, dict) or mine[key] != theirs.get(key):
                 value = theirs.get(key) if isinstance(theirs, dict) else None
                 rule = f"device {neighbor} has {key}={value!r:.80}, but device {self.device} has "
-                raise Refused(Refusal.MISMATCH, f"{rule}{mine[key]!r:.80}")
+                raise RefusedError(Refusal.MISMATCH, f"{rule}{mine[key]!r:.80}")
 
 
 class StationMailbox(Mailbox):
