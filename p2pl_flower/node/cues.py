@@ -7,14 +7,13 @@ the difference.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from typing import Any
-from uuid import uuid4
 
-from flwr.app import DEFAULT_TTL, ConfigRecord, Context, Message, Metadata, RecordDict
+from flwr.app import ConfigRecord, Context, RecordDict
 
 from .. import wire
+from .._flwr import cue
 from ..errors import DeviceError, P2PLError
 from ..neighbors import Neighbor
 from ..peer_app import PeerApp
@@ -65,7 +64,7 @@ class Cues:
         content = RecordDict({wire.RECORD: ConfigRecord({**order, **news})})
         if config is not None:
             content[CONFIG_KEY] = ConfigRecord(config)
-        message = _message(kind, content, self._context, int(order.get("round", 0)))
+        message = cue(kind, content, self._context, int(order.get("round", 0)))
         try:
             reply = self._app(message, self._context)
         except P2PLError:
@@ -77,18 +76,3 @@ class Cues:
         if reply.has_error():
             raise DeviceError(f"device {me.id} failed at {kind}: {reply.error.reason}")
         return reply.content
-
-
-def _message(kind: str, content: RecordDict, context: Context, round_number: int) -> Message:
-    metadata = Metadata(
-        run_id=context.run_id,
-        message_id=str(uuid4()),
-        src_node_id=1,  # where Flower's server would be
-        dst_node_id=context.node_id,
-        reply_to_message_id="",
-        group_id=str(round_number),
-        created_at=time.time(),
-        ttl=DEFAULT_TTL,
-        message_type=kind,
-    )
-    return Message(content=content, metadata=metadata)

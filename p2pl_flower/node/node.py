@@ -6,7 +6,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,14 @@ class Report:
         Scores, bytes that arrived, seconds.
     arrived, asked : int
         Neighbors' models that arrived, of those that were asked for.
+    received : dict[int, int]
+        Bytes that arrived, by the neighbor that sent them.
     """
 
     measured: Round
     arrived: int = 0
     asked: int = 0
-    bytes_received: int = 0
+    received: dict[int, int] = field(default_factory=dict)
 
 
 class Node:
@@ -199,7 +201,6 @@ class Node:
     def _play(self, number: int) -> None:
         self._office.round = number
         self._keeper.begin(number, 0)
-        measured = self._keeper.rounds
         report = Report(Round(number))
         metrics = only_metrics(self._train(number))
         self._keeper.after_training([metrics])
@@ -215,7 +216,7 @@ class Node:
             reply = self._send(wire.EVALUATE, order, {"server-round": number})
             self._keeper.after_consensus(reply.metric_records.values())
         report.measured = self._keeper.end(0)
-        measured[-1].bytes_sent = report.bytes_received
+        report.measured.bytes_sent = sum(report.received.values())
         self._done = number
         self._save()
         if self._on_round is not None:
@@ -230,7 +231,7 @@ class Node:
 
     def _mix(self, number: int, step: int) -> RecordDict:
         """Make a consensus step; the last of the round goes with the evaluation, if it is due."""
-        order = {"round": number, wire.MIX_ROUND: number, wire.MIX_STEP: step}
+        order: dict[str, Any] = {"round": number, wire.MIX_ROUND: number, wire.MIX_STEP: step}
         last = step == self._settings.options.consensus_steps
         if last and self._is_scored(number):
             order["arrays-key"] = ARRAYS_KEY
@@ -251,7 +252,8 @@ class Node:
     def _note(self, report: Report, received: dict[int, int]) -> None:
         report.asked += len(self._settings.neighbors)
         report.arrived += len(received)
-        report.bytes_received += sum(received.values())
+        for sender, size in received.items():
+            report.received[sender] = report.received.get(sender, 0) + size
 
     def _send(
         self, kind: str, order: dict[str, Any], config: dict[str, Any] | None = None

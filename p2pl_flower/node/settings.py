@@ -122,8 +122,8 @@ class Settings:
             raise ConfigError("settings", str(path), f"cannot be read: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError("settings", str(path), f"is not valid TOML: {error}") from None
-        for change in changes:
-            _apply(values, change)
+        for setting in changes:
+            change(values, setting)
         return cls.of(values, path.parent)
 
     @classmethod
@@ -236,15 +236,15 @@ def _check_address(key: str, address: str, least_port: int) -> None:
         )
 
 
-def _apply(values: dict[str, Any], change: str) -> None:
+def change(values: dict[str, Any], setting: str) -> None:
     """Set ``key=value`` or ``table.key=value``; the value is TOML, or text where that fails."""
-    path, equals, text = change.partition("=")
+    path, equals, text = setting.partition("=")
     if not equals:
-        raise ConfigError("set", change, "must look like key=value or table.key=value")
+        raise ConfigError("set", setting, "must look like key=value or table.key=value")
     table, dot, key = path.strip().partition(".")
     place = values.setdefault(table, {}) if dot else values
     if not isinstance(place, dict):
-        raise ConfigError("set", change, f"{table} is no table")
+        raise ConfigError("set", setting, f"{table} is no table")
     try:
         value = tomllib.loads(f"value = {text.strip()}")["value"]
     except tomllib.TOMLDecodeError:
