@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flwr.app import ConfigRecord, Context, RecordDict
+from flwr.app import ConfigRecord, Context, MetricRecord, RecordDict
 
 from .. import consensus, wire
 from ..history import History, Round, Run, environment
@@ -203,18 +204,17 @@ class Node:
         self._keeper.begin(number, 0)
         report = Report(Round(number))
         metrics = only_metrics(self._train(number))
-        self._keeper.after_training([metrics])
+        self._keeper.after_training([_finite(metrics)])
         self._exchange_cards(number, int(_number(metrics.get(_COUNT, 0))))
         for step in range(1, self._settings.options.consensus_steps + 1):
             reply = self._mix(number, step)
             self._note(report, _exchange(reply))
-            scored = list(reply.metric_records.values())
-            if scored:
+            if scored := [_finite(record) for record in reply.metric_records.values()]:
                 self._keeper.after_consensus(scored)
         if not self._settings.options.consensus_steps and self._is_scored(number):
             order = {"round": number, "arrays-key": ARRAYS_KEY}
             reply = self._send(wire.EVALUATE, order, {"server-round": number})
-            self._keeper.after_consensus(reply.metric_records.values())
+            self._keeper.after_consensus(map(_finite, reply.metric_records.values()))
         report.measured = self._keeper.end(0)
         report.measured.bytes_sent = sum(report.received.values())
         self._done = number
@@ -302,6 +302,12 @@ def _exchange(reply: RecordDict) -> dict[int, int]:
     senders: Any = record.get("senders", [])
     sizes: Any = record.get("bytes", [])
     return dict(zip(senders, sizes, strict=True))
+
+
+def _finite(metrics: MetricRecord) -> MetricRecord:
+    """Return the metrics without those that a history cannot hold, of a model gone astray."""
+    kept = {k: v for k, v in metrics.items() if isinstance(v, list) or math.isfinite(v)}
+    return MetricRecord(kept)
 
 
 def _number(value: object) -> float:

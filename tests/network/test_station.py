@@ -26,7 +26,7 @@ SLOT = Slot("model", 1, 0)
 
 
 def model(value: float = 1.0, size: int = 3) -> dict[str, np.ndarray]:
-    return {"w": np.full(size, value, np.float32), "b": np.array(value)}
+    return {"w": np.full(size, value, np.float32), "b": np.array(float(value))}
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def test_there_and_back_in_the_models_order() -> None:
 
 def test_the_library_reads_what_we_write_and_we_what_it_writes() -> None:
     theirs = load(pack(MODEL).tobytes())
-    ours = unpack(np.frombuffer(save({k: np.ascontiguousarray(v) for k, v in MODEL.items()}), "u1"))
+    ours = unpack(np.frombuffer(save({k: np.array(v, order="C") for k, v in MODEL.items()}), "u1"))
     for name, array in MODEL.items():
         assert np.array_equal(theirs[name], array)
         assert np.array_equal(ours[name], array)

@@ -122,7 +122,9 @@ def read_refusal(error: grpc.RpcError) -> tuple[RefusedError, int | None]:
     refusal = _REFUSALS.get(status)
     if refusal is None:
         late = status in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
-        refusal = Refusal.LATE if late else Refusal.ABSENT
+        if late:
+            return RefusedError(Refusal.LATE, "its answer has not come in time"), None
+        refusal = Refusal.ABSENT
         if status in (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL):
             refusal = Refusal.MALFORMED
         return RefusedError(refusal, details), None
