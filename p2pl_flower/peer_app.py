@@ -149,6 +149,7 @@ class PeerApp(ClientApp):
             "draws": self._init is not None,
             "evaluates": self._evaluates,
             "version": version("p2pl-flower"),
+            "address": self._relay.at(context.node_config).address(),
         }
         return records.reply_to(message, entry)
 
@@ -255,5 +256,6 @@ class PeerApp(ClientApp):
     def _peer(self, context: Context) -> Peer:
         state = context.state.config_records[wire.RECORD]
         me, neighbors = wire.neighbors_from_config(state)
-        mailbox = self._relay.mailbox(context.run_id, me.id)
+        mailbox = self._relay.at(context.node_config).mailbox(context.run_id, me.id)
+        mailbox.meet({n.id: n.address for n in neighbors})
         return Peer(me, neighbors, mailbox, wire.options_from_config(state))

@@ -29,6 +29,7 @@ def test_exported_names_are_pinned() -> None:
         "ConfigError",
         "DeviceError",
         "FileRelay",
+        "GrpcRelay",
         "History",
         "LayoutError",
         "MemoryRelay",

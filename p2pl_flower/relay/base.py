@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..consensus import Model
 
@@ -50,6 +50,9 @@ class Mailbox(ABC):
 
     def __init__(self, device: int) -> None:
         self.device = device
+
+    def meet(self, neighbors: Mapping[int, str]) -> None:  # noqa: B027 - most need not know
+        """Note who the neighbors are and where their mailboxes are, where that matters."""
 
     @abstractmethod
     def publish(self, slot: Slot, model: Model, private: Collection[str] = ()) -> None:
@@ -109,6 +112,14 @@ class Relay(ABC):
     """
 
     observable: bool = True
+
+    def at(self, node_config: Mapping[str, Any]) -> Relay:
+        """Return the relay as one node sees it: the same for all, unless a subclass says else."""
+        return self
+
+    def address(self) -> str:
+        """Return where neighbors reach this node's mailbox; empty where nobody needs to know."""
+        return ""
 
     @abstractmethod
     def mailbox(self, run: int, device: int) -> Mailbox:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +12,9 @@ from typing import Any
 import networkx as nx
 import tomli_w
 
+from p2pl_flower.cli import main
 from p2pl_flower.history import History
 from p2pl_flower.node.cluster import _free_ports
-
-HERE = Path(__file__).parent
 
 
 def settings(graph: nx.Graph, folder: Path, **common: Any) -> dict[int, dict[str, Any]]:
@@ -41,18 +40,29 @@ def settings(graph: nx.Graph, folder: Path, **common: Any) -> dict[int, dict[str
     return made
 
 
-def start(values: Mapping[str, Any], folder: Path) -> subprocess.Popen[bytes]:
-    """Start one device as a user would: with a file, by the command."""
+def start(values: Mapping[str, Any], folder: Path) -> multiprocessing.Process:
+    """Start one device: the command, in a process of its own that has it imported already."""
     file = folder / f"device-{values['device']}.toml"
     file.write_text(tomli_w.dumps(dict(values)))
-    log = (folder / f"device-{values['device']}.log").open("ab")
-    path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
-    return subprocess.Popen(
-        [sys.executable, "-m", "p2pl_flower", "peer", str(file)],
-        stdout=log,
-        stderr=log,
-        env={**os.environ, "PYTHONPATH": path},
-    )
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["p2pl_flower.commands.peer", "numbers_app", "devices"])
+    process = context.Process(target=command, args=(str(file),), daemon=True)
+    process.start()
+    return process
+
+
+def command(file: str) -> None:
+    """Run ``p2pl-flower peer`` with its output in a file."""
+    with Path(file).with_suffix(".log").open("ab") as log:
+        for descriptor in (1, 2):
+            os.dup2(log.fileno(), descriptor)
+    sys.exit(main(["peer", file]))
+
+
+def ended(process: multiprocessing.Process, seconds: float) -> int | None:
+    """Wait for a process and return its exit code; None if it still runs."""
+    process.join(seconds)
+    return process.exitcode
 
 
 def history(folder: Path, device: int) -> History:

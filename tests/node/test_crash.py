@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import networkx as nx
-from devices import history, settings, start
+from devices import ended, history, settings, start
 
 ROUNDS = 14
 
@@ -17,7 +17,7 @@ def rounds_over(folder: Path, device: int) -> list[int]:
     return [r.round for r in history(folder, device).runs[0].rounds] if file.exists() else []
 
 
-def wait_until(reached, what: str, seconds: float = 120) -> None:
+def wait_until(reached, what: str, seconds: float = 150) -> None:
     end = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < end, f"{what}: not within {seconds} s"
@@ -41,15 +41,15 @@ def test_half_of_the_peers_are_killed_and_come_back(tmp_path) -> None:
             lambda d=device: len(rounds_over(tmp_path, d)) >= 2, f"device {device} in round 3"
         )
         time.sleep(0.13 * place)
-        peers[device].send_signal(signal.SIGKILL)
-        assert peers[device].wait(10) == -signal.SIGKILL
+        peers[device].kill()
+        assert ended(peers[device], 30) == -signal.SIGKILL
     left = {d: rounds_over(tmp_path, d) for d in killed}
     wait_until(lambda: len(rounds_over(tmp_path, 4)) >= 6, "the others go on")
     for device in killed:
         peers[device] = start(made[device], tmp_path)
     logs = {d: tmp_path / f"device-{d}.log" for d in made}
     for device, peer in peers.items():
-        assert peer.wait(150) == 0, logs[device].read_text()
+        assert ended(peer, 150) == 0, logs[device].read_text()
     for device in made:
         [run] = history(tmp_path, device).runs
         done, skipped = [r.round for r in run.rounds], run.setup["skipped_rounds"]

@@ -9,7 +9,7 @@ import networkx as nx
 import numbers_app
 import numpy as np
 import pytest
-from devices import history, settings, start
+from devices import ended, history, settings, start
 from flwr.app import ArrayRecord
 from local_grid import LocalGrid
 
@@ -141,7 +141,7 @@ def test_peers_as_processes_with_certificates(tmp_path) -> None:
     )
     made[2]["run-config"] = {"fail-in": 3}
     processes = [start(values, tmp_path) for values in made.values()]
-    codes = [process.wait(120) for process in processes]
+    codes = [ended(process, 120) for process in processes]
     logs = [(tmp_path / f"device-{d}.log").read_text() for d in range(3)]
     assert codes == [0, 0, 2], logs
     assert "device 2 failed at train.p2pl: ValueError: the user's own mistake" in logs[2]
