@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..node.node import Node, Report
 from ..node.settings import Settings
+from .logs import configure_log
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,16 +37,6 @@ def run(options: argparse.Namespace) -> int:
     finally:
         node.close()
     return 0
-
-
-def configure_log(level: int) -> None:
-    """Send our log to standard error, one plain line for each entry."""
-    log = logging.getLogger("flwr.p2pl")
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    log.handlers[:] = [handler]
-    log.propagate = False
-    log.setLevel(level)
 
 
 def _show(device: int, report: Report) -> None:

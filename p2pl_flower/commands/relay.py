@@ -14,7 +14,7 @@ from pathlib import Path
 from ..errors import ConfigError
 from ..relay.grpc import Credentials, Station, Waiting
 from ..relay.grpc.local import LocalServer
-from .peer import configure_log
+from .logs import configure_log
 
 log = logging.getLogger("flwr.p2pl")
 

@@ -18,12 +18,12 @@ from typing import Any
 import networkx as nx
 
 from ..errors import ConfigError, DeviceError, P2PLError
-from ..history import History, Run
+from ..history import History, Round, Run, Scores, Spread
 from ..topology import diameter, schedule
 
 log = logging.getLogger("flwr.p2pl")
 
-_PRELOADED = ("p2pl_flower.node.node", "p2pl_flower.commands.peer")
+_PRELOADED = ("p2pl_flower.node.node",)
 _STOP_SECONDS = 10.0
 
 Event = Mapping[str, Any]
@@ -139,14 +139,6 @@ class Cluster:
 
 def merge(runs: Mapping[int, Run], received: Mapping[int, Mapping[int, int]], devices: int) -> Run:
     """Return one run with the spread over devices, from the runs of single devices."""
-    from ..history import Round, Scores, Spread
-
-    def over(rounds: list[Round], when: str) -> Scores | None:
-        scores = [s for s in (getattr(r, when) for r in rounds) if s is not None]
-        accuracy = Spread.over(s.accuracy.mean for s in scores if s.accuracy is not None)
-        loss = Spread.over(s.loss.mean for s in scores if s.loss is not None)
-        return None if accuracy is None and loss is None else Scores(accuracy, loss)
-
     merged = []
     for number in sorted({r.round for run in runs.values() for r in run.rounds}):
         rounds = [r for run in runs.values() for r in run.rounds if r.round == number]
@@ -154,8 +146,8 @@ def merge(runs: Mapping[int, Run], received: Mapping[int, Mapping[int, int]], de
         merged.append(
             Round(
                 number,
-                over(rounds, "after_training"),
-                over(rounds, "after_consensus"),
+                _over(rounds, "after_training"),
+                _over(rounds, "after_consensus"),
                 None,  # no process has all models
                 sum(r.bytes_sent or 0 for r in rounds),
                 max(sizes) if sizes else None,
@@ -175,9 +167,17 @@ def merge(runs: Mapping[int, Run], received: Mapping[int, Mapping[int, int]], de
     return Run("p2pl", "network", next(iter(runs.values())).seed, devices, setup, merged)
 
 
+def _over(rounds: list[Round], when: str) -> Scores | None:
+    """Return the spread over the rounds of single devices."""
+    scores = [s for s in (getattr(r, when) for r in rounds) if s is not None]
+    accuracy = Spread.over(s.accuracy.mean for s in scores if s.accuracy is not None)
+    loss = Spread.over(s.loss.mean for s in scores if s.loss is not None)
+    return None if accuracy is None and loss is None else Scores(accuracy, loss)
+
+
 def _device(settings: str, pipe: Connection, folder: str) -> None:
     """Be one device: in a process of its own."""
-    from ..commands.peer import configure_log
+    from ..commands.logs import configure_log
     from .node import Node, Report
     from .settings import Settings
 
