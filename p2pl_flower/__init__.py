@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .options import Options
     from .peer_app import PeerApp
     from .relay import FileRelay, MemoryRelay, RayRelay, Relay
+    from .relay.grpc import GrpcRelay
     from .strategy import P2PL
 
 __version__ = "0.1.0"
@@ -34,6 +35,7 @@ _HOME = {
     "ConfigError": "errors",
     "DeviceError": "errors",
     "FileRelay": "relay",
+    "GrpcRelay": "relay.grpc",
     "History": "history",
     "LayoutError": "errors",
     "MemoryRelay": "relay",
@@ -53,6 +55,7 @@ __all__ = [
     "ConfigError",
     "DeviceError",
     "FileRelay",
+    "GrpcRelay",
     "History",
     "LayoutError",
     "MemoryRelay",

@@ -7,12 +7,21 @@ Projects with a ``server_fn`` hand over parameters in a class of `flwr.common`.
 
 Whether nodes are simulated can be seen only by the name of the grid's class, which has moved
 from module to module. It matters for speed alone: see `p2pl_flower.grids.PacedGrid`.
+
+What has been registered with a plain ClientApp can be seen in its private attributes alone.
+
+A message with metadata of one's own can be made, but for Flower's typing it cannot: it stamps
+messages itself, with the identity of the ServerApp, and a peer without a server has none.
 """
 
 from __future__ import annotations
 
+import time
 from typing import Any
+from uuid import uuid4
 
+from flwr.app import DEFAULT_TTL, Context, Message, Metadata, RecordDict
+from flwr.clientapp import ClientApp
 from flwr.common import parameters_to_ndarrays
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
@@ -32,6 +41,30 @@ def ndarrays_of(parameters: Any) -> list[NDArray[Any]]:
     return parameters_to_ndarrays(parameters)
 
 
+def registered(app: ClientApp) -> tuple[bool, bool, list[Any]]:
+    """Return whether an app has a ``client_fn``, whether it evaluates, and its mods."""
+    legacy = app._call is not None
+    return legacy, legacy or "evaluate.default" in app._registered_funcs, list(app._mods)
+
+
 def is_simulated(grid: Grid) -> bool:
     """Return whether a grid's nodes live in Flower's simulation."""
     return type(grid).__name__ == "InMemoryGrid"
+
+
+def cue(kind: str, content: RecordDict, context: Context, round_number: int) -> Message:
+    """Return a message to the node of ``context``, as if a ServerApp had sent it."""
+    metadata = Metadata(
+        run_id=context.run_id,
+        message_id=str(uuid4()),
+        src_node_id=1,  # where Flower's server would be
+        dst_node_id=context.node_id,
+        reply_to_message_id="",
+        group_id=str(round_number),
+        created_at=time.time(),
+        ttl=DEFAULT_TTL,
+        message_type=kind,
+    )
+    make: Any = Message
+    message: Message = make(content=content, metadata=metadata)
+    return message

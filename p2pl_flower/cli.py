@@ -12,6 +12,10 @@ from .errors import P2PLError
 
 COMMANDS = {
     "doctor": "say what a Flower project would have to change to train peer to peer",
+    "certs": "make a certificate authority and a certificate for each device",
+    "cluster": "try it out: several peers as processes of this machine, with no server",
+    "peer": "run one device of a network, with no server",
+    "relay": "run the relay that stands beside a SuperNode of a Flower federation",
 }
 """Sub-commands: each is a module of `p2pl_flower.commands` with ``add_arguments`` and ``run``."""
 

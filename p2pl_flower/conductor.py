@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import networkx as nx
@@ -60,6 +60,8 @@ class Conductor:
         The run's id.
     arrays_key : str
         Key under which users' functions expect the model.
+    addresses : Mapping[int, str], optional
+        Where devices' mailboxes are, for relays that need to know.
 
     Attributes
     ----------
@@ -75,6 +77,7 @@ class Conductor:
         relay: Relay,
         run: int,
         arrays_key: str = "arrays",
+        addresses: Mapping[int, str] | None = None,
     ) -> None:
         count = len(roster.devices)
         self.schedule = schedule(topology, count, options.seed)
@@ -82,7 +85,7 @@ class Conductor:
             static = self.schedule.graph(1) if self.schedule.static else None
             check_matrix(options.matrix, static, n=count)
         self._roster, self._options, self._relay, self._run = roster, options, relay, run
-        self._arrays_key = arrays_key
+        self._arrays_key, self._addresses = arrays_key, addresses or {}
         self._graph = self.schedule.graph(1)
         self._samples = dict.fromkeys(roster.devices, 0)  # until a device has trained
         self._told: dict[int, dict[str, Any]] = {}
@@ -260,7 +263,8 @@ class Conductor:
         contents = {}
         for device in devices:
             me, neighbors = neighborhood(self._graph, device, self._samples, self._options.matrix)
-            listed = wire.neighbors_to_config(me, neighbors)
+            placed = [replace(n, address=self._addresses.get(n.id, "")) for n in neighbors]
+            listed = wire.neighbors_to_config(me, placed)
             news = {} if self._told.get(device) == listed else listed
             self._told[device] = listed
             contents[device] = RecordDict({wire.RECORD: ConfigRecord({**order, **news})})

@@ -99,7 +99,8 @@ class Peer:
         asked = self._reachable(round_number=step, step=0)
         entries = self.mailbox.collect(asked, Slot(CLAIMS, 0, step - 1))
         others = {j: _claims(e) for j, e in entries.items() if e["norms"].size}
-        groups = max([claims.norms.size, *(c.norms.size for c in others.values())])
+        groups = claims.norms.size or max([0, *(c.norms.size for c in others.values())])
+        others = {j: c for j, c in others.items() if c.norms.shape == c.origins.shape == (groups,)}
         mine = claims if claims.norms.size else Claims.nothing(groups, self.me.id)
         holder = consensus.strongest(self.me.id, mine, others)
         sources = set(holder.tolist()) - {self.me.id}

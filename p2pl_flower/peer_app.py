@@ -15,6 +15,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from . import records, wire
+from ._flwr import registered
 from .consensus import conformed
 from .legacy import from_client, is_legacy, to_client
 from .mods import refused_mod
@@ -69,6 +70,27 @@ class PeerApp(ClientApp):
         self._legacy = self._evaluates = client_fn is not None
         self._all_mods = list(mods or [])
 
+    @classmethod
+    def adopt(cls, app: ClientApp, relay: Relay, init: InitFunction | None = None) -> PeerApp:
+        """Return a PeerApp with the functions of any ClientApp, which stays as it is.
+
+        Parameters
+        ----------
+        app : ClientApp
+            A `PeerApp`, or an app that knows nothing of peers.
+        relay : Relay
+            How models get from device to device.
+        init : InitFunction, optional
+            Draws the initial model, in place of what was registered by ``@app.init()``.
+        """
+        made = cls(relay=relay)
+        # All that a ClientApp is made of is what was registered with it.
+        vars(made).update(vars(app))
+        if not isinstance(app, PeerApp):
+            made._legacy, made._evaluates, made._all_mods = registered(app)
+        made._relay, made._init = relay, init or made._init
+        return made
+
     def init(self) -> Callable[[InitFunction], InitFunction]:
         """Register the function that draws a device's own initial model.
 
@@ -95,6 +117,11 @@ class PeerApp(ClientApp):
         """Register an evaluate function, as in `ClientApp`; without one nothing is scored."""
         self._evaluates = True
         return super().evaluate(action, mods=mods)
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether an evaluate function is registered."""
+        return self._evaluates
 
     def __call__(self, message: Message, context: Context) -> Message:
         """Answer one message: our own actions here, all others as `ClientApp` does."""
@@ -132,6 +159,7 @@ class PeerApp(ClientApp):
             "evaluates": self._evaluates,
             "version": version("p2pl-flower"),
             "refused-mod": refused_mod(self._all_mods),
+            "address": self._relay.at(context.node_config).address(),
         }
         return records.reply_to(message, entry)
 
@@ -239,5 +267,6 @@ class PeerApp(ClientApp):
     def _peer(self, context: Context) -> Peer:
         state = context.state.config_records[wire.RECORD]
         me, neighbors = wire.neighbors_from_config(state)
-        mailbox = self._relay.mailbox(context.run_id, me.id)
+        mailbox = self._relay.at(context.node_config).mailbox(context.run_id, me.id)
+        mailbox.meet({n.id: n.address for n in neighbors})
         return Peer(me, neighbors, mailbox, wire.options_from_config(state))

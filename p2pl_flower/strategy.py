@@ -188,6 +188,9 @@ evaluate_metrics_aggr_fn
         RelayError
             The relay could not be opened.
         """
+        if evaluate_fn is not None and not self.relay.observable:
+            rule = "there are no models on the server to evaluate; leave it out with this relay"
+            raise ConfigError("evaluate_fn", evaluate_fn, rule)
         self._grid = MeteredGrid(PacedGrid(grid) if is_simulated(grid) else grid)
         self._initial = wire.to_model(initial_arrays)
         self._keeper = Scorekeeper(self._on_round)
@@ -204,8 +207,13 @@ evaluate_metrics_aggr_fn
                 evaluate_config,
                 evaluate_fn and self._on_mean_model(evaluate_fn),
             )
-            result.arrays = self._mean_arrays()
-            log.info("The result's arrays are the mean of all models, read from the relay")
+            self._conductor.make_due()
+            if self.relay.observable:
+                result.arrays = self._mean_arrays()
+                log.info("The result's arrays are the mean of all models, read from the relay")
+            else:
+                result.arrays = ArrayRecord()
+                log.info("The result has no arrays: the models are on the devices, and stay there")
         self._keeper.sent(self._conductor.sent)
         return result
 
@@ -263,8 +271,9 @@ evaluate_metrics_aggr_fn
         if self._called:
             arrived = self._conductor.hear(wire.EVALUATE, self._called, replies)
             self._keeper.after_consensus(self._metrics(d, c) for d, c in arrived.items())
-            models = map(self.options.shared.part, self._conductor.models().values())
-            self._keeper.distance(consensus.consensus_distance(models))
+            if self.relay.observable:
+                models = map(self.options.shared.part, self._conductor.models().values())
+                self._keeper.distance(consensus.consensus_distance(models))
             metrics = self._aggregate(self.evaluate_metrics_aggr_fn, arrived)
         self._report(self._keeper.end(self._grid.total_bytes))
         return metrics
@@ -276,8 +285,9 @@ evaluate_metrics_aggr_fn
         said = roster.gather(self.num_devices, self.min_available_nodes, self.connect_timeout)
         _refuse_mods(said)
         self._scores = self.evaluate_every > 0 and _all_evaluate(said)
+        addresses = {d: str(reply["address"]) for d, reply in said.items()}
         self._conductor = Conductor(
-            roster, self.topology, self.options, self.relay, run, self.arrayrecord_key
+            roster, self.topology, self.options, self.relay, run, self.arrayrecord_key, addresses
         )
         self.setup = {
             **self._conductor.open(initial_arrays, {d: bool(r["draws"]) for d, r in said.items()}),

@@ -29,6 +29,7 @@ def test_exported_names_are_pinned() -> None:
         "ConfigError",
         "DeviceError",
         "FileRelay",
+        "GrpcRelay",
         "History",
         "LayoutError",
         "MemoryRelay",
@@ -100,7 +101,9 @@ def test_the_wheel_holds_the_library_alone(wheel: Path) -> None:
         if line.startswith("Requires-Dist") and "extra" not in line
     ]
     assert {line.split()[1].split(">")[0].split("<")[0] for line in base} == {
+        "cryptography",
         "flwr",
+        "grpcio",
         "networkx",
         "numpy",
         "safetensors",

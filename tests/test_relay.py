@@ -13,6 +13,7 @@ import pytest
 
 from p2pl_flower.errors import RelayError
 from p2pl_flower.relay import FileRelay, MemoryRelay, OpenRelay, RayRelay, Slot
+from p2pl_flower.relay.grpc import Station, StationRelay, Waiting
 
 RUN = 5
 FIRST, SECOND = Slot("model", 1, 0), Slot("model", 1, 1)
@@ -30,11 +31,23 @@ def ray_session():
     ray.shutdown()
 
 
-@pytest.fixture(params=[MemoryRelay, FileRelay, RayRelay])
+@pytest.fixture
+def stations():
+    """Three devices that reach each other through gRPC on loopback only."""
+    made = [Station(d, "127.0.0.1:0", None, Waiting(deadline=0.3)) for d in range(3)]
+    for station in made:
+        station.start()
+    yield made
+    for station in made:
+        station.close()
+
+
+@pytest.fixture(params=[MemoryRelay, FileRelay, RayRelay, StationRelay])
 def relay(request):
     if request.param is RayRelay:
         request.getfixturevalue("ray_session")
-    made = request.param()
+    needs = request.getfixturevalue("stations") if request.param is StationRelay else []
+    made = request.param(*needs)
     with OpenRelay(made, RUN):
         made.admit(RUN, {0: [1], 1: [0, 2], 2: [1]})
         yield made
@@ -91,10 +104,14 @@ def test_collected_arrays_cannot_be_changed(relay) -> None:
         arrived["w"][0] = 2
 
 
-def test_observe_shows_everybodys_newest(relay) -> None:
+def test_observe_shows_everybodys_newest_or_says_why_not(relay) -> None:
     for device in (2, 0, 1):
         relay.mailbox(RUN, device).publish(FIRST, model(device))
     relay.mailbox(RUN, 1).publish(SECOND, model(10))
+    if not relay.observable:
+        with pytest.raises(RelayError, match="cannot be observed over a network"):
+            relay.observe(RUN, "model")
+        return
     assert {d: m["b"].item() for d, m in relay.observe(RUN, "model").items()} == {0: 0, 1: 10, 2: 2}
     assert list(relay.observe(RUN, "model")) == [0, 1, 2]
 
@@ -123,7 +140,7 @@ def test_a_closed_run_is_gone(relay) -> None:
     relay.close(RUN)
     with pytest.raises(RelayError, match=r"open for run 99"):
         relay.mailbox(99, 0)
-    with pytest.raises(RelayError, match=f"not open for run {RUN}"):
+    with pytest.raises(RelayError, match=rf"(not open for run {RUN}|over a network)"):
         relay.observe(RUN, "model")
 
 
@@ -146,10 +163,11 @@ def test_private_arrays_are_for_the_device_alone(relay) -> None:
     mine = {"a": np.zeros(2), "n": np.array(3), "b": np.ones(1), "m": np.array([True])}
     relay.mailbox(RUN, 0).publish(FIRST, mine, private=["n", "m"])
     assert list(relay.mailbox(RUN, 1).collect([0], FIRST)[0]) == ["a", "b"]
+    seen = [relay.observe(RUN, "model")[0]] if relay.observable else []
     for own in (
         relay.mailbox(RUN, 0).collect([0], FIRST)[0],
         relay.mailbox(RUN, 0).recall("model")[0][1],
-        relay.observe(RUN, "model")[0],
+        *seen,
     ):
         assert list(own) == ["a", "n", "b", "m"]
         assert own["n"] == 3

@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..consensus import Model
 
@@ -51,6 +51,9 @@ class Mailbox(ABC):
     def __init__(self, device: int) -> None:
         self.device = device
 
+    def meet(self, neighbors: Mapping[int, str]) -> None:  # noqa: B027 - most need not know
+        """Note who the neighbors are and where their mailboxes are, where that matters."""
+
     @abstractmethod
     def publish(self, slot: Slot, model: Model, private: Collection[str] = ()) -> None:
         """Put a model into the own mailbox; when this returns, neighbors can collect it.
@@ -63,7 +66,7 @@ class Mailbox(ABC):
         """Return what the own mailbox keeps of a channel, newest first."""
 
     def collect(
-        self, senders: Collection[int], slot: Slot, deadline: float = 0.0
+        self, senders: Collection[int], slot: Slot, deadline: float | None = None
     ) -> dict[int, Model]:
         """Fetch what devices have published in a slot.
 
@@ -75,7 +78,8 @@ class Mailbox(ABC):
         slot : Slot
             What to ask for.
         deadline : float
-            Seconds to wait for publications that are not there yet.
+            Seconds to wait for publications that are not there yet. None leaves it to the
+            relay: those within a machine do not wait, those over a network have a policy.
 
         Returns
         -------
@@ -83,7 +87,7 @@ class Mailbox(ABC):
             The models that arrived, by sender; their arrays are read-only.
         """
         arrived: dict[int, Model] = {}
-        end = time.monotonic() + deadline
+        end = time.monotonic() + (deadline or 0.0)
         while True:
             arrived |= self._take([j for j in senders if j not in arrived], slot)
             if len(arrived) == len(senders) or time.monotonic() >= end:
@@ -100,7 +104,22 @@ class Relay(ABC):
 
     The same kind of relay is given to `P2PL`, which opens it for a run and closes it at the
     end, and to `PeerApp`, which asks it for devices' mailboxes.
+
+    Attributes
+    ----------
+    observable : bool
+        Whether one process can look at all devices' models.
     """
+
+    observable: bool = True
+
+    def at(self, node_config: Mapping[str, Any]) -> Relay:
+        """Return the relay as one node sees it: the same for all, unless a subclass says else."""
+        return self
+
+    def address(self) -> str:
+        """Return where neighbors reach this node's mailbox; empty where nobody needs to know."""
+        return ""
 
     @abstractmethod
     def mailbox(self, run: int, device: int) -> Mailbox:
@@ -126,6 +145,11 @@ class Relay(ABC):
 
         A simulation has all models in one place and can look at them there, with no
         message sent. No device ever calls this.
+
+        Raises
+        ------
+        RelayError
+            The relay is not ``observable``.
         """
 
     @abstractmethod

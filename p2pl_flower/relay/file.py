@@ -26,19 +26,13 @@ from safetensors.numpy import save_file
 from ..consensus import Model, join, split
 from ..errors import RelayError
 from .base import KEPT, Mailbox, Relay, Slot
+from .tensors import DTYPES
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder of a run is ours alone
 _ENOUGH_BYTES = 2**30
 
 _PUBLIC, _PRIVATE = ".public", ".private"
 _READERS, _OWNER = "readers.json", "owner"
-
-_DTYPES: dict[str, type[np.generic]] = {
-    "BOOL": np.bool_,
-    **{f"I{8 * size}": np.dtype(f"i{size}").type for size in (1, 2, 4, 8)},
-    **{f"U{8 * size}": np.dtype(f"u{size}").type for size in (1, 2, 4, 8)},
-    **{f"F{8 * size}": np.dtype(f"f{size}").type for size in (2, 4, 8)},
-}
 
 
 class FileRelay(Relay):
@@ -173,7 +167,7 @@ def _read(path: Path) -> Model:
 
 def _view(data: mmap.mmap, start: int, entry: Mapping[str, Any]) -> NDArray[Any]:
     shape, begin = entry["shape"], start + entry["data_offsets"][0]
-    dtype = _DTYPES[entry["dtype"]]
+    dtype = DTYPES[entry["dtype"]]
     return np.frombuffer(data, dtype, math.prod(shape), begin).reshape(shape)
 
 

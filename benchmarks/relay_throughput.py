@@ -1,0 +1,186 @@
+"""How fast a model of 100 MB goes from one peer to another, and what memory that takes.
+
+``python -m benchmarks.relay_throughput`` starts two processes on loopback, with certificates.
+One publishes; the other fetches, in turn, the model through the relay (which checks it) and the
+same bytes through a bare gRPC stream of equal chunks over the same kind of TLS connection,
+where they are thrown away. A peer's memory is its peak minus what its process took before it had
+a model; it counts the own publication and, at the receiver, the neighbor's model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+
+from p2pl_flower.certificates import make_certificates
+from p2pl_flower.history import environment
+from p2pl_flower.relay import Slot
+from p2pl_flower.relay.grpc import Credentials, Station, Waiting, protocol
+from p2pl_flower.relay.grpc.credentials import host_name
+from simulations.report import aligned
+
+BYTES = 100_000_000
+RUN, SLOT = "1", Slot("model", 1, 0)
+BARE = "/bare.Stream/Bytes"
+CHUNKS = (1 << 18, 1 << 19, 1 << 20, 1 << 21, 1 << 22)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, write the JSON and print a summary."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.relay_throughput")
+    parser.add_argument("--repeats", type=int, default=9, help="times that both are measured")
+    parser.add_argument("--publish", metavar="FOLDER", help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parsed = parser.parse_args(arguments)
+    if parsed.publish:
+        return _publish(parsed.publish)
+    with tempfile.TemporaryDirectory() as folder:
+        make_certificates(Path(folder), [0, 1])
+        command = [sys.executable, "-m", "benchmarks.relay_throughput", "--publish", folder]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as other:
+            assert other.stdin is not None  # noqa: S101
+            assert other.stdout is not None  # noqa: S101
+            places = json.loads(other.stdout.readline())
+            result = _fetch(folder, places, parsed.repeats)
+            other.stdin.close()  # which ends it
+            publisher = json.loads(other.stdout.readline())
+    result["memory_in_models"]["publisher"] = publisher["peak_bytes"] / BYTES
+    content = {"table": _table(result), "environment": environment(), "bytes": BYTES, **result}
+    parsed.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(aligned(content["table"]))
+    return 0
+
+
+def _publish(folder: str) -> int:
+    """Be the peer that publishes, and the bare stream beside it."""
+    credentials = Credentials.load(folder, 0)
+    station = Station(0, "127.0.0.1:0", credentials)
+    station.open(RUN)
+    station.meet(RUN, {1: "127.0.0.1:1"})
+    before = _memory("VmRSS")
+    station.mailbox(RUN).publish(SLOT, _model())
+    station.start()
+    [(_, sealed)] = station.office(RUN).sealed("model")
+    bare = grpc.server(ThreadPoolExecutor(4), options=protocol.MESSAGE_OPTIONS)
+    bare.add_generic_rpc_handlers((_Bare(sealed.document.data),))
+    port = bare.add_secure_port("127.0.0.1:0", credentials.for_server())
+    bare.start()
+    _tell({"relay": station.address, "bare": f"127.0.0.1:{port}"})
+    sys.stdin.read()
+    _tell({"peak_bytes": _memory("VmHWM") - before})
+    bare.stop(0).wait()
+    station.close()
+    return 0
+
+
+class _Bare(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """Streams the document's bytes in chunks of the size that is asked for."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+
+    def service(self, details: grpc.HandlerCallDetails) -> Any:
+        return grpc.unary_stream_rpc_method_handler(self._stream)
+
+    def _stream(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        size = int(request)
+        for start in range(0, len(self._view), size):
+            yield bytes(self._view[start : start + size])
+
+
+def _fetch(folder: str, places: dict[str, str], repeats: int) -> dict[str, Any]:
+    """Be the peer that fetches; return seconds by what was done, and memory."""
+    credentials = Credentials.load(folder, 1)
+    station = Station(1, "127.0.0.1:0", credentials, Waiting(deadline=120))
+    station.open(RUN)
+    station.meet(RUN, {0: places["relay"]})
+    before = _memory("VmRSS")
+    station.mailbox(RUN).publish(SLOT, _model())
+    station.start()
+    options = [*protocol.MESSAGE_OPTIONS, ("grpc.ssl_target_name_override", host_name(0))]
+    channel = grpc.secure_channel(places["bare"], credentials.for_channel(), options)
+    seconds: dict[str, list[float]] = {"relay": [], "bare": []}
+    for number in range(repeats + 1):
+        relay, bare = _relay(station), _bare(channel, protocol.CHUNK_BYTES)
+        if number:  # the first one warms up
+            seconds["relay"].append(relay)
+            seconds["bare"].append(bare)
+    peak = _memory("VmHWM") - before
+    by_chunk = {size: min(_bare(channel, size) for _ in range(3)) for size in CHUNKS}
+    channel.close()
+    station.close()
+    ratios = [b / r for r, b in zip(seconds["relay"], seconds["bare"], strict=True)]
+    return {
+        "seconds": seconds,
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
+        "chunk_bytes": protocol.CHUNK_BYTES,
+        "bare_seconds_by_chunk_bytes": by_chunk,
+        "memory_in_models": {"receiver": peak / BYTES},
+    }
+
+
+def _relay(station: Station) -> float:
+    started = time.perf_counter()
+    arrived = station.mailbox(RUN).collect([0], SLOT)
+    taken = time.perf_counter() - started
+    if sum(array.nbytes for array in arrived[0].values()) != BYTES:
+        raise RuntimeError("not all of the model has arrived")
+    return taken
+
+
+def _bare(channel: grpc.Channel, size: int) -> float:
+    started = time.perf_counter()
+    total = sum(map(len, channel.unary_stream(BARE)(str(size).encode())))
+    taken = time.perf_counter() - started
+    if total < BYTES:
+        raise RuntimeError("not all bytes have arrived")
+    return taken
+
+
+def _model() -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    return {f"layer{i}": rng.random(BYTES // 40, np.float32) for i in range(10)}
+
+
+def _memory(key: str) -> int:
+    """Return a figure of this process in bytes: VmRSS is now, VmHWM the most so far."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    [line] = [line for line in lines if line.startswith(f"{key}:")]
+    return 1024 * int(line.split()[1])
+
+
+def _tell(fields: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
+def _table(result: dict[str, Any]) -> list[list[str]]:
+    def row(name: str, key: str) -> list[str]:
+        taken = statistics.median(result["seconds"][key])
+        return [name, f"{taken:.3f}", f"{BYTES / taken / 1e6:,.0f}"]
+
+    return [
+        ["100 MB between two peers, TLS both ways", "seconds", "MB/s"],
+        row("relay, with all checks", "relay"),
+        row("bare gRPC stream of the same chunks", "bare"),
+        ["relay / bare", f"{result['ratio']:.2f}", ""],
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

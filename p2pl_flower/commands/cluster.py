@@ -1,0 +1,115 @@
+"""``p2pl-flower cluster``: several peers as processes of this machine, with no server."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from ..certificates import make_certificates
+from ..errors import ConfigError
+from ..history import History, Run, environment
+from ..node.cluster import Cluster, Event
+from ..node.settings import Settings, change
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    parser.add_argument("--devices", type=int, default=8, help="how many (8)")
+    parser.add_argument("--topology", default="ring", help="who is whose neighbor (ring)")
+    parser.add_argument("--rounds", type=int, default=10, help="rounds to run (10)")
+    parser.add_argument(
+        "--app",
+        default="",
+        help="package.module:name; the ClientApp of ./pyproject.toml if left out",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything (0)")
+    parser.add_argument("--insecure", action="store_true", help="go without certificates and TLS")
+    parser.add_argument("--checkpoint", default="", help="folder to save in, and to go on from")
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/cluster"), help="folder for history.json"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any key of a device's settings: weights=uniform, run-config.dataset=mnist",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the peers, with a line for each of their rounds, and write the history."""
+    app, run_config = _project(Path("pyproject.toml"))
+    common: dict[str, Any] = {
+        "app": options.app or app,
+        "rounds": options.rounds,
+        "seed": options.seed,
+        "insecure": options.insecure,
+        "run-config": run_config,
+    }
+    if "seed" in run_config:
+        run_config["seed"] = options.seed
+    if options.checkpoint:
+        common["checkpoint"] = str(Path(options.checkpoint).resolve())
+    for setting in options.set:
+        change(common, setting)
+    if not common["app"]:
+        rule = "must name a ClientApp: the working folder has no Flower project that does"
+        raise ConfigError("app", "", rule)
+    with tempfile.TemporaryDirectory(prefix="p2pl-") as folder:
+        if not options.insecure:
+            make_certificates(Path(folder), range(options.devices), days=30)
+            common["certificates"] = folder
+        cluster = Cluster(common, options.topology, options.devices, options.seed, _show)
+        for settings in cluster.settings().values():
+            Settings.of(settings)  # what is wrong is said once, before anything starts
+        merged = cluster.run()
+    scenario = {k: v for k, v in common.items() if type(v) in (str, int, float)}
+    scenario |= {"devices": options.devices, "topology": options.topology, **common["run-config"]}
+    scenario.pop("certificates", None)
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / "history.json"
+    file.write_text(History(scenario, environment(), [merged]).to_json(), encoding="utf-8")
+    _summarize(merged, cluster, file)
+    return 1 if cluster.failed else 0
+
+
+def _project(path: Path) -> tuple[str, dict[str, Any]]:
+    """Return the ClientApp and the run config of the Flower project in the working folder."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError):
+        return "", {}
+    app = content.get("tool", {}).get("flwr", {}).get("app", {})
+    return app.get("components", {}).get("clientapp", ""), dict(app.get("config", {}))
+
+
+def _show(device: int, event: Event) -> None:
+    if "error" in event:
+        line = f"device {device:3d}  {event['error']}"
+    elif "run" in event:
+        line = f"device {device:3d}  done"
+    else:
+        line = f"device {device:3d}  round {event['round']:3d}  {event['seconds']:6.1f} s"
+        line += f"  models {event['arrived']}/{event['asked']}"
+        for when in ("after_training", "after_consensus"):
+            if when in event:
+                line += f"  accuracy {when.replace('_', ' ')} {event[when]:.4f}"
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _summarize(merged: Run, cluster: Cluster, file: Path) -> None:
+    scored = [r for r in merged.rounds if r.after_consensus and r.after_consensus.accuracy]
+    if scored and scored[-1].after_consensus and scored[-1].after_consensus.accuracy:
+        accuracy = scored[-1].after_consensus.accuracy
+        sys.stdout.write(
+            f"{len(cluster.runs)} of {cluster.devices} devices came to their end; accuracy after "
+            f"round {scored[-1].round}: mean {accuracy.mean:.4f}, worst {accuracy.min:.4f}, "
+            f"best {accuracy.max:.4f}\n"
+        )
+    sys.stdout.write(f"{file}\n")

@@ -1,0 +1,53 @@
+"""``p2pl-flower peer device.toml``: one device of a network that has no server."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from ..node.node import Node, Report
+from ..node.settings import Settings
+from .logs import configure_log
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    parser.add_argument("settings", type=Path, help="the device's TOML file")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a key of the file; table.key=value for one in a table",
+    )
+    parser.add_argument("--verbose", action="store_true", help="log every refusal, not the first")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the device's rounds, with a line for each."""
+    configure_log(logging.DEBUG if options.verbose else logging.INFO)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    settings = Settings.load(options.settings, options.set)
+    node = Node(settings, lambda report: _show(settings.device, report))
+    try:
+        node.run()
+    finally:
+        node.close()
+    return 0
+
+
+def _show(device: int, report: Report) -> None:
+    measured = report.measured
+    parts = [f"device {device:3d}  round {measured.round:3d}  {measured.seconds or 0:6.1f} s"]
+    parts.append(f"models {report.arrived}/{report.asked}")
+    for label, scores in (
+        ("after training", measured.after_training),
+        ("after consensus", measured.after_consensus),
+    ):
+        if scores is not None and scores.accuracy is not None:
+            parts.append(f"accuracy {label} {scores.accuracy.mean:.4f}")
+    sys.stdout.write("  ".join(parts) + "\n")
+    sys.stdout.flush()

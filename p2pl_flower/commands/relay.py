@@ -1,0 +1,85 @@
+"""``p2pl-flower relay``: the mailbox that stands beside a SuperNode."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from ..errors import ConfigError
+from ..relay.grpc import Credentials, Station, Waiting
+from ..relay.grpc.local import LocalServer
+from .logs import configure_log
+
+log = logging.getLogger("flwr.p2pl")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    parser.add_argument("--device", type=int, required=True, help="the SuperNode's partition-id")
+    parser.add_argument("--listen", required=True, help="host:port for neighbors' relays")
+    parser.add_argument(
+        "--address", default="", help="host:port that neighbors are told; --listen's if left out"
+    )
+    parser.add_argument(
+        "--local",
+        default="",
+        help="unix:PATH or loopback host:port for the ClientApp; unix:.../p2pl-relay-N.sock in the "
+        "folder for temporary files if left out",
+    )
+    parser.add_argument("--certificates", default="", help="folder that `p2pl-flower certs` made")
+    parser.add_argument("--insecure", action="store_true", help="go without certificates and TLS")
+    parser.add_argument("--quorum", type=int, default=0, help="neighbors to wait for; 0 is all")
+    parser.add_argument("--deadline", type=float, default=60.0, help="seconds to wait at most")
+    parser.add_argument("--verbose", action="store_true", help="log every refusal, not the first")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    configure_log(logging.DEBUG if options.verbose else logging.INFO)
+    if bool(options.certificates) == options.insecure:
+        rule = "name the folder that `p2pl-flower certs` made, or ask for --insecure"
+        raise ConfigError("certificates", options.certificates, rule)
+    if not options.address and options.listen.rpartition(":")[0] in ("0.0.0.0", "[::]"):  # noqa: S104
+        rule = "must say host:port as neighbors reach this relay, since it listens everywhere"
+        raise ConfigError("address", options.address, rule)
+    credentials = None
+    if options.insecure:
+        log.warning("insecure, as asked for: whoever reaches %s can read models", options.listen)
+    else:
+        credentials = Credentials.load(options.certificates, options.device)
+    waiting = Waiting(options.quorum, options.deadline)
+    local = options.local or f"unix:{tempfile.gettempdir()}/p2pl-relay-{options.device}.sock"
+    station = Station(options.device, options.listen, credentials, waiting)
+    station.address = options.address or station.address
+    try:
+        server = LocalServer(local, station)
+        if local.startswith("unix:"):
+            Path(local.removeprefix("unix:")).chmod(0o600)
+        station.start()
+        server.start()
+        sys.stdout.write(
+            f"relay of device {options.device}: neighbors reach it at {station.address}; start the "
+            f"SuperNode with --node-config 'p2pl-relay=\"{server.address}\"'\n"
+        )
+        sys.stdout.flush()
+        _wait_for_a_signal()
+        server.close()
+    finally:
+        station.close()
+        for neighbor, counts in station.ledger.counts().items():
+            log.info("neighbor %d: %s", neighbor, counts)
+    return 0
+
+
+def _wait_for_a_signal() -> None:
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    with contextlib.suppress(KeyboardInterrupt):
+        told.wait()

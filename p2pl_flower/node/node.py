@@ -1,0 +1,321 @@
+"""The rounds of one device that has no server: it gives its own app its cues."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flwr.app import ConfigRecord, Context, MetricRecord, RecordDict
+
+from .. import consensus, wire
+from ..history import History, Round, Run, environment
+from ..peer import MODEL
+from ..records import SCORE_ALSO, SCORE_EVERY, only_metrics
+from ..relay import Slot
+from ..relay.grpc import Credentials, Station, StationRelay, Waiting
+from ..scorekeeper import Scorekeeper
+from .acquaintances import Acquaintances
+from .checkpoint import Checkpoint, State
+from .cues import ARRAYS_KEY, Cues
+from .loading import load_app
+from .settings import Settings
+
+log = logging.getLogger("flwr.p2pl")
+
+CARD = "card"
+_COUNT = "num-examples"
+_LINGER_STEP_SECONDS = 0.5
+
+
+@dataclass
+class Report:
+    """What a device tells of a round as soon as it is over.
+
+    Attributes
+    ----------
+    measured : Round
+        Scores, bytes that arrived, seconds.
+    arrived, asked : int
+        Neighbors' models that arrived, of those that were asked for.
+    received : dict[int, int]
+        Bytes that arrived, by the neighbor that sent them.
+    """
+
+    measured: Round
+    arrived: int = 0
+    asked: int = 0
+    received: dict[int, int] = field(default_factory=dict)
+
+
+class Node:
+    """One device, from its first greeting to its last round.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the device is told.
+    on_round : Callable[[Report], None], optional
+        Called at the end of every round.
+
+    Raises
+    ------
+    ConfigError
+        Something in the settings cannot be used.
+    """
+
+    def __init__(
+        self, settings: Settings, on_round: Callable[[Report], None] | None = None
+    ) -> None:
+        self._settings, self._on_round = settings, on_round
+        credentials = None
+        if settings.insecure:
+            log.warning(
+                "device %d: insecure, as asked for: whoever reaches %s can read and send models",
+                settings.device,
+                settings.listen,
+            )
+        else:
+            credentials = Credentials.load(settings.certificates, settings.device)
+        self.station = Station(settings.device, settings.listen, credentials, settings.waiting)
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        settings = self._settings
+        run_id = int.from_bytes(hashlib.sha256(settings.run.encode()).digest()[:7])
+        self._run = str(run_id)
+        initial = Path(settings.initial_arrays) if settings.initial_arrays else None
+        relay = StationRelay(self.station)
+        app = load_app(settings.app, settings.init_function, initial, relay)
+        self.station.open(self._run, settings.rounds)
+        self.station.meet(self._run, settings.neighbors)
+        self._mailbox = self.station.mailbox(self._run)
+        self._office = self.station.office(self._run)
+        self._known = Acquaintances(settings, self.station, self._run)
+        places = {"partition-id": settings.device, "num-partitions": settings.devices}
+        self._context = Context(
+            run_id=run_id,
+            node_id=settings.device + 2,
+            node_config={**places, **settings.node_config},
+            state=RecordDict(),
+            run_config=dict(settings.run_config),
+        )
+        self._keeper = Scorekeeper()
+        self._setup: dict[str, Any] = {"skipped_rounds": []}
+        self._done = 0
+        self._checkpoint = None
+        if settings.checkpoint:
+            identity = {**settings.common(), "run": settings.run, "device": settings.device}
+            self._checkpoint = Checkpoint(Path(settings.checkpoint), identity)
+        self._resume()
+        self._cues = Cues(app, self._context)
+        self._environment = environment()
+
+    def close(self) -> None:
+        """Leave the network."""
+        self.station.close()
+
+    def run(self) -> Run:
+        """Run all rounds that are left, and return what was measured."""
+        self.station.start()
+        everybody = set(self._settings.neighbors)
+        self._known.meet(self._settings.start, everybody)
+        if not self._context.state:
+            self._begin()
+        while self._done < self._settings.rounds:
+            self._play(self._next_round())
+        self._part(everybody)
+        return self._measured()
+
+    def _resume(self) -> None:
+        state = self._checkpoint.load(self._office) if self._checkpoint else None
+        if state is not None:
+            log.info("device %d: goes on after round %d", self._settings.device, state.round)
+            self._done, self._context.state = state.round, state.context
+            self._setup = {"skipped_rounds": [], **state.run.setup}
+            self._known.samples = {int(j): n for j, n in self._setup.pop("samples", {}).items()}
+            self._keeper.rounds.extend(state.run.rounds)
+            self._office.round = max(self._office.round, state.round)
+
+    def _begin(self) -> None:
+        """Draw an initial model and synchronize; or take a neighbor's, if the rest has begun."""
+        started = time.perf_counter()
+        options = wire.options_to_config(self._settings.options)
+        self._send(wire.INIT, dict(options))
+        under_way = {j: at for j, at in self._known.newest.items() if at[0] > 0}
+        steps, received = 0, 0
+        if under_way and self._settings.options.init != "independent":
+            self._adopt(under_way)
+        elif self._settings.options.init != "independent":
+            steps = self._settings.sync_steps or self._settings.devices - 1
+            received = self._synchronize(steps)
+        self._setup |= {"synchronization_steps": steps, "bytes_sent": received}
+        self._setup["seconds"] = time.perf_counter() - started
+        self._save()
+
+    def _synchronize(self, steps: int) -> int:
+        """Make the steps of max norm synchronization: for these, all neighbors are waited for."""
+        patient = Waiting(deadline=max(self._settings.start, self._settings.waiting.deadline))
+        self.station.waiting = patient
+        received = 0
+        for step in range(1, steps + 1):
+            reply = self._send(wire.SYNC, {"step": step})
+            received += sum(_exchange(reply).values())
+        self.station.waiting = self._settings.waiting
+        return received
+
+    def _adopt(self, under_way: dict[int, tuple[int, int]]) -> None:
+        """Start from the model of a neighbor that is already in some round."""
+        for j, (number, step) in sorted(under_way.items()):
+            arrived = self._mailbox.collect([j], Slot(MODEL, number, step))
+            if arrived:
+                own = self._mailbox.recall(MODEL)
+                model = {**(own[0][1] if own else {}), **arrived[j]}
+                private = [name for name, a in model.items() if not consensus.is_mixed(a)]
+                self._mailbox.publish(Slot(MODEL, 0, 1), model, private)
+                self._setup["model_from"] = j
+                log.info("device %d: begins late, from device %d's", self._settings.device, j)
+                return
+
+    def _next_round(self) -> int:
+        """Return the round to run; those that neighbors have left behind are skipped."""
+        brief = self._known.strangers() | self.station.unreachable
+        self._known.meet(0, brief)
+        number = self._known.round_to_join(self._done + 1)
+        skipped = list(range(self._done + 1, number))
+        if skipped:
+            own = self._settings.device
+            log.info("device %d: skips rounds %d to %d", own, skipped[0], skipped[-1])
+            self._setup["skipped_rounds"] += skipped
+        return number
+
+    def _play(self, number: int) -> None:
+        self._office.round = number
+        self._keeper.begin(number, 0)
+        report = Report(Round(number))
+        metrics = only_metrics(self._train(number))
+        self._keeper.after_training([_finite(metrics)])
+        self._exchange_cards(number, int(_number(metrics.get(_COUNT, 0))))
+        for step in range(1, self._settings.options.consensus_steps + 1):
+            reply = self._mix(number, step)
+            self._note(report, _exchange(reply))
+            if scored := [_finite(record) for record in reply.metric_records.values()]:
+                self._keeper.after_consensus(scored)
+        if not self._settings.options.consensus_steps and self._is_scored(number):
+            order = {"round": number, "arrays-key": ARRAYS_KEY}
+            reply = self._send(wire.EVALUATE, order, {"server-round": number})
+            self._keeper.after_consensus(map(_finite, reply.metric_records.values()))
+        report.measured = self._keeper.end(0)
+        report.measured.bytes_sent = sum(report.received.values())
+        self._done = number
+        self._save()
+        if self._on_round is not None:
+            self._on_round(report)
+
+    def _train(self, number: int) -> RecordDict:
+        config: dict[str, Any] = {"server-round": number}
+        if self._settings.evaluate_every and self._cues.evaluates:
+            config |= {SCORE_EVERY: self._settings.evaluate_every}
+            config |= {SCORE_ALSO: self._settings.rounds}
+        return self._send(wire.TRAIN, {"round": number, "arrays-key": ARRAYS_KEY}, config)
+
+    def _mix(self, number: int, step: int) -> RecordDict:
+        """Make a consensus step; the last of the round goes with the evaluation, if it is due."""
+        order: dict[str, Any] = {"round": number, wire.MIX_ROUND: number, wire.MIX_STEP: step}
+        last = step == self._settings.options.consensus_steps
+        if last and self._is_scored(number):
+            order["arrays-key"] = ARRAYS_KEY
+            return self._send(wire.EVALUATE, order, {"server-round": number})
+        return self._send(wire.MIX, order)
+
+    def _exchange_cards(self, number: int, samples: int) -> None:
+        """Tell neighbors the number of samples, where the weights depend on theirs."""
+        self._known.samples[self._settings.device] = samples
+        if self._settings.options.weights.name != "data-size":
+            return
+        slot = Slot(CARD, number, 0)
+        self._mailbox.publish(slot, {"samples": np.array(samples)})
+        cards = self._mailbox.collect(list(self._settings.neighbors), slot)
+        told = {j: int(card["samples"]) for j, card in cards.items()}
+        self._known.samples |= {j: count for j, count in told.items() if count >= 0}
+
+    def _note(self, report: Report, received: dict[int, int]) -> None:
+        report.asked += len(self._settings.neighbors)
+        report.arrived += len(received)
+        for sender, size in received.items():
+            report.received[sender] = report.received.get(sender, 0) + size
+
+    def _send(
+        self, kind: str, order: dict[str, Any], config: dict[str, Any] | None = None
+    ) -> RecordDict:
+        return self._cues.send(kind, order, *self._known.listed(), config)
+
+    def _is_scored(self, number: int) -> bool:
+        every = self._settings.evaluate_every
+        due = every > 0 and (number % every == 0 or number == self._settings.rounds)
+        return due and self._cues.evaluates
+
+    def _save(self) -> None:
+        if self._checkpoint is not None:
+            samples = {str(j): count for j, count in self._known.samples.items()}
+            run = self._measured({"samples": samples})
+            state = State(self._done, run, self._context.state)
+            self._checkpoint.save(state, self._office, MODEL)
+        if self._settings.history:
+            _write(Path(self._settings.history), self._history())
+
+    def _measured(self, more: dict[str, Any] | None = None) -> Run:
+        counts = {str(j): count for j, count in self.station.ledger.counts().items()}
+        setup = {**self._setup, "answers": counts, **(more or {})}
+        seed = self._settings.options.seed
+        return Run("p2pl", "network", seed, 1, setup, self._keeper.rounds)
+
+    def _history(self) -> History:
+        scenario = {"device": self._settings.device, "app": self._settings.app}
+        scenario |= dict(self._settings.common()) | dict(self._settings.run_config)
+        return History(scenario, self._environment, [self._measured()])
+
+    def _part(self, everybody: set[int]) -> None:
+        """Serve neighbors that are still behind, for a while."""
+        self._known.tell(finished=True)
+        end = time.monotonic() + self._settings.linger
+        while time.monotonic() < end:
+            self._known.meet(0, everybody)  # which tells them, and asks whether they are through
+            if everybody <= self.station.finished:
+                return
+            time.sleep(_LINGER_STEP_SECONDS)
+
+
+def _exchange(reply: RecordDict) -> dict[int, int]:
+    """Return the bytes that arrived in a reply's exchange, by sender."""
+    record = reply.config_records.get(wire.RECORD, ConfigRecord())
+    senders: Any = record.get("senders", [])
+    sizes: Any = record.get("bytes", [])
+    return dict(zip(senders, sizes, strict=True))
+
+
+def _finite(metrics: MetricRecord) -> MetricRecord:
+    """Return the metrics without those that a history cannot hold, of a model gone astray."""
+    kept = {k: v for k, v in metrics.items() if isinstance(v, list) or math.isfinite(v)}
+    return MetricRecord(kept)
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _write(path: Path, history: History) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(history.to_json(), encoding="utf-8")
+    part.replace(path)

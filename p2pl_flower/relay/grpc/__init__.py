@@ -1,0 +1,8 @@
+"""A relay over the network: gRPC, with certificates on both sides."""
+
+from .credentials import Credentials
+from .relay import GrpcRelay
+from .station import Station, StationRelay
+from .waiting import Waiting
+
+__all__ = ["Credentials", "GrpcRelay", "Station", "StationRelay", "Waiting"]

@@ -1,0 +1,135 @@
+"""What relays say to each other: JSON for facts, raw bytes for models, over gRPC.
+
+There is no generated code: requests are one JSON object, a model comes as a JSON object with
+its size followed by chunks of a safetensors document, and a refusal is a gRPC status whose
+details are a JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from typing import Any
+
+import grpc
+
+from ...errors import RelayError
+
+VERSION = 1
+
+HELLO = "/p2pl.Relay/Hello"
+FETCH = "/p2pl.Relay/Fetch"
+
+CHUNK_BYTES = 1 << 20
+"""Model bytes in one message; see ``benchmarks/relay_throughput.py``."""
+
+MESSAGE_OPTIONS = [
+    ("grpc.max_receive_message_length", 8 << 20),
+    ("grpc.max_send_message_length", 8 << 20),
+]
+
+
+class Refusal(Enum):
+    """Why a relay answers with no model, or why what it answered is not used."""
+
+    STRANGER = "stranger"
+    IDENTITY = "identity"
+    MISMATCH = "mismatch"
+    GONE = "gone"
+    LATE = "late"
+    ABSENT = "absent"
+    BEYOND = "beyond"
+    LAYOUT = "layout"
+    NOT_FINITE = "not-finite"
+    TRUNCATED = "truncated"
+    OVERSIZED = "oversized"
+    MALFORMED = "malformed"
+
+
+_STATUS = {
+    Refusal.STRANGER: grpc.StatusCode.PERMISSION_DENIED,
+    Refusal.IDENTITY: grpc.StatusCode.UNAUTHENTICATED,
+    Refusal.MISMATCH: grpc.StatusCode.FAILED_PRECONDITION,
+    Refusal.GONE: grpc.StatusCode.ABORTED,
+    Refusal.LATE: grpc.StatusCode.NOT_FOUND,
+    Refusal.BEYOND: grpc.StatusCode.OUT_OF_RANGE,
+    Refusal.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
+}
+_REFUSALS = {status: refusal for refusal, status in _STATUS.items()}
+
+
+class RefusedError(RelayError):
+    """A model was asked for and not given, or was given and not taken."""
+
+    def __init__(self, refusal: Refusal, reason: str) -> None:
+        self.refusal, self.reason = refusal, reason
+        super().__init__(reason)
+
+
+def encode(fields: dict[str, Any]) -> bytes:
+    """Return one JSON object as a message."""
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def decode(message: bytes) -> dict[str, Any]:
+    """Return the JSON object in a message.
+
+    Raises
+    ------
+    RefusedError
+        There is none.
+    """
+    try:
+        fields = json.loads(message)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise RefusedError(Refusal.MALFORMED, "sent what is no JSON object where one was due")
+    return fields
+
+
+def whole(fields: dict[str, Any], key: str) -> int:
+    """Return an integer from a message.
+
+    Raises
+    ------
+    RefusedError
+        It is missing, or of another type.
+    """
+    value = fields.get(key)
+    if type(value) is not int:
+        raise RefusedError(Refusal.MALFORMED, f"sent {key}={value!r:.50}, which must be an integer")
+    return value
+
+
+def text(fields: dict[str, Any], key: str) -> str:
+    """Return a text from a message; otherwise as `whole`."""
+    value = fields.get(key)
+    if type(value) is not str:
+        raise RefusedError(Refusal.MALFORMED, f"sent {key}={value!r:.50}, which must be a text")
+    return value
+
+
+def abort(context: grpc.ServicerContext, refused: RefusedError, round_number: int) -> None:
+    """End a call with a refusal that the other side can read; raises, as gRPC wants it."""
+    details = encode({"reason": refused.reason, "round": round_number}).decode()
+    context.abort(_STATUS[refused.refusal], details)
+
+
+def read_refusal(error: grpc.RpcError) -> tuple[RefusedError, int | None]:
+    """Return what a failed call says, and the round that the other side is in if it says so."""
+    status, details = error.code(), error.details() or ""
+    refusal = _REFUSALS.get(status)
+    if refusal is None:
+        late = status in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+        if late:
+            return RefusedError(Refusal.LATE, "its answer has not come in time"), None
+        refusal = Refusal.ABSENT
+        if status in (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL):
+            refusal = Refusal.MALFORMED
+        return RefusedError(refusal, details), None
+    try:
+        fields = decode(details.encode())
+        return RefusedError(refusal, text(fields, "reason")), whole(fields, "round")
+    except RefusedError:
+        return RefusedError(refusal, details), None

@@ -1,0 +1,170 @@
+"""The side that asks: calls to one neighbor's relay."""
+
+from __future__ import annotations
+
+import math
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import numpy as np
+
+from ...errors import ConfigError
+from ..base import Slot
+from ..tensors import Buffer
+from . import protocol
+from .credentials import Credentials, host_name
+from .protocol import Refusal, RefusedError
+
+_RECONNECT = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+_PROBE_SECONDS = 2.0
+_TRANSFER_SECONDS = 3600.0
+
+Watch = Callable[[grpc.Call], None]
+
+
+class Remote:
+    """A neighbor's relay.
+
+    Parameters
+    ----------
+    device : int
+        The neighbor: its certificate must be made out to it.
+    address : str
+        ``host:port``.
+    me : int
+        The device that asks.
+    credentials : Credentials or None
+        None to call without TLS.
+    """
+
+    def __init__(self, device: int, address: str, me: int, credentials: Credentials | None) -> None:
+        self.device, self.address, self._me = device, address, me
+        self._credentials = credentials
+        self._channel = _open(device, address, credentials)
+        self._hello = self._channel.unary_unary(protocol.HELLO)
+        self._fetch = self._channel.unary_stream(protocol.FETCH)
+        self.round: int | None = None
+
+    def close(self) -> None:
+        """End all calls."""
+        self._channel.close()
+
+    def hello(self, run: str, card: dict[str, Any], timeout: float) -> dict[str, Any]:
+        """Exchange greetings.
+
+        Raises
+        ------
+        RefusedError
+            The neighbor is not there, or wants nothing to do with us.
+        """
+        request = protocol.encode({**card, "run": run, "from": self._me})
+        try:
+            answer = protocol.decode(self._hello(request, timeout=timeout))
+            self.round = protocol.whole(answer, "round")
+        except grpc.RpcError as error:
+            raise self._refused(error) from None
+        return answer
+
+    def fetch(
+        self, run: str, slot: Slot, seconds: float, most_bytes: int, watch: Watch | None = None
+    ) -> Buffer:
+        """Fetch what the neighbor has published in a slot, waiting for it up to ``seconds``.
+
+        Parameters
+        ----------
+        run, slot : str, Slot
+            What to ask for.
+        seconds : float
+            Seconds that it may take to appear; the caller ends the call when it wants no more.
+        most_bytes : int
+            A larger document is refused before any memory is set aside for it.
+        watch : Callable, optional
+            Is given the call, so that another thread can end it.
+
+        Raises
+        ------
+        RefusedError
+            It did not come, or what came is not what was announced.
+        """
+        wait = {"wait-ms": math.ceil(1000 * seconds)}
+        place = {"channel": slot.channel, "round": slot.round, "step": slot.step}
+        request = protocol.encode({**place, **wait, "run": run, "from": self._me})
+        call = self._fetch(request, timeout=seconds + _TRANSFER_SECONDS)
+        if watch is not None:
+            watch(call)
+        try:
+            return self._receive(call, most_bytes)
+        except grpc.RpcError as error:
+            raise self._refused(error) from None
+        finally:
+            call.cancel()
+
+    def _receive(self, call: Any, most_bytes: int) -> Buffer:
+        first = next(call, None)
+        if first is None:
+            raise RefusedError(Refusal.TRUNCATED, "the answer is empty")
+        fields = protocol.decode(first)
+        size, self.round = protocol.whole(fields, "size"), protocol.whole(fields, "round")
+        if not 0 <= size <= most_bytes:
+            rule = f"announces {size:,} bytes, where at most {most_bytes:,} are expected"
+            raise RefusedError(Refusal.OVERSIZED, rule)
+        buffer, end = np.empty(size, np.uint8), 0
+        view = buffer.data
+        for chunk in call:
+            if end + len(chunk) > size:
+                raise RefusedError(
+                    Refusal.OVERSIZED, f"sends more than the {size:,} bytes announced"
+                )
+            view[end : end + len(chunk)] = chunk
+            end += len(chunk)
+        if end < size:
+            raise RefusedError(Refusal.TRUNCATED, f"{end:,} of {size:,} bytes arrived")
+        return buffer
+
+    def _refused(self, error: grpc.RpcError) -> RefusedError:
+        refused, number = protocol.read_refusal(error)
+        self.round = self.round if number is None else number
+        if refused.refusal is Refusal.ABSENT and self._credentials is not None:
+            reason = self._certificate_trouble(self._credentials)
+            if reason is not None:
+                return RefusedError(Refusal.IDENTITY, reason)
+        if refused.refusal is Refusal.ABSENT:
+            return RefusedError(Refusal.ABSENT, f"{self.address} cannot be reached")
+        return refused
+
+    def _certificate_trouble(self, credentials: Credentials) -> str | None:
+        """Say what is wrong with either certificate: gRPC only says that it cannot connect."""
+        try:
+            credentials.check(self._me)
+        except ConfigError as error:
+            return str(error)
+        context = ssl.create_default_context(cadata=credentials.ca.decode())
+        host, _, port = self.address.rpartition(":")
+        try:
+            place = (host.strip("[]"), int(port))
+            with (
+                socket.create_connection(place, _PROBE_SECONDS) as plain,
+                context.wrap_socket(plain, server_hostname=host_name(self.device)),
+            ):
+                return None
+        except ssl.SSLCertVerificationError as error:
+            return f"the certificate at {self.address} is refused: {error.verify_message}"
+        except ssl.SSLError as error:
+            return f"{self.address} does not speak TLS as we do: {error.reason}"
+        except (OSError, ValueError):
+            return None
+
+
+def _open(device: int, address: str, credentials: Credentials | None) -> grpc.Channel:
+    options: list[tuple[str, Any]] = [*protocol.MESSAGE_OPTIONS, *_RECONNECT]
+    if credentials is None:
+        return grpc.insecure_channel(address, options)
+    options.append(("grpc.ssl_target_name_override", host_name(device)))
+    return grpc.secure_channel(address, credentials.for_channel(), options)

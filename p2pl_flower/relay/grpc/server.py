@@ -1,0 +1,177 @@
+"""The side that answers: hands the own publications to neighbors, and to nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+
+from ...errors import ConfigError
+from ..base import Slot
+from . import protocol
+from .credentials import Credentials, caller
+from .ledger import Ledger
+from .office import Office
+from .protocol import Refusal, RefusedError
+
+_LONGEST_WAIT = 600.0
+
+Identify = Callable[[grpc.ServicerContext, Mapping[str, Any]], int]
+Greet = Callable[[Office, int, dict[str, Any]], dict[str, Any]]
+
+
+class Server:
+    """Listens for neighbors.
+
+    Parameters
+    ----------
+    listen : str
+        ``host:port``; port 0 takes a free one.
+    credentials : Credentials or None
+        None to listen without TLS: callers are then whoever they say they are.
+    offices : Mapping[str, Office]
+        The mailboxes of the runs that are open.
+    greet : Callable
+        Answers a neighbor's greeting.
+    ledger : Ledger
+        Where refusals are counted.
+    threads : int
+        Calls that are answered at the same time, those that wait included.
+
+    Raises
+    ------
+    ConfigError
+        The address cannot be listened at.
+    """
+
+    def __init__(
+        self,
+        listen: str,
+        credentials: Credentials | None,
+        offices: Mapping[str, Office],
+        greet: Greet,
+        ledger: Ledger,
+        threads: int = 64,
+    ) -> None:
+        self._offices, self._greet, self._ledger = offices, greet, ledger
+        self._identify = _declared if credentials is None else _certified
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="p2pl-server")
+        # Two processes could listen at one port and share its calls, unnoticed.
+        options = [*protocol.MESSAGE_OPTIONS, ("grpc.so_reuseport", 0)]
+        self._server = grpc.server(pool, options=options)
+        self._server.add_generic_rpc_handlers((_Handlers(self._hello, self._fetch),))
+        self.port = _bind(self._server, listen, credentials)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._server.start()
+
+    def close(self) -> None:
+        """Stop answering; calls that wait end now."""
+        stopped = self._server.stop(0)
+        for office in list(self._offices.values()):
+            office.wake()
+        stopped.wait()
+
+    def _hello(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        with _Answering(self, request, context) as (office, sender, fields):
+            return protocol.encode(self._greet(office, sender, fields))
+
+    def _fetch(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        with _Answering(self, request, context) as (office, sender, fields):
+            slot = Slot(protocol.text(fields, "channel"), *_place(fields))
+            seconds = min(max(float(protocol.whole(fields, "wait-ms")) / 1000, 0), _LONGEST_WAIT)
+            context.add_callback(office.wake)  # whoever hangs up is not waited for
+            document = office.wait_for(sender, slot, seconds, context.is_active)
+        yield protocol.encode({"size": document.size, "round": office.round})
+        view = document.data
+        for start in range(0, len(view), protocol.CHUNK_BYTES):
+            yield bytes(view[start : start + protocol.CHUNK_BYTES])
+
+    def office(self, fields: Mapping[str, Any]) -> Office:
+        """Return the mailbox that a request is about."""
+        run = protocol.text(dict(fields), "run")
+        if run not in self._offices:
+            raise RefusedError(Refusal.MISMATCH, f"takes no part in run {run!r:.80}")
+        return self._offices[run]
+
+    def identify(self, context: grpc.ServicerContext, fields: Mapping[str, Any]) -> int:
+        """Return who calls."""
+        return self._identify(context, fields)
+
+    def count(self, sender: int, refused: RefusedError) -> None:
+        """Count a refusal that is the caller's fault."""
+        if refused.refusal not in (Refusal.LATE, Refusal.GONE):
+            self._ledger.refused(sender, refused.refusal, refused.reason)
+
+
+class _Answering:
+    """Finds out who calls about what, and turns refusals into the call's end."""
+
+    def __init__(self, server: Server, request: bytes, context: grpc.ServicerContext) -> None:
+        self._server, self._request, self._context = server, request, context
+        self._sender, self._round = -1, 0
+
+    def __enter__(self) -> tuple[Office, int, dict[str, Any]]:
+        try:
+            fields = protocol.decode(self._request)
+            self._sender = self._server.identify(self._context, fields)
+            office = self._server.office(fields)
+            self._round = office.round
+            office.check_admitted(self._sender)
+        except RefusedError as refused:
+            self._end(refused)
+            raise
+        return office, self._sender, fields
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, RefusedError):
+            self._end(error)
+
+    def _end(self, refused: RefusedError) -> None:
+        self._server.count(self._sender, refused)
+        protocol.abort(self._context, refused, self._round)
+
+
+class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """Routes our two methods; messages stay bytes."""
+
+    def __init__(self, hello: Any, fetch: Any) -> None:
+        self._methods = {
+            protocol.HELLO: grpc.unary_unary_rpc_method_handler(hello),
+            protocol.FETCH: grpc.unary_stream_rpc_method_handler(fetch),
+        }
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        return self._methods.get(handler_call_details.method)
+
+
+def _bind(server: grpc.Server, listen: str, credentials: Credentials | None) -> int:
+    try:
+        if credentials is None:
+            port = server.add_insecure_port(listen)
+        else:
+            port = server.add_secure_port(listen, credentials.for_server())
+    except (RuntimeError, ValueError):
+        port = 0
+    if port == 0:
+        rule = "cannot be listened at: the port is in use, or the address is not this machine's"
+        raise ConfigError("listen", listen, rule)
+    return int(port)
+
+
+def _place(fields: dict[str, Any]) -> tuple[int, int]:
+    return protocol.whole(fields, "round"), protocol.whole(fields, "step")
+
+
+def _certified(context: grpc.ServicerContext, fields: Mapping[str, Any]) -> int:
+    device = caller(context.auth_context())
+    if device is None:
+        raise RefusedError(Refusal.IDENTITY, "the caller's certificate names no device")
+    return device
+
+
+def _declared(context: grpc.ServicerContext, fields: Mapping[str, Any]) -> int:
+    return protocol.whole(dict(fields), "from")

@@ -1,0 +1,251 @@
+"""A device's place in the network: its own mailbox's server, and calls to its neighbors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ...consensus import Model
+from ...errors import RelayError
+from ..base import Mailbox, Relay, Slot
+from . import collecting, protocol
+from .credentials import Credentials
+from .ledger import Ledger
+from .office import Office
+from .protocol import Refusal, RefusedError
+from .remote import Remote
+from .server import Server
+from .waiting import Waiting
+
+MOST_BYTES = 4 << 30
+"""Size of the largest model that is taken where the own one's size is not known yet."""
+
+
+class Station:
+    """Serves one device's mailboxes over the network, and fetches from its neighbors'.
+
+    Parameters
+    ----------
+    device : int
+        The device.
+    listen : str
+        ``host:port`` to be reached at; port 0 takes a free one.
+    credentials : Credentials or None
+        Certificates; None goes without TLS, which must be asked for.
+    waiting : Waiting
+        When to go on with what has arrived.
+    most_bytes : int
+        Size of the largest model to take from a neighbor.
+
+    Attributes
+    ----------
+    ledger : Ledger
+        What arrived, and what was refused, by neighbor.
+    address : str
+        Where it listens.
+    finished : set[int]
+        The neighbors that have made their last round.
+
+    Raises
+    ------
+    ConfigError
+        The address cannot be listened at.
+    """
+
+    def __init__(
+        self,
+        device: int,
+        listen: str,
+        credentials: Credentials | None,
+        waiting: Waiting | None = None,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        self.device, self.waiting, self.most_bytes = device, waiting or Waiting(), most_bytes
+        self.ledger = Ledger(device)
+        self.remotes: dict[int, Remote] = {}
+        self.unreachable: set[int] = set()
+        self.pool = ThreadPoolExecutor(64, thread_name_prefix="p2pl-fetch")
+        self._credentials = credentials
+        self._offices: dict[str, Office] = {}
+        self._cards: dict[str, dict[str, Any]] = {}
+        self._server = Server(listen, credentials, self._offices, self._greet, self.ledger)
+        self.finished: set[int] = set()
+        self.address = f"{listen.rpartition(':')[0]}:{self._server.port}"
+
+    def start(self) -> None:
+        """Begin to answer neighbors."""
+        self._server.start()
+
+    def open(self, run: str, last_round: int | None = None) -> None:
+        """Take part in a run, with an empty mailbox."""
+        self._offices[run] = Office(self.device, last_round)
+
+    def end(self, run: str) -> None:
+        """Forget a run."""
+        self._offices.pop(run, None)
+
+    def office(self, run: str) -> Office:
+        """Return the own mailbox in a run."""
+        if run not in self._offices:
+            raise RelayError(f"the relay of device {self.device} is not open for run {run}")
+        return self._offices[run]
+
+    def meet(self, run: str, neighbors: Mapping[int, str]) -> None:
+        """Set the neighbor list: whom to call where, and who may collect from here."""
+        for device, address in neighbors.items():
+            known = self.remotes.get(device)
+            if known is None or known.address != address:
+                self.remotes[device] = Remote(device, address, self.device, self._credentials)
+                if known is not None:
+                    known.close()
+        self.office(run).admit(neighbors)
+
+    def introduce(self, run: str, card: Mapping[str, Any]) -> None:
+        """Set what neighbors are told, and what must be the same on all devices.
+
+        Under ``settings`` are those that must; a neighbor that differs is refused.
+        """
+        self._cards[run] = dict(card)
+
+    def hello(self, run: str, neighbor: int, timeout: float) -> dict[str, Any]:
+        """Exchange greetings with a neighbor and return what it says of itself.
+
+        Raises
+        ------
+        RefusedError
+            It is not there, or takes part in something else.
+        """
+        said = self.remotes[neighbor].hello(run, self._card(run), timeout)
+        self._heard(run, neighbor, said)
+        return said
+
+    def mailbox(self, run: str) -> StationMailbox:
+        """Return the device's mailbox in a run."""
+        self.office(run)
+        return StationMailbox(self, run)
+
+    def close(self) -> None:
+        """Stop listening and end all calls."""
+        self._server.close()
+        for remote in self.remotes.values():
+            remote.close()
+        self.pool.shutdown(cancel_futures=True)
+
+    def _greet(self, office: Office, sender: int, fields: dict[str, Any]) -> dict[str, Any]:
+        run = protocol.text(fields, "run")
+        self._heard(run, sender, fields)
+        return self._card(run)
+
+    def _card(self, run: str) -> dict[str, Any]:
+        office = self.office(run)
+        newest = office.newest("model")
+        card = {
+            "protocol": protocol.VERSION,
+            "round": office.round,
+            "newest": None if newest is None else [newest.round, newest.step],
+        }
+        return {**self._cards.get(run, {}), **card}
+
+    def _heard(self, run: str, neighbor: int, said: Mapping[str, Any]) -> None:
+        self._check(run, neighbor, said)
+        self.unreachable.discard(neighbor)
+        if said.get("finished") is True:
+            self.finished.add(neighbor)
+
+    def _check(self, run: str, neighbor: int, said: Mapping[str, Any]) -> None:
+        if said.get("protocol") != protocol.VERSION:
+            rule = f"speaks version {said.get('protocol')!r:.20} of the protocol, not "
+            raise RefusedError(Refusal.MISMATCH, f"{rule}{protocol.VERSION}")
+        mine, theirs = self._cards.get(run, {}).get("settings", {}), said.get("settings", {})
+        for key in mine:
+            if not isinstance(theirs, dict) or mine[key] != theirs.get(key):
+                value = theirs.get(key) if isinstance(theirs, dict) else None
+                rule = f"device {neighbor} has {key}={value!r:.80}, but device {self.device} has "
+                raise RefusedError(Refusal.MISMATCH, f"{rule}{mine[key]!r:.80}")
+
+
+class StationMailbox(Mailbox):
+    """The mailbox of the device whose station is in this process."""
+
+    def __init__(self, station: Station, run: str) -> None:
+        super().__init__(station.device)
+        self._station, self._run = station, run
+
+    def publish(self, slot: Slot, model: Model, private: Collection[str] = ()) -> None:
+        """Pack a model and keep it for neighbors to fetch."""
+        self._station.office(self._run).put(slot, model, private)
+
+    def recall(self, channel: str) -> list[tuple[Slot, Model]]:
+        """Return the own publications, newest first."""
+        return self._station.office(self._run).own(channel)
+
+    def collect(
+        self, senders: Collection[int], slot: Slot, deadline: float | None = None
+    ) -> dict[int, Model]:
+        """Fetch from all senders at once, and go on as the station's waiting policy says.
+
+        With a ``deadline``, all are waited for that many seconds instead.
+        """
+        office = self._station.office(self._run)
+        kept = dict(office.own(slot.channel)) if self.device in senders else {}
+        own = {self.device: kept[slot]} if slot in kept else {}
+        others = [j for j in senders if j != self.device]
+        return own | collecting.collect(self._station, self._run, others, slot, deadline)
+
+    def _take(self, senders: list[int], slot: Slot) -> dict[int, Model]:
+        return self.collect(senders, slot, deadline=0.0)
+
+
+NOT_OBSERVABLE = (
+    "devices' models cannot be observed over a network: each device holds its own model, and "
+    "only its neighbors may have it"
+)
+
+
+class StationRelay(Relay):
+    """The relay of the devices whose stations are in this process: one, outside of tests.
+
+    Parameters
+    ----------
+    stations : Station
+        In any order.
+    """
+
+    observable = False
+
+    def __init__(self, *stations: Station) -> None:
+        self._stations = {station.device: station for station in stations}
+
+    def open(self, run: int) -> None:
+        """Open the own mailboxes."""
+        for station in self._stations.values():
+            station.open(str(run))
+
+    def admit(self, run: int, neighbors: Mapping[int, Collection[int]]) -> None:
+        """Set who may collect; stations of this process find each other."""
+        addresses = {device: station.address for device, station in self._stations.items()}
+        for device, station in self._stations.items():
+            ids = neighbors.get(device, ())
+            station.meet(str(run), {j: addresses[j] for j in ids})
+
+    def mailbox(self, run: int, device: int) -> Mailbox:
+        """Return the mailbox of a device of this process."""
+        if device not in self._stations:
+            raise RelayError(f"device {device} is not in this process: no relay is open for it")
+        return self._stations[device].mailbox(str(run))
+
+    def observe(self, run: int, channel: str) -> dict[int, Model]:
+        """Refuse: models of devices on a network are nowhere together.
+
+        Raises
+        ------
+        RelayError
+            Always.
+        """
+        raise RelayError(NOT_OBSERVABLE)
+
+    def close(self, run: int) -> None:
+        """Forget the run."""
+        for station in self._stations.values():
+            station.end(str(run))
