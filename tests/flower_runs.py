@@ -16,7 +16,17 @@ from typing import Any
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
 LIMIT = 300
-_PATIENCE = 3
+
+_FLWR = """
+import sys
+from flwr.cli import local_superlink
+from flwr.cli.app import app
+local_superlink.LOCAL_SUPERLINK_STARTUP_TIMEOUT = 120.0
+local_superlink.CONTROL_API_PROBE_TIMEOUT = 5.0
+sys.argv[0] = "flwr"
+app()
+"""
+"""The command ``flwr``, with more than its 15 s for a SuperLink to start on a busy machine."""
 
 
 @contextmanager
@@ -55,23 +65,12 @@ class Flower:
         }
 
     def run(self, app: Path, nodes: int, config: str = "") -> str:
-        """Run an app and return what it printed.
-
-        flwr gives its SuperLink 15 s to start, which a busy machine may not manage at once.
-        """
-        printed = self._run(app, nodes, config)
-        for _ in range(_PATIENCE):
-            if "Failed to start local SuperLink" not in printed:
-                break
-            printed = self._run(app, nodes, config)
-        return printed
-
-    def _run(self, app: Path, nodes: int, config: str) -> str:
+        """Run an app and return what it printed."""
         federation = f"num-supernodes={nodes} client-resources-num-cpus=1"
         options = ["--federation-config", federation]
         options += ["--run-config", config] if config else []
         done = subprocess.run(
-            [str(BIN / "flwr"), "run", str(app), "--stream", *options],
+            [sys.executable, "-c", _FLWR, "run", str(app), "--stream", *options],
             env=self.environment,
             cwd=self.home,  # where server apps write what they save
             stdout=subprocess.PIPE,
