@@ -115,8 +115,10 @@ def _translated(function: LegacyAggregation) -> MetricsAggregation:
     """Return a legacy aggregation of metrics as one of the message API."""
 
     def aggregate(contents: list[RecordDict], weighted_by_key: str) -> MetricRecord:
-        records = [dict(next(iter(c.metric_records.values()))) for c in contents]
-        pairs = [(int(r.pop(weighted_by_key)), r) for r in records]  # type: ignore[arg-type]
+        records: list[dict[str, Any]] = [
+            dict(next(iter(content.metric_records.values()))) for content in contents
+        ]
+        pairs: list[tuple[int, Scalars]] = [(int(r.pop(weighted_by_key)), r) for r in records]
         return _metrics(function(pairs))
 
     return aggregate
