@@ -16,6 +16,7 @@ from typing import Any
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
 LIMIT = 300
+_ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # threads that wait for each other stall a busy machine
 
 _FLWR = """
 import sys
@@ -33,7 +34,7 @@ app()
 def ray_cluster() -> Iterator[str]:
     """Start a Ray cluster in a process of its own and give its address."""
     command = [sys.executable, "-W", "ignore", str(HERE / "ray_head.py")]
-    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | _ONE_THREAD
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -56,6 +57,7 @@ class Flower:
         self.home, self.ray_address = home, ray_address
         self.environment = {
             **os.environ,
+            **_ONE_THREAD,
             "FLWR_HOME": str(home),
             "FLWR_TELEMETRY_ENABLED": "0",
             "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": port,
