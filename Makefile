@@ -7,14 +7,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+OLDEST := .venv-oldest
+OLDEST_FLWR := $(shell sed -n 's/.*"flwr>=\([0-9.]*\),.*/\1/p' pyproject.toml)
+FLOWER_TESTS := tests/test_strategy.py tests/test_legacy.py tests/test_sharing.py \
+	tests/test_refusals.py tests/test_grids.py tests/test_doctor.py \
+	tests/test_federated_dataset.py tests/test_projects.py
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test test-oldest lint benchmark clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help:
 	@echo "make demo       100 devices peer to peer beside FedAvg and centralized training, on digits"
 	@echo "make test       formatting, lint, types and all tests"
+	@echo "make test-oldest  what talks to flwr, with the oldest flwr that is supported"
 	@echo "make benchmark  seconds a round, P2PL against FedAvg"
 
 # uv installs in seconds where pip takes minutes; it lives in the environment itself.
@@ -36,8 +42,18 @@ lint: $(READY)
 test: lint
 	$(BIN)/python -m pytest
 
+# The other end of the range of flwr: what talks to it, in an environment of its own.
+$(OLDEST)/.ready: pyproject.toml $(READY)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(OLDEST)
+	$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python --editable ".[simulation,dev]" \
+		"flwr[simulation]==$(OLDEST_FLWR).*"
+	touch $@
+
+test-oldest: $(OLDEST)/.ready
+	$(OLDEST)/bin/python -m pytest $(FLOWER_TESTS)
+
 benchmark: $(READY)
 	$(BIN)/python -m benchmarks.round_seconds
 
 clean:
-	rm -rf $(VENV) results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) results .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -87,21 +87,22 @@ class _LegacyP2PL(P2PL):
         }
         translated = {name: _translated(fn) for name, fn in given.items() if fn is not None}
         super().__init__(topology, **{**translated, **options})
-        self._fit_config = getattr(legacy, "on_fit_config_fn", None)
-        self._evaluate_config = getattr(legacy, "on_evaluate_config_fn", None)
+        self._fit_config_fn = getattr(legacy, "on_fit_config_fn", None)
+        self._evaluate_config_fn = getattr(legacy, "on_evaluate_config_fn", None)
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Add the round's ``on_fit_config_fn``."""
-        config = _with(config, self._fit_config, server_round)
+        self.evaluate_config = _with(ConfigRecord(), self._evaluate_config_fn, server_round)
+        config = _with(config, self._fit_config_fn, server_round)
         return super().configure_train(server_round, arrays, config, grid)
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Add the round's ``on_evaluate_config_fn``."""
-        config = _with(config, self._evaluate_config, server_round)
+        config = _with(config, self._evaluate_config_fn, server_round)
         return super().configure_evaluate(server_round, arrays, config, grid)
 
 
@@ -115,8 +116,10 @@ def _translated(function: LegacyAggregation) -> MetricsAggregation:
     """Return a legacy aggregation of metrics as one of the message API."""
 
     def aggregate(contents: list[RecordDict], weighted_by_key: str) -> MetricRecord:
-        records = [dict(next(iter(c.metric_records.values()))) for c in contents]
-        pairs = [(int(r.pop(weighted_by_key)), r) for r in records]  # type: ignore[arg-type]
+        records: list[dict[str, Any]] = [
+            dict(next(iter(content.metric_records.values()))) for content in contents
+        ]
+        pairs: list[tuple[int, Scalars]] = [(int(r.pop(weighted_by_key)), r) for r in records]
         return _metrics(function(pairs))
 
     return aggregate

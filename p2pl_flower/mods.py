@@ -25,5 +25,6 @@ REFUSED_MODS: Mapping[str, str] = {
 
 def refused_mod(mods: Iterable[Any]) -> str:
     """Return the name of the first mod that is refused; the empty text if there is none."""
-    names = (getattr(m, "__name__", "") for m in mods if m.__module__.startswith("flwr."))
+    flowers = (m for m in mods if str(getattr(m, "__module__", "")).startswith("flwr."))
+    names = (getattr(m, "__name__", "") for m in flowers)
     return next((name for name in names if name in REFUSED_MODS), "")

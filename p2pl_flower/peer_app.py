@@ -226,12 +226,14 @@ class PeerApp(ClientApp):
 
         The scores are added to the train metrics with a prefix, under every strategy alike.
         """
-        received, scored = dict(message.content), records.is_scored(message.content)
+        received, config = records.without_score_config(message.content)
+        scored = records.is_scored(received)
+        message.content = RecordDict(dict(received))  # which functions may change
         reply = self._run(message, context)
         if reply.has_error() or not scored:
             return reply
-        arrays_key = next(iter(message.content.array_records))
-        trained = RecordDict({**received, arrays_key: records.only_arrays(reply.content)})
+        arrays_key = next(iter(received.array_records))
+        trained = RecordDict({**received, **config, arrays_key: records.only_arrays(reply.content)})
         scores = self._as("evaluate", message, context, trained)
         if scores.has_error():
             return scores

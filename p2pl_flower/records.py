@@ -28,6 +28,14 @@ def is_scored(content: RecordDict) -> bool:
     return every > 0 and (number % every == 0 or number == also)
 
 
+def without_score_config(content: RecordDict) -> tuple[RecordDict, dict[str, ConfigRecord]]:
+    """Return a train message's records without the config for scoring, and that in its place."""
+    rest = RecordDict({k: v for k, v in content.items() if k != wire.SCORE_CONFIG})
+    config = content.config_records.get(wire.SCORE_CONFIG)
+    keys = list(rest.config_records)[:1]
+    return rest, {} if config is None else dict.fromkeys(keys, config)
+
+
 def add_scores(metrics: MetricRecord, scores: MetricRecord) -> None:
     """Add the metrics of an evaluation after training to those of the training."""
     for key, value in scores.items():

@@ -93,6 +93,8 @@ evaluate_metrics_aggr_fn
     setup : dict[str, int | float]
         What synchronization took: ``synchronization_steps``, ``bytes_sent``,
         ``bytes_through_server``.
+    evaluate_config : ConfigRecord
+        What evaluate functions get as config after training.
 
     References
     ----------
@@ -195,6 +197,7 @@ evaluate_metrics_aggr_fn
         self._initial = wire.to_model(initial_arrays)
         self._keeper = Scorekeeper(self._on_round)
         self._last_round = num_rounds
+        self.evaluate_config = ConfigRecord(dict(evaluate_config or {}))
         run = int(grid.run.run_id)
         with OpenRelay(self.relay, run):
             self._set_up(run, initial_arrays, timeout)
@@ -298,6 +301,9 @@ evaluate_metrics_aggr_fn
     def _cue(self, kind: str, server_round: int, config: ConfigRecord) -> Iterable[Message]:
         config["server-round"] = server_round
         records = RecordDict({self.configrecord_key: config})
+        if kind == wire.TRAIN and self.evaluate_config and self._is_scored(server_round):
+            scoring = {**self.evaluate_config, "server-round": server_round}
+            records[wire.SCORE_CONFIG] = ConfigRecord(scoring)
         return self._conductor.cue(kind, self._called, server_round, records)
 
     def _metrics(self, device: int, content: RecordDict) -> MetricRecord:

@@ -36,6 +36,9 @@ MIX_ROUND, MIX_STEP = "mix-round", "mix-step"
 DRIFT = "p2pl-drift"
 """Key of the array record with the pull of P2PL with Affinity, in train messages."""
 
+SCORE_CONFIG = "p2pl-evaluate-config"
+"""Key of the config record that evaluate functions are to get after training."""
+
 AFTER_TRAINING = "after-training-"
 """Prefix of the metrics of a device's model after training, before consensus."""
 

@@ -16,14 +16,25 @@ from typing import Any
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
 LIMIT = 300
-_PATIENCE = 3
+_ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # threads that wait for each other stall a busy machine
+
+_FLWR = """
+import sys
+from flwr.cli import local_superlink
+from flwr.cli.app import app
+local_superlink.LOCAL_SUPERLINK_STARTUP_TIMEOUT = 120.0
+local_superlink.CONTROL_API_PROBE_TIMEOUT = 5.0
+sys.argv[0] = "flwr"
+app()
+"""
+"""The command ``flwr``, with more than its 15 s for a SuperLink to start on a busy machine."""
 
 
 @contextmanager
 def ray_cluster() -> Iterator[str]:
     """Start a Ray cluster in a process of its own and give its address."""
     command = [sys.executable, "-W", "ignore", str(HERE / "ray_head.py")]
-    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | _ONE_THREAD
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -46,6 +57,7 @@ class Flower:
         self.home, self.ray_address = home, ray_address
         self.environment = {
             **os.environ,
+            **_ONE_THREAD,
             "FLWR_HOME": str(home),
             "FLWR_TELEMETRY_ENABLED": "0",
             "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": port,
@@ -55,23 +67,12 @@ class Flower:
         }
 
     def run(self, app: Path, nodes: int, config: str = "") -> str:
-        """Run an app and return what it printed.
-
-        flwr gives its SuperLink 15 s to start, which a busy machine may not manage at once.
-        """
-        printed = self._run(app, nodes, config)
-        for _ in range(_PATIENCE):
-            if "Failed to start local SuperLink" not in printed:
-                break
-            printed = self._run(app, nodes, config)
-        return printed
-
-    def _run(self, app: Path, nodes: int, config: str) -> str:
+        """Run an app and return what it printed."""
         federation = f"num-supernodes={nodes} client-resources-num-cpus=1"
         options = ["--federation-config", federation]
         options += ["--run-config", config] if config else []
         done = subprocess.run(
-            [str(BIN / "flwr"), "run", str(app), "--stream", *options],
+            [sys.executable, "-c", _FLWR, "run", str(app), "--stream", *options],
             env=self.environment,
             cwd=self.home,  # where server apps write what they save
             stdout=subprocess.PIPE,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord
+from flwr.app import ArrayRecord, Context, Message
 from local_grid import RUN_ID, LocalGrid
 from test_peer import draw, make_peers, norm
 from test_strategy import by_hand
-from toy_app import START, make_app, record, values
+from toy_app import START, device, make_app, record, values
 
-from p2pl_flower import P2PL, MemoryRelay
+from p2pl_flower import P2PL, MemoryRelay, PeerApp
 from p2pl_flower.errors import ConfigError, DeviceError, LayoutError
 from p2pl_flower.peer import MODEL
 from p2pl_flower.relay import Slot
@@ -184,6 +184,24 @@ def test_bad_patterns_are_refused_before_anything_is_trained() -> None:
     app, relay = make_app(draws=True)  # where only devices know the names
     with pytest.raises(DeviceError, match="'v' matches none of the arrays"):
         P2PL("ring", relay=relay, shared="v").start(LocalGrid(app, 3), ArrayRecord(), 1)
+
+
+def test_devices_that_draw_nothing_are_given_a_whole_model() -> None:
+    """A neighbor would not show them what stays at home of its own draw."""
+
+    class SomeDraw(PeerApp):
+        def _answer_join(self, message: Message, context: Context) -> Message:
+            reply = super()._answer_join(message, context)
+            reply.content["p2pl"]["draws"] = device(context) % 2 == 0
+            return reply
+
+    made, relay = make_app(draws=True)
+    app = SomeDraw(relay=relay)
+    app._registered_funcs, app._init = made._registered_funcs, made._init
+    grid = LocalGrid(app, 4)
+    result = P2PL("ring", relay=relay, shared="w").start(grid, START, 1)
+    assert [d for k, d, c in grid.log if k == "query.p2pl_init" and c.array_records] == [1, 3]
+    assert list(result.arrays) == list(START)
 
 
 def test_without_initial_arrays_the_result_has_the_shared_ones() -> None:

@@ -189,6 +189,27 @@ def test_configs_and_results_are_as_users_of_fedavg_expect() -> None:
     assert {(c["depth"], c["server-round"]) for c in evaluations} == {(3, 1), (3, 2)}
 
 
+def test_evaluate_functions_get_evaluate_config_after_training_too() -> None:
+    relay = MemoryRelay()
+    app = PeerApp(relay=relay)
+    add_functions(app)
+    seen: list[tuple[list[str], dict]] = []
+    evaluate = app._registered_funcs["evaluate.default"]
+
+    def noted(message: Message, context: Context) -> Message:
+        seen.append((list(message.content), dict(message.content["config"])))
+        return evaluate(message, context)
+
+    app._registered_funcs["evaluate.default"] = noted
+    configs = {"train_config": {"lr": 0.1}, "evaluate_config": {"depth": 3}}
+    records = {name: ConfigRecord(config) for name, config in configs.items()}
+    run(LocalGrid(app, 3), relay, topology="ring", **records)
+    assert len(seen) == 2 * 2 * 3  # after training and after consensus
+    assert {tuple(keys) for keys, _ in seen} == {("arrays", "config")}
+    assert [c for _, c in seen if c["depth"] != 3 or "lr" in c] == []
+    assert {c["server-round"] for _, c in seen} == {1, 2}
+
+
 def test_complete_graph_with_data_size_weights_is_fedavg() -> None:
     app, relay = make_app()
     options = {"topology": "complete", "weights": "data-size", "init": "shared"}

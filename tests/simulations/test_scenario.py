@@ -54,6 +54,7 @@ def test_flwr_run_knows_the_same_keys() -> None:
         ({"weights": "file:nowhere.csv"}, "weights='file:nowhere.csv': must name a file"),
         ({"links": "bernoulli"}, "needs up, as in 'bernoulli:up=...'"),
         ({"partition": "shards:0"}, "partition='shards:0'"),
+        ({"shared": ""}, "shared='': must hold a glob on array names"),
         ({"init": "zeros"}, "choose one of: max-norm, shared, independent"),
         ({"contenders": "p2pl,fedsgd"}, "contenders='fedsgd'"),
         ({"contenders": ","}, "must name at least one"),

@@ -1,0 +1,97 @@
+"""PeerServerApp: what a ``server_fn`` says is what P2PL does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import Context, RecordDict
+from flwr.common import ndarrays_to_parameters
+from flwr.server import ServerAppComponents, ServerConfig
+from flwr.server.strategy import FedAvg
+from local_grid import RUN_ID, LocalGrid
+from test_legacy import make_app
+from test_strategy import by_hand, nx
+
+from p2pl_flower import MemoryRelay, PeerServerApp
+from p2pl_flower.errors import ConfigError
+
+DEVICES = 5
+
+
+def serve(strategy: FedAvg, rounds: int = 2, **options: Any) -> LocalGrid:
+    relay = MemoryRelay()
+
+    def server_fn(context: Context) -> ServerAppComponents:
+        assert context.run_config == {"k": 1}
+        return ServerAppComponents(strategy=strategy, config=ServerConfig(num_rounds=rounds))
+
+    app = PeerServerApp(server_fn, "ring", relay=relay, **options)
+    grid = LocalGrid(make_app(relay), DEVICES)
+    app(grid, Context(RUN_ID, 1, {}, RecordDict(), {"k": 1}))
+    return grid
+
+
+def start() -> Any:
+    return ndarrays_to_parameters([np.zeros(2), np.zeros(())])
+
+
+def test_the_legacy_strategys_functions_go_on_working() -> None:
+    central: list[tuple[int, float]] = []
+    fit_metrics: list[Any] = []
+    evaluate_metrics: list[Any] = []
+
+    def evaluate_fn(server_round: int, arrays: list[np.ndarray], config: Any) -> Any:
+        central.append((server_round, float(arrays[0][0])))
+        return 0.5, {"accuracy": 0.25, "note": "not a number"}
+
+    def aggregate(seen: list[Any]) -> Any:
+        def function(metrics: list[Any]) -> dict[str, Any]:
+            seen.append(metrics)
+            return {"devices": len(metrics)}
+
+        return function
+
+    grid = serve(
+        FedAvg(
+            initial_parameters=start(),
+            evaluate_fn=evaluate_fn,
+            on_fit_config_fn=lambda server_round: {"lr": 0.1 / server_round},
+            on_evaluate_config_fn=lambda server_round: {"depth": server_round},
+            fit_metrics_aggregation_fn=aggregate(fit_metrics),
+            evaluate_metrics_aggregation_fn=aggregate(evaluate_metrics),
+        )
+    )
+    rates = [c["config"]["lr"] for k, d, c in grid.log if k == "train.p2pl" and d == 0]
+    assert rates == [0.1, 0.05]
+    depths = [c["config"]["depth"] for k, d, c in grid.log if k == "evaluate.p2pl" and d == 0]
+    assert depths == [1, 2]
+    expected = [by_hand(nx.cycle_graph(DEVICES), n).mean() for n in (0, 1, 2)]
+    assert central == [(n, pytest.approx(mean)) for n, mean in enumerate(expected)]
+    assert [[count for count, _ in metrics] for metrics in fit_metrics] == [
+        [10, 20, 30, 40, 50]
+    ] * 2
+    assert [metrics["depth"] for _, metrics in evaluate_metrics[1]] == [2] * DEVICES
+    assert all("loss" in metrics for _, metrics in evaluate_metrics[0])
+
+
+def test_an_evaluate_fn_may_return_nothing() -> None:
+    calls: list[int] = []
+    strategy = FedAvg(
+        initial_parameters=start(),
+        evaluate_fn=lambda server_round, arrays, config: calls.append(server_round),
+        on_evaluate_config_fn=lambda server_round: {"depth": 1},
+    )
+    serve(strategy, rounds=1)
+    assert calls == [0, 1]
+
+
+def test_initial_parameters_are_needed() -> None:
+    with pytest.raises(ConfigError, match="initial_parameters=None: must be given"):
+        serve(FedAvg())
+
+
+def test_bad_options_are_refused_when_the_app_is_made() -> None:
+    with pytest.raises(ConfigError, match="consensus-gamma=2"):
+        PeerServerApp(lambda context: None, "ring", consensus_gamma=2)
