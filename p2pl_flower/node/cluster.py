@@ -7,6 +7,7 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -181,6 +182,7 @@ def _device(settings: str, pipe: Connection, folder: str) -> None:
     from .node import Node, Report
     from .settings import Settings
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     threading.Thread(target=_end_with, args=(pipe,), daemon=True).start()
     os.chdir(folder)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -208,8 +210,6 @@ def _device(settings: str, pipe: Connection, folder: str) -> None:
             node.close()
     except P2PLError as error:
         tell(error=str(error))
-    except KeyboardInterrupt:
-        pass
 
 
 def _end_with(pipe: Connection) -> None:

@@ -83,7 +83,13 @@ class Node:
             )
         else:
             credentials = Credentials.load(settings.certificates, settings.device)
-        self.station = Station(settings.device, settings.listen, credentials, settings.waiting)
+        self.station = Station(
+            settings.device,
+            settings.listen,
+            credentials,
+            settings.waiting,
+            most_calls=4 * len(settings.neighbors) + 16,
+        )
         try:
             self._prepare()
         except BaseException:

@@ -6,9 +6,10 @@ daemon of the same machine keeps it, serves it to neighbors and fetches theirs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import numpy as np
@@ -23,6 +24,8 @@ from .station import Station
 
 DESCRIBE, MEET = "/p2pl.Local/Describe", "/p2pl.Local/Meet"
 PUBLISH, RECALL, COLLECT = "/p2pl.Local/Publish", "/p2pl.Local/Recall", "/p2pl.Local/Collect"
+
+T = TypeVar("T")
 
 _RUNS_KEPT = 2
 _CALL_SECONDS = 3600.0
@@ -142,7 +145,7 @@ class LocalMailbox(Mailbox):
     def __init__(self, address: str, run: str, device: int) -> None:
         super().__init__(device)
         self._address, self._run = address, run
-        self._channel = grpc.insecure_channel(address, protocol.MESSAGE_OPTIONS)
+        self._channel = _channel(address)
         said = describe(self._channel, address)
         if said["device"] != device:
             raise RelayError(
@@ -190,7 +193,7 @@ class LocalMailbox(Mailbox):
 
         def received() -> list[tuple[dict[str, Any], Model]]:
             messages = call(protocol.encode(fields), timeout=_CALL_SECONDS)
-            found = []
+            found: list[tuple[dict[str, Any], Model]] = []
             for message in messages:
                 head = protocol.decode(message)
                 public, rest = _receive(head, messages)
@@ -199,7 +202,7 @@ class LocalMailbox(Mailbox):
 
         return self._calling(received)
 
-    def _calling(self, call: Any) -> Any:
+    def _calling(self, call: Callable[[], T]) -> T:
         try:
             return call()
         except grpc.RpcError as error:
@@ -221,6 +224,11 @@ def describe(channel: grpc.Channel, address: str) -> dict[str, Any]:
         raise RelayError(
             f"no relay answers at {address}: start `p2pl-flower relay` beside this SuperNode"
         ) from None
+
+
+@functools.lru_cache(maxsize=16)
+def _channel(address: str) -> grpc.Channel:
+    return grpc.insecure_channel(address, protocol.MESSAGE_OPTIONS)
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]

@@ -37,6 +37,8 @@ class Station:
         When to go on with what has arrived.
     most_bytes : int
         Size of the largest model to take from a neighbor.
+    most_calls : int
+        Calls at the same time, each way; those of neighbors that wait are among them.
 
     Attributes
     ----------
@@ -60,16 +62,19 @@ class Station:
         credentials: Credentials | None,
         waiting: Waiting | None = None,
         most_bytes: int = MOST_BYTES,
+        most_calls: int = 64,
     ) -> None:
         self.device, self.waiting, self.most_bytes = device, waiting or Waiting(), most_bytes
         self.ledger = Ledger(device)
         self.remotes: dict[int, Remote] = {}
         self.unreachable: set[int] = set()
-        self.pool = ThreadPoolExecutor(64, thread_name_prefix="p2pl-fetch")
+        self.pool = ThreadPoolExecutor(most_calls, thread_name_prefix="p2pl-fetch")
         self._credentials = credentials
         self._offices: dict[str, Office] = {}
         self._cards: dict[str, dict[str, Any]] = {}
-        self._server = Server(listen, credentials, self._offices, self._greet, self.ledger)
+        self._server = Server(
+            listen, credentials, self._offices, self._greet, self.ledger, most_calls
+        )
         self.finished: set[int] = set()
         self.address = f"{listen.rpartition(':')[0]}:{self._server.port}"
 
