@@ -14,7 +14,8 @@ from ..certificates import make_certificates
 from ..errors import ConfigError
 from ..history import History, Run, environment
 from ..node.cluster import Cluster, Event
-from ..node.settings import Settings, change
+from ..node.settings import Settings
+from ..node.values import change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

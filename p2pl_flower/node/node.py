@@ -19,7 +19,7 @@ from ..history import History, Round, Run, environment
 from ..peer import MODEL
 from ..records import SCORE_ALSO, SCORE_EVERY, only_metrics
 from ..relay import Slot
-from ..relay.grpc import Credentials, Station, StationRelay, Waiting
+from ..relay.grpc import Credentials, Station, StationMailbox, StationRelay, Waiting
 from ..scorekeeper import Scorekeeper
 from .acquaintances import Acquaintances
 from .checkpoint import Checkpoint, State
@@ -105,7 +105,7 @@ class Node:
         app = load_app(settings.app, settings.init_function, initial, relay)
         self.station.open(self._run, settings.rounds)
         self.station.meet(self._run, settings.neighbors)
-        self._mailbox = self.station.mailbox(self._run)
+        self._mailbox = StationMailbox(self.station, self._run)
         self._office = self.station.office(self._run)
         self._known = Acquaintances(settings, self.station, self._run)
         places = {"partition-id": settings.device, "num-partitions": settings.devices}

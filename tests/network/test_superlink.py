@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from p2pl_flower.certificates import make_certificates
-from p2pl_flower.node.cluster import _free_ports
+from p2pl_flower.node.cluster import free_ports
 
 BIN = Path(sys.executable).parent
 APP = Path(__file__).with_name("superlink_app")
@@ -75,7 +75,7 @@ def wait_for_port(port: int, seconds: float) -> None:
 
 
 def test_the_superlink_carries_no_model(processes, tmp_path) -> None:
-    link, *ports = _free_ports(5)
+    link, *ports = free_ports(5)
     make_certificates(tmp_path / "certificates", range(2))
     (tmp_path / "home").mkdir()
     address = f"127.0.0.1:{link}"
