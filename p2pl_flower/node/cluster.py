@@ -142,7 +142,8 @@ class Cluster:
 def _device(settings: str, pipe: Connection, folder: str) -> None:
     """Be one device: in a process of its own."""
     from ..commands.logs import configure_log
-    from .node import Node, Report
+    from .node import Node
+    from .reports import Report
     from .settings import Settings
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
