@@ -102,7 +102,7 @@ def test_the_superlink_carries_no_model(processes, tmp_path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=400,
+        timeout=500,
         check=False,
     )
     said = [line for line in done.stdout.splitlines() if "SAID " in line]
