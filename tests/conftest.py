@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
 
 # The same examples in every run: a red build is then somebody's change, not chance.
@@ -11,3 +14,12 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """Undo what a command did to our log: its handler writes to this test's stderr."""
+    log = logging.getLogger("flwr.p2pl")
+    before = list(log.handlers), log.propagate, log.level
+    yield
+    log.handlers[:], log.propagate, log.level = before
