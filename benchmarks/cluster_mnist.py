@@ -19,6 +19,9 @@ from simulations.flower_engine import run_contender
 from simulations.scenario import Scenario
 from strategies import contender
 
+EVERY = 5
+"""Rounds from one evaluation to the next."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, write the JSON and print a table."""
@@ -30,12 +33,14 @@ def main(arguments: list[str] | None = None) -> int:
     budget = [f"--devices={parsed.devices}", f"--rounds={parsed.rounds}", "--topology=ring"]
     patience = ["--set=start=600", "--set=waiting.deadline=300"]  # cores are shared by all
     with tempfile.TemporaryDirectory() as folder:
-        settings = ["--set=run-config.dataset=mnist", f"--out={folder}", *patience]
+        scored = f"--set=evaluate-every={EVERY}"
+        settings = ["--set=run-config.dataset=mnist", scored, f"--out={folder}", *patience]
         if p2pl_flower(["cluster", *budget, *settings]):
             return 1
         history = History.load(Path(folder) / "history.json")
-    fedavg = {"contenders": "fedavg", "num-devices": parsed.devices, "rounds": parsed.rounds}
-    scenario = Scenario.load("mnist", {**fedavg, "eval-every": 1})
+    parsed.out.write_text(history.to_json(), encoding="utf-8")
+    budget_keys = {"num-devices": parsed.devices, "rounds": parsed.rounds, "eval-every": EVERY}
+    scenario = Scenario.load("mnist", {"contenders": "fedavg", "topology": "ring", **budget_keys})
     history.runs.append(run_contender(scenario, contender("fedavg"), lambda *_: None))
     parsed.out.write_text(history.to_json(), encoding="utf-8")
     sys.stdout.write(report.table(history))

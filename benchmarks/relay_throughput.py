@@ -27,7 +27,7 @@ import numpy as np
 from p2pl_flower.certificates import make_certificates
 from p2pl_flower.history import environment
 from p2pl_flower.relay import Slot
-from p2pl_flower.relay.grpc import Credentials, Station, Waiting, protocol
+from p2pl_flower.relay.grpc import Credentials, Station, StationMailbox, Waiting, protocol
 from p2pl_flower.relay.grpc.credentials import host_name
 from simulations.report import aligned
 
@@ -72,7 +72,7 @@ def _publish(folder: str) -> int:
     station.open(RUN)
     station.meet(RUN, {1: "127.0.0.1:1"})
     before = _memory("VmRSS")
-    station.mailbox(RUN).publish(SLOT, _model())
+    StationMailbox(station, RUN).publish(SLOT, _model())
     station.start()
     [(_, sealed)] = station.office(RUN).sealed("model")
     bare = grpc.server(ThreadPoolExecutor(4), options=protocol.MESSAGE_OPTIONS)
@@ -109,7 +109,7 @@ def _fetch(folder: str, places: dict[str, str], repeats: int) -> dict[str, Any]:
     station.open(RUN)
     station.meet(RUN, {0: places["relay"]})
     before = _memory("VmRSS")
-    station.mailbox(RUN).publish(SLOT, _model())
+    StationMailbox(station, RUN).publish(SLOT, _model())
     station.start()
     options = [*protocol.MESSAGE_OPTIONS, ("grpc.ssl_target_name_override", host_name(0))]
     channel = grpc.secure_channel(places["bare"], credentials.for_channel(), options)
@@ -136,7 +136,7 @@ def _fetch(folder: str, places: dict[str, str], repeats: int) -> dict[str, Any]:
 
 def _relay(station: Station) -> float:
     started = time.perf_counter()
-    arrived = station.mailbox(RUN).collect([0], SLOT)
+    arrived = StationMailbox(station, RUN).collect([0], SLOT)
     taken = time.perf_counter() - started
     if sum(array.nbytes for array in arrived[0].values()) != BYTES:
         raise RuntimeError("not all of the model has arrived")

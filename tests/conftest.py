@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 
@@ -29,3 +30,12 @@ def flower(ray_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     home = Flower(tmp_path_factory.mktemp("flower"), ray_address)
     yield home
     home.stop()
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """Undo what a command did to our log: its handler writes to this test's stderr."""
+    log = logging.getLogger("flwr.p2pl")
+    before = list(log.handlers), log.propagate, log.level
+    yield
+    log.handlers[:], log.propagate, log.level = before

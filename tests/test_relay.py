@@ -34,7 +34,7 @@ def ray_session():
 @pytest.fixture
 def stations():
     """Three devices that reach each other through gRPC on loopback only."""
-    made = [Station(d, "127.0.0.1:0", None, Waiting(deadline=0.3)) for d in range(3)]
+    made = [Station(d, "127.0.0.1:0", None, Waiting(deadline=1.5)) for d in range(3)]
     for station in made:
         station.start()
     yield made

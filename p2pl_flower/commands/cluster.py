@@ -6,6 +6,7 @@ import argparse
 import sys
 import tempfile
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from ..certificates import make_certificates
 from ..errors import ConfigError
 from ..history import History, Run, environment
 from ..node.cluster import Cluster, Event
-from ..node.settings import Settings, change
+from ..node.settings import Settings
+from ..node.values import change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,4 +114,12 @@ def _summarize(merged: Run, cluster: Cluster, file: Path) -> None:
             f"round {scored[-1].round}: mean {accuracy.mean:.4f}, worst {accuracy.min:.4f}, "
             f"best {accuracy.max:.4f}\n"
         )
+    missing: Counter[str] = Counter()
+    for answers in merged.setup["answers"].values():
+        for counts in answers.values():
+            missing.update(counts)
+    del missing["arrived"]
+    if missing:
+        listed = ", ".join(f"{kind} {count}" for kind, count in sorted(missing.items()))
+        sys.stdout.write(f"neighbors' answers that did not arrive: {listed}\n")
     sys.stdout.write(f"{file}\n")

@@ -8,7 +8,8 @@ import signal
 import sys
 from pathlib import Path
 
-from ..node.node import Node, Report
+from ..node.node import Node
+from ..node.reports import Report
 from ..node.settings import Settings
 from .logs import configure_log
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..relay.grpc import Credentials, Station, Waiting
-from ..relay.grpc.local import LocalServer
+from ..relay.grpc.daemon import LocalServer
 from .logs import configure_log
 
 log = logging.getLogger("flwr.p2pl")

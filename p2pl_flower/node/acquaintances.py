@@ -50,8 +50,9 @@ class Acquaintances:
         waiting, met = set(whom), set[int]()
         while waiting:
             futures = {j: self._station.pool.submit(self._greet, j) for j in sorted(waiting)}
-            met |= {j for j, future in futures.items() if future.result()}
-            waiting -= met
+            answers = {j: future.result() for j, future in futures.items()}
+            met |= {j for j, answer in answers.items() if answer is None}
+            waiting = {j for j, answer in answers.items() if answer is Refusal.ABSENT}
             if time.monotonic() >= end:
                 break
             if waiting:
@@ -86,19 +87,20 @@ class Acquaintances:
         median = rounds[(len(rounds) - 1) // 2] if rounds else next_round
         return max(next_round, median)
 
-    def _greet(self, neighbor: int) -> bool:
+    def _greet(self, neighbor: int) -> Refusal | None:
+        """Exchange greetings with one neighbor; return why not, or None."""
         try:
             said = self._station.hello(self._run, neighbor, _BRIEF_SECONDS)
             self._degrees[neighbor] = _degree(said)
             self.newest[neighbor] = _place(said)
         except RefusedError as refused:
-            if refused.refusal is not Refusal.ABSENT:
-                self._station.ledger.refused(neighbor, refused.refusal, refused.reason)
-            else:
+            if refused.refusal in (Refusal.ABSENT, Refusal.LATE):
                 self._station.unreachable.add(neighbor)
-            return False
+                return Refusal.ABSENT
+            self._station.ledger.refused(neighbor, refused.refusal, refused.reason)
+            return refused.refusal
         self._refuse_future(neighbor)
-        return True
+        return None
 
     def _refuse_future(self, neighbor: int) -> None:
         number = self._station.remotes[neighbor].round

@@ -101,8 +101,7 @@ class Checkpoint:
             rule = f"cannot be read ({error}); delete it to begin anew"
             raise ConfigError("checkpoint", str(self.path), rule) from None
         self._compare(content)
-        for entry in reversed(content["mail"]):
-            i = content["mail"].index(entry)
+        for i, entry in reversed(list(enumerate(content["mail"]))):
             private = entry["private"]
             rest = None if private is None else _fetch(arrays, f"mail/{i}/private", private)
             public = pack(_fetch(arrays, f"mail/{i}/public", entry["public"]))

@@ -7,6 +7,7 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -18,8 +19,9 @@ from typing import Any
 import networkx as nx
 
 from ..errors import ConfigError, DeviceError, P2PLError
-from ..history import History, Round, Run, Scores, Spread
+from ..history import History, Run
 from ..topology import diameter, schedule
+from .merging import merge
 
 log = logging.getLogger("flwr.p2pl")
 
@@ -66,7 +68,7 @@ class Cluster:
 
     def settings(self) -> dict[int, dict[str, Any]]:
         """Return the keys of each device's settings; ports are free ones of this machine."""
-        ports = _free_ports(self.devices)
+        ports = free_ports(self.devices)
         made = {}
         for device in range(self.devices):
             neighbors = {str(j): f"127.0.0.1:{ports[j]}" for j in sorted(self.graph[device])}
@@ -137,50 +139,14 @@ class Cluster:
         self.on_event(device, event)
 
 
-def merge(runs: Mapping[int, Run], received: Mapping[int, Mapping[int, int]], devices: int) -> Run:
-    """Return one run with the spread over devices, from the runs of single devices."""
-    merged = []
-    for number in sorted({r.round for run in runs.values() for r in run.rounds}):
-        rounds = [r for run in runs.values() for r in run.rounds if r.round == number]
-        sizes = list(received.get(number, {}).values())
-        merged.append(
-            Round(
-                number,
-                _over(rounds, "after_training"),
-                _over(rounds, "after_consensus"),
-                None,  # no process has all models
-                sum(r.bytes_sent or 0 for r in rounds),
-                max(sizes) if sizes else None,
-                0,
-                max((r.seconds or 0.0 for r in rounds), default=None),
-            )
-        )
-    setups = {device: run.setup for device, run in sorted(runs.items())}
-    setup = {
-        "synchronization_steps": max(s.get("synchronization_steps", 0) for s in setups.values()),
-        "bytes_sent": sum(s.get("bytes_sent", 0) for s in setups.values()),
-        "bytes_through_server": 0,
-        "rounds_run": {str(d): [r.round for r in run.rounds] for d, run in sorted(runs.items())},
-        "skipped_rounds": {str(d): s.get("skipped_rounds", []) for d, s in setups.items()},
-        "answers": {str(d): s.get("answers", {}) for d, s in setups.items()},
-    }
-    return Run("p2pl", "network", next(iter(runs.values())).seed, devices, setup, merged)
-
-
-def _over(rounds: list[Round], when: str) -> Scores | None:
-    """Return the spread over the rounds of single devices."""
-    scores = [s for s in (getattr(r, when) for r in rounds) if s is not None]
-    accuracy = Spread.over(s.accuracy.mean for s in scores if s.accuracy is not None)
-    loss = Spread.over(s.loss.mean for s in scores if s.loss is not None)
-    return None if accuracy is None and loss is None else Scores(accuracy, loss)
-
-
 def _device(settings: str, pipe: Connection, folder: str) -> None:
     """Be one device: in a process of its own."""
     from ..commands.logs import configure_log
-    from .node import Node, Report
+    from .node import Node
+    from .reports import Report
     from .settings import Settings
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     threading.Thread(target=_end_with, args=(pipe,), daemon=True).start()
     os.chdir(folder)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -208,8 +174,6 @@ def _device(settings: str, pipe: Connection, folder: str) -> None:
             node.close()
     except P2PLError as error:
         tell(error=str(error))
-    except KeyboardInterrupt:
-        pass
 
 
 def _end_with(pipe: Connection) -> None:
@@ -219,7 +183,8 @@ def _end_with(pipe: Connection) -> None:
     os._exit(1)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports of this machine that nobody listens at."""
     with contextlib.ExitStack() as stack:
         listening = [stack.enter_context(socket.socket()) for _ in range(count)]
         for place in listening:

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flwr.app import ConfigRecord, Context, MetricRecord, RecordDict
+from flwr.app import Context, RecordDict
 
 from .. import consensus, wire
-from ..history import History, Round, Run, environment
+from ..history import Round, Run
 from ..peer import MODEL
 from ..records import SCORE_ALSO, SCORE_EVERY, only_metrics
 from ..relay import Slot
-from ..relay.grpc import Credentials, Station, StationRelay, Waiting
-from ..scorekeeper import Scorekeeper
+from ..relay.grpc import Credentials, Station, StationMailbox, StationRelay, Waiting
 from .acquaintances import Acquaintances
-from .checkpoint import Checkpoint, State
 from .cues import ARRAYS_KEY, Cues
+from .diary import Diary
 from .loading import load_app
+from .reports import Report, as_number, finite, received_in
 from .settings import Settings
 
 log = logging.getLogger("flwr.p2pl")
@@ -32,26 +30,6 @@ log = logging.getLogger("flwr.p2pl")
 CARD = "card"
 _COUNT = "num-examples"
 _LINGER_STEP_SECONDS = 0.5
-
-
-@dataclass
-class Report:
-    """What a device tells of a round as soon as it is over.
-
-    Attributes
-    ----------
-    measured : Round
-        Scores, bytes that arrived, seconds.
-    arrived, asked : int
-        Neighbors' models that arrived, of those that were asked for.
-    received : dict[int, int]
-        Bytes that arrived, by the neighbor that sent them.
-    """
-
-    measured: Round
-    arrived: int = 0
-    asked: int = 0
-    received: dict[int, int] = field(default_factory=dict)
 
 
 class Node:
@@ -83,7 +61,13 @@ class Node:
             )
         else:
             credentials = Credentials.load(settings.certificates, settings.device)
-        self.station = Station(settings.device, settings.listen, credentials, settings.waiting)
+        self.station = Station(
+            settings.device,
+            settings.listen,
+            credentials,
+            settings.waiting,
+            most_calls=4 * len(settings.neighbors) + 16,
+        )
         try:
             self._prepare()
         except BaseException:
@@ -99,7 +83,7 @@ class Node:
         app = load_app(settings.app, settings.init_function, initial, relay)
         self.station.open(self._run, settings.rounds)
         self.station.meet(self._run, settings.neighbors)
-        self._mailbox = self.station.mailbox(self._run)
+        self._mailbox = StationMailbox(self.station, self._run)
         self._office = self.station.office(self._run)
         self._known = Acquaintances(settings, self.station, self._run)
         places = {"partition-id": settings.device, "num-partitions": settings.devices}
@@ -110,16 +94,11 @@ class Node:
             state=RecordDict(),
             run_config=dict(settings.run_config),
         )
-        self._keeper = Scorekeeper()
-        self._setup: dict[str, Any] = {"skipped_rounds": []}
+        self._diary = Diary(settings, self._office, self.station.ledger)
+        self._keeper, self._setup = self._diary.keeper, self._diary.setup
         self._done = 0
-        self._checkpoint = None
-        if settings.checkpoint:
-            identity = {**settings.common(), "run": settings.run, "device": settings.device}
-            self._checkpoint = Checkpoint(Path(settings.checkpoint), identity)
         self._resume()
         self._cues = Cues(app, self._context)
-        self._environment = environment()
 
     def close(self) -> None:
         """Leave the network."""
@@ -135,16 +114,14 @@ class Node:
         while self._done < self._settings.rounds:
             self._play(self._next_round())
         self._part(everybody)
-        return self._measured()
+        return self._diary.run()
 
     def _resume(self) -> None:
-        state = self._checkpoint.load(self._office) if self._checkpoint else None
+        state = self._diary.resume()
         if state is not None:
             log.info("device %d: goes on after round %d", self._settings.device, state.round)
             self._done, self._context.state = state.round, state.context
-            self._setup = {"skipped_rounds": [], **state.run.setup}
-            self._known.samples = {int(j): n for j, n in self._setup.pop("samples", {}).items()}
-            self._keeper.rounds.extend(state.run.rounds)
+            self._known.samples = self._diary.samples()
             self._office.round = max(self._office.round, state.round)
 
     def _begin(self) -> None:
@@ -170,7 +147,7 @@ class Node:
         received = 0
         for step in range(1, steps + 1):
             reply = self._send(wire.SYNC, {"step": step})
-            received += sum(_exchange(reply).values())
+            received += sum(received_in(reply).values())
         self.station.waiting = self._settings.waiting
         return received
 
@@ -204,17 +181,17 @@ class Node:
         self._keeper.begin(number, 0)
         report = Report(Round(number))
         metrics = only_metrics(self._train(number))
-        self._keeper.after_training([_finite(metrics)])
-        self._exchange_cards(number, int(_number(metrics.get(_COUNT, 0))))
+        self._keeper.after_training([finite(metrics)])
+        self._exchange_cards(number, int(as_number(metrics.get(_COUNT, 0))))
         for step in range(1, self._settings.options.consensus_steps + 1):
             reply = self._mix(number, step)
-            self._note(report, _exchange(reply))
-            if scored := [_finite(record) for record in reply.metric_records.values()]:
+            self._note(report, received_in(reply))
+            if scored := [finite(record) for record in reply.metric_records.values()]:
                 self._keeper.after_consensus(scored)
         if not self._settings.options.consensus_steps and self._is_scored(number):
             order = {"round": number, "arrays-key": ARRAYS_KEY}
             reply = self._send(wire.EVALUATE, order, {"server-round": number})
-            self._keeper.after_consensus(map(_finite, reply.metric_records.values()))
+            self._keeper.after_consensus(map(finite, reply.metric_records.values()))
         report.measured = self._keeper.end(0)
         report.measured.bytes_sent = sum(report.received.values())
         self._done = number
@@ -266,24 +243,7 @@ class Node:
         return due and self._cues.evaluates
 
     def _save(self) -> None:
-        if self._checkpoint is not None:
-            samples = {str(j): count for j, count in self._known.samples.items()}
-            run = self._measured({"samples": samples})
-            state = State(self._done, run, self._context.state)
-            self._checkpoint.save(state, self._office, MODEL)
-        if self._settings.history:
-            _write(Path(self._settings.history), self._history())
-
-    def _measured(self, more: dict[str, Any] | None = None) -> Run:
-        counts = {str(j): count for j, count in self.station.ledger.counts().items()}
-        setup = {**self._setup, "answers": counts, **(more or {})}
-        seed = self._settings.options.seed
-        return Run("p2pl", "network", seed, 1, setup, self._keeper.rounds)
-
-    def _history(self) -> History:
-        scenario = {"device": self._settings.device, "app": self._settings.app}
-        scenario |= dict(self._settings.common()) | dict(self._settings.run_config)
-        return History(scenario, self._environment, [self._measured()])
+        self._diary.save(self._done, self._context.state, self._known.samples)
 
     def _part(self, everybody: set[int]) -> None:
         """Serve neighbors that are still behind, for a while."""
@@ -294,28 +254,3 @@ class Node:
             if everybody <= self.station.finished:
                 return
             time.sleep(_LINGER_STEP_SECONDS)
-
-
-def _exchange(reply: RecordDict) -> dict[int, int]:
-    """Return the bytes that arrived in a reply's exchange, by sender."""
-    record = reply.config_records.get(wire.RECORD, ConfigRecord())
-    senders: Any = record.get("senders", [])
-    sizes: Any = record.get("bytes", [])
-    return dict(zip(senders, sizes, strict=True))
-
-
-def _finite(metrics: MetricRecord) -> MetricRecord:
-    """Return the metrics without those that a history cannot hold, of a model gone astray."""
-    kept = {k: v for k, v in metrics.items() if isinstance(v, list) or math.isfinite(v)}
-    return MetricRecord(kept)
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
-def _write(path: Path, history: History) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(history.to_json(), encoding="utf-8")
-    part.replace(path)

@@ -13,7 +13,8 @@ from p2pl_flower.cli import main
 from p2pl_flower.errors import ConfigError, DeviceError, RelayError
 from p2pl_flower.relay import Slot
 from p2pl_flower.relay.grpc import Station, Waiting
-from p2pl_flower.relay.grpc.local import LocalMailbox, LocalServer
+from p2pl_flower.relay.grpc.daemon import LocalServer
+from p2pl_flower.relay.grpc.local import LocalMailbox
 
 FIRST = Slot("model", 1, 0)
 

@@ -16,7 +16,7 @@ import pytest
 from p2pl_flower.certificates import make_certificates
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.relay import Slot
-from p2pl_flower.relay.grpc import Credentials, Station, Waiting, protocol
+from p2pl_flower.relay.grpc import Credentials, Station, StationMailbox, Waiting, protocol
 from p2pl_flower.relay.grpc.protocol import Refusal, RefusedError
 from p2pl_flower.relay.grpc.remote import Remote
 from p2pl_flower.relay.tensors import pack
@@ -64,15 +64,15 @@ def test_a_large_model_passes_over_tls(network, certificates) -> None:
     a, b = (network(d, Credentials.load(certificates, d), deadline=60) for d in (0, 1))
     connect(a, b)
     sent = {"w": np.random.default_rng(0).normal(size=6_000_000), "n": np.array(3.5)}
-    a.mailbox(RUN).publish(SLOT, sent)
-    arrived = b.mailbox(RUN).collect([0], SLOT)[0]
+    StationMailbox(a, RUN).publish(SLOT, sent)
+    arrived = StationMailbox(b, RUN).collect([0], SLOT)[0]
     assert np.array_equal(arrived["w"], sent["w"])
     assert arrived["n"] == 3.5
     assert b.ledger.counts() == {0: {"arrived": 1}}
 
 
 def refused(station: Station, sender: int) -> dict[str, int]:
-    assert station.mailbox(RUN).collect([sender], SLOT) == {}
+    assert StationMailbox(station, RUN).collect([sender], SLOT) == {}
     return station.ledger.counts()[sender]
 
 
@@ -82,7 +82,7 @@ def test_a_certificate_of_another_ca_opens_nothing(network, certificates, tmp_pa
     foreign = network(1, Credentials.load(tmp_path, 1))
     connect(a, foreign)
     for station in (a, foreign):
-        station.mailbox(RUN).publish(SLOT, model())
+        StationMailbox(station, RUN).publish(SLOT, model())
     assert refused(a, 1) == {"identity": 1}
     assert refused(foreign, 0) == {"identity": 1}
     assert "refused neighbor 1 (identity): the certificate at 127.0.0.1" in caplog.text
@@ -97,7 +97,7 @@ def test_an_expired_certificate_is_refused_with_the_reason(network, certificates
     expired = network(7, Credentials(*pem))
     connect(a, expired)
     for station in (a, expired):
-        station.mailbox(RUN).publish(SLOT, model())
+        StationMailbox(station, RUN).publish(SLOT, model())
     assert refused(a, 7) == {"identity": 1}
     assert "certificate has expired" in caplog.text
     assert refused(expired, 0) == {"identity": 1}
@@ -112,7 +112,7 @@ def test_a_device_cannot_pose_as_another(network, certificates, caplog) -> None:
     a.meet(RUN, {1: poser.address})
     poser.meet(RUN, {0: a.address})
     for station in (a, poser):
-        station.mailbox(RUN).publish(SLOT, model())
+        StationMailbox(station, RUN).publish(SLOT, model())
     assert refused(a, 1) == {"identity": 1}
     assert "Hostname mismatch" in caplog.text
     assert refused(poser, 0) == {"stranger": 1}
@@ -122,11 +122,11 @@ def test_a_device_cannot_pose_as_another(network, certificates, caplog) -> None:
 def test_without_a_certificate_nothing_is_answered(network, certificates) -> None:
     a = network(0, Credentials.load(certificates, 0))
     a.meet(RUN, {1: "127.0.0.1:1"})
-    a.mailbox(RUN).publish(SLOT, model())
+    StationMailbox(a, RUN).publish(SLOT, model())
     plain = network(1)
     plain.meet(RUN, {0: a.address})
     started = time.monotonic()
-    assert plain.mailbox(RUN).collect([0], SLOT, deadline=1) == {}
+    assert StationMailbox(plain, RUN).collect([0], SLOT, deadline=1) == {}
     assert time.monotonic() - started < 10
     ca = (certificates / "ca.pem").read_bytes()
     anonymous = grpc.secure_channel(
@@ -148,9 +148,9 @@ def test_a_port_in_use_is_a_clear_error(network) -> None:
 def test_a_quorum_does_not_wait_for_the_rest(network) -> None:
     a, b, c = network(0, quorum=1, deadline=30), network(1), network(2)
     connect(a, b, c)
-    b.mailbox(RUN).publish(SLOT, model())
+    StationMailbox(b, RUN).publish(SLOT, model())
     started = time.monotonic()
-    assert list(a.mailbox(RUN).collect([1, 2], SLOT)) == [1]
+    assert list(StationMailbox(a, RUN).collect([1, 2], SLOT)) == [1]
     assert time.monotonic() - started < 10
     assert a.ledger.counts() == {1: {"arrived": 1}, 2: {"late": 1}}
 
@@ -159,8 +159,8 @@ def test_at_the_deadline_it_goes_on_with_what_arrived(network) -> None:
     a, b, c = network(0, deadline=0.5), network(1), network(2)
     connect(a, b, c)
     c.close()
-    b.mailbox(RUN).publish(SLOT, model())
-    assert list(a.mailbox(RUN).collect([1, 2], SLOT)) == [1]
+    StationMailbox(b, RUN).publish(SLOT, model())
+    assert list(StationMailbox(a, RUN).collect([1, 2], SLOT)) == [1]
     assert a.ledger.counts() == {1: {"arrived": 1}, 2: {"absent": 1}}
 
 
@@ -170,7 +170,7 @@ def test_who_could_not_be_reached_is_given_less_time_until_heard_of(network) -> 
     address, _ = b.address, b.close()
     for most, least in ((5, 1.5), (1, 0)):
         started = time.monotonic()
-        assert a.mailbox(RUN).collect([1], SLOT) == {}
+        assert StationMailbox(a, RUN).collect([1], SLOT) == {}
         assert least <= time.monotonic() - started < most
     back = Station(1, address, None)
     try:
@@ -227,9 +227,9 @@ def test_a_bad_answer_is_refused_and_the_others_go_on(network, case, caplog) -> 
     try:
         a.meet(RUN, {1: good.address, 3: f"127.0.0.1:{port}"})
         good.meet(RUN, {0: a.address})
-        a.mailbox(RUN).publish(SLOT, model(7))
-        good.mailbox(RUN).publish(SLOT, model(2))
-        arrived = a.mailbox(RUN).collect([1, 3], SLOT)
+        StationMailbox(a, RUN).publish(SLOT, model(7))
+        StationMailbox(good, RUN).publish(SLOT, model(2))
+        arrived = StationMailbox(a, RUN).collect([1, 3], SLOT)
     finally:
         server.stop(0).wait()
     assert list(arrived) == [1]
@@ -237,7 +237,7 @@ def test_a_bad_answer_is_refused_and_the_others_go_on(network, case, caplog) -> 
     [counted] = a.ledger.counts()[3]
     assert reason.startswith(counted)
     assert f"refused neighbor 3 ({counted})" in caplog.text
-    assert a.mailbox(RUN).recall("model")[0][1]["w"].tolist() == [7] * 3
+    assert StationMailbox(a, RUN).recall("model")[0][1]["w"].tolist() == [7] * 3
 
 
 def test_a_slot_beyond_the_run_is_refused_and_counted(network, caplog) -> None:
@@ -254,7 +254,7 @@ def test_a_slot_that_is_past_says_so_at_once(network) -> None:
     a, b = network(0), network(1)
     connect(a, b)
     for number in (1, 2, 3):
-        a.mailbox(RUN).publish(Slot("model", number, 0), model())
+        StationMailbox(a, RUN).publish(Slot("model", number, 0), model())
     started = time.monotonic()
     assert refused(b, 0) == {"gone": 1}
     assert time.monotonic() - started < 2
@@ -285,8 +285,8 @@ def test_a_malformed_request_is_refused_and_the_server_lives(network, request_fi
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.FAILED_PRECONDITION,
     )
-    a.mailbox(RUN).publish(SLOT, model())
-    assert list(b.mailbox(RUN).collect([0], SLOT)) == [0]
+    StationMailbox(a, RUN).publish(SLOT, model())
+    assert list(StationMailbox(b, RUN).collect([0], SLOT)) == [0]
 
 
 def test_neighbors_with_other_settings_are_told_what_differs(network) -> None:

@@ -14,12 +14,12 @@ import tomli_w
 
 from p2pl_flower.cli import main
 from p2pl_flower.history import History
-from p2pl_flower.node.cluster import _free_ports
+from p2pl_flower.node.cluster import free_ports
 
 
 def settings(graph: nx.Graph, folder: Path, **common: Any) -> dict[int, dict[str, Any]]:
     """Return each device's settings; ``common`` keys have ``_`` for ``-``."""
-    ports = _free_ports(len(graph))
+    ports = free_ports(len(graph))
     common = {name.replace("_", "-"): value for name, value in common.items()}
     made = {}
     for d in graph:

@@ -2,7 +2,8 @@
 
 from .credentials import Credentials
 from .relay import GrpcRelay
-from .station import Station, StationRelay
+from .station import Station
+from .station_relay import StationMailbox, StationRelay
 from .waiting import Waiting
 
-__all__ = ["Credentials", "GrpcRelay", "Station", "StationRelay", "Waiting"]
+__all__ = ["Credentials", "GrpcRelay", "Station", "StationMailbox", "StationRelay", "Waiting"]

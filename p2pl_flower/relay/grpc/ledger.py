@@ -48,8 +48,3 @@ class Ledger:
         """Return all counts so far: by neighbor, then by what happened."""
         with self._lock:
             return {j: dict(sorted(c.items())) for j, c in sorted(self._counts.items())}
-
-    def total(self, *kinds: str) -> int:
-        """Return how often any of ``kinds`` happened, with whichever neighbor."""
-        with self._lock:
-            return sum(count[kind] for count in self._counts.values() for kind in kinds)

@@ -11,7 +11,7 @@ from ...consensus import Model
 from ...errors import RelayError
 from ..base import Mailbox, Relay
 from .local import LocalMailbox, describe
-from .station import NOT_OBSERVABLE
+from .station_relay import NOT_OBSERVABLE
 
 NODE_CONFIG_KEY = "p2pl-relay"
 

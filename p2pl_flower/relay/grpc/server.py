@@ -53,7 +53,7 @@ class Server:
         offices: Mapping[str, Office],
         greet: Greet,
         ledger: Ledger,
-        threads: int = 64,
+        threads: int,
     ) -> None:
         self._offices, self._greet, self._ledger = offices, greet, ledger
         self._identify = _declared if credentials is None else _certified

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ...consensus import Model
 from ...errors import RelayError
-from ..base import Mailbox, Relay, Slot
-from . import collecting, protocol
+from . import protocol
 from .credentials import Credentials
 from .ledger import Ledger
 from .office import Office
@@ -37,6 +35,8 @@ class Station:
         When to go on with what has arrived.
     most_bytes : int
         Size of the largest model to take from a neighbor.
+    most_calls : int
+        Calls at the same time, each way; those of neighbors that wait are among them.
 
     Attributes
     ----------
@@ -60,16 +60,19 @@ class Station:
         credentials: Credentials | None,
         waiting: Waiting | None = None,
         most_bytes: int = MOST_BYTES,
+        most_calls: int = 64,
     ) -> None:
         self.device, self.waiting, self.most_bytes = device, waiting or Waiting(), most_bytes
         self.ledger = Ledger(device)
         self.remotes: dict[int, Remote] = {}
         self.unreachable: set[int] = set()
-        self.pool = ThreadPoolExecutor(64, thread_name_prefix="p2pl-fetch")
+        self.pool = ThreadPoolExecutor(most_calls, thread_name_prefix="p2pl-fetch")
         self._credentials = credentials
         self._offices: dict[str, Office] = {}
         self._cards: dict[str, dict[str, Any]] = {}
-        self._server = Server(listen, credentials, self._offices, self._greet, self.ledger)
+        self._server = Server(
+            listen, credentials, self._offices, self._greet, self.ledger, most_calls
+        )
         self.finished: set[int] = set()
         self.address = f"{listen.rpartition(':')[0]}:{self._server.port}"
 
@@ -120,11 +123,6 @@ class Station:
         self._heard(run, neighbor, said)
         return said
 
-    def mailbox(self, run: str) -> StationMailbox:
-        """Return the device's mailbox in a run."""
-        self.office(run)
-        return StationMailbox(self, run)
-
     def close(self) -> None:
         """Stop listening and end all calls."""
         self._server.close()
@@ -163,89 +161,3 @@ class Station:
                 value = theirs.get(key) if isinstance(theirs, dict) else None
                 rule = f"device {neighbor} has {key}={value!r:.80}, but device {self.device} has "
                 raise RefusedError(Refusal.MISMATCH, f"{rule}{mine[key]!r:.80}")
-
-
-class StationMailbox(Mailbox):
-    """The mailbox of the device whose station is in this process."""
-
-    def __init__(self, station: Station, run: str) -> None:
-        super().__init__(station.device)
-        self._station, self._run = station, run
-
-    def publish(self, slot: Slot, model: Model, private: Collection[str] = ()) -> None:
-        """Pack a model and keep it for neighbors to fetch."""
-        self._station.office(self._run).put(slot, model, private)
-
-    def recall(self, channel: str) -> list[tuple[Slot, Model]]:
-        """Return the own publications, newest first."""
-        return self._station.office(self._run).own(channel)
-
-    def collect(
-        self, senders: Collection[int], slot: Slot, deadline: float | None = None
-    ) -> dict[int, Model]:
-        """Fetch from all senders at once, and go on as the station's waiting policy says.
-
-        With a ``deadline``, all are waited for that many seconds instead.
-        """
-        office = self._station.office(self._run)
-        kept = dict(office.own(slot.channel)) if self.device in senders else {}
-        own = {self.device: kept[slot]} if slot in kept else {}
-        others = [j for j in senders if j != self.device]
-        return own | collecting.collect(self._station, self._run, others, slot, deadline)
-
-    def _take(self, senders: list[int], slot: Slot) -> dict[int, Model]:
-        return self.collect(senders, slot, deadline=0.0)
-
-
-NOT_OBSERVABLE = (
-    "devices' models cannot be observed over a network: each device holds its own model, and "
-    "only its neighbors may have it"
-)
-
-
-class StationRelay(Relay):
-    """The relay of the devices whose stations are in this process: one, outside of tests.
-
-    Parameters
-    ----------
-    stations : Station
-        In any order.
-    """
-
-    observable = False
-
-    def __init__(self, *stations: Station) -> None:
-        self._stations = {station.device: station for station in stations}
-
-    def open(self, run: int) -> None:
-        """Open the own mailboxes."""
-        for station in self._stations.values():
-            station.open(str(run))
-
-    def admit(self, run: int, neighbors: Mapping[int, Collection[int]]) -> None:
-        """Set who may collect; stations of this process find each other."""
-        addresses = {device: station.address for device, station in self._stations.items()}
-        for device, station in self._stations.items():
-            ids = neighbors.get(device, ())
-            station.meet(str(run), {j: addresses[j] for j in ids})
-
-    def mailbox(self, run: int, device: int) -> Mailbox:
-        """Return the mailbox of a device of this process."""
-        if device not in self._stations:
-            raise RelayError(f"device {device} is not in this process: no relay is open for it")
-        return self._stations[device].mailbox(str(run))
-
-    def observe(self, run: int, channel: str) -> dict[int, Model]:
-        """Refuse: models of devices on a network are nowhere together.
-
-        Raises
-        ------
-        RelayError
-            Always.
-        """
-        raise RelayError(NOT_OBSERVABLE)
-
-    def close(self, run: int) -> None:
-        """Forget the run."""
-        for station in self._stations.values():
-            station.end(str(run))

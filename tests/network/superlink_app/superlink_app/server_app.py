@@ -14,7 +14,7 @@ app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     metered = MeteredGrid(grid)
-    strategy = P2PL("ring", num_devices=3, relay=GrpcRelay())
+    strategy = P2PL("complete", num_devices=2, relay=GrpcRelay())
     result = strategy.start(metered, ArrayRecord(), int(context.run_config["rounds"]))
     said = {
         "arrays": len(result.arrays),

@@ -1,0 +1,45 @@
+"""One history out of what single devices measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..history import Round, Run, Scores, Spread
+
+
+def merge(runs: Mapping[int, Run], received: Mapping[int, Mapping[int, int]], devices: int) -> Run:
+    """Return one run with the spread over devices, from the runs of single devices."""
+    merged = []
+    for number in sorted({r.round for run in runs.values() for r in run.rounds}):
+        rounds = [r for run in runs.values() for r in run.rounds if r.round == number]
+        sizes = list(received.get(number, {}).values())
+        merged.append(
+            Round(
+                number,
+                _over(rounds, "after_training"),
+                _over(rounds, "after_consensus"),
+                None,  # no process has all models
+                sum(r.bytes_sent or 0 for r in rounds),
+                max(sizes) if sizes else None,
+                0,
+                max((r.seconds or 0.0 for r in rounds), default=None),
+            )
+        )
+    setups = {device: run.setup for device, run in sorted(runs.items())}
+    setup = {
+        "synchronization_steps": max(s.get("synchronization_steps", 0) for s in setups.values()),
+        "bytes_sent": sum(s.get("bytes_sent", 0) for s in setups.values()),
+        "bytes_through_server": 0,
+        "rounds_run": {str(d): [r.round for r in run.rounds] for d, run in sorted(runs.items())},
+        "skipped_rounds": {str(d): s.get("skipped_rounds", []) for d, s in setups.items()},
+        "answers": {str(d): s.get("answers", {}) for d, s in setups.items()},
+    }
+    return Run("p2pl", "network", next(iter(runs.values())).seed, devices, setup, merged)
+
+
+def _over(rounds: list[Round], when: str) -> Scores | None:
+    """Return the spread over the rounds of single devices."""
+    scores = [s for s in (getattr(r, when) for r in rounds) if s is not None]
+    accuracy = Spread.over(s.accuracy.mean for s in scores if s.accuracy is not None)
+    loss = Spread.over(s.loss.mean for s in scores if s.loss is not None)
+    return None if accuracy is None and loss is None else Scores(accuracy, loss)
