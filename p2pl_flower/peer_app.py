@@ -42,6 +42,11 @@ class PeerApp(ClientApp):
     relay : Relay, optional
         How models get from device to device; `FileRelay` unless given.
 
+    Attributes
+    ----------
+    mods : list[Mod]
+        Those of the app and of its train function.
+
     Examples
     --------
     ::
@@ -68,7 +73,7 @@ class PeerApp(ClientApp):
         self._relay = FileRelay() if relay is None else relay
         self._init: InitFunction | None = None
         self._legacy = self._evaluates = client_fn is not None
-        self._all_mods = list(mods or [])
+        self.mods = list(mods or [])
 
     @classmethod
     def adopt(cls, app: ClientApp, relay: Relay, init: InitFunction | None = None) -> PeerApp:
@@ -87,7 +92,7 @@ class PeerApp(ClientApp):
         # All that a ClientApp is made of is what was registered with it.
         vars(made).update(vars(app))
         if not isinstance(app, PeerApp):
-            made._legacy, made._evaluates, made._all_mods = registered(app)
+            made._legacy, made._evaluates, made.mods = registered(app)
         made._relay, made._init = relay, init or made._init
         return made
 
@@ -108,7 +113,7 @@ class PeerApp(ClientApp):
         self, action: str = "default", *, mods: list[Any] | None = None
     ) -> Callable[..., Any]:
         """Register a train function, as in `ClientApp`."""
-        self._all_mods += mods or []
+        self.mods += mods or []
         return super().train(action, mods=mods)
 
     def evaluate(
@@ -158,7 +163,7 @@ class PeerApp(ClientApp):
             "draws": self._init is not None,
             "evaluates": self._evaluates,
             "version": version("p2pl-flower"),
-            "refused-mod": refused_mod(self._all_mods),
+            "refused-mod": refused_mod(self.mods),
             "address": self._relay.at(context.node_config).address(),
         }
         return records.reply_to(message, entry)

@@ -14,6 +14,7 @@ from flwr.clientapp import ClientApp
 
 from .. import wire
 from ..errors import ConfigError, RelayError
+from ..mods import REFUSED_MODS, refused_mod
 from ..peer_app import InitFunction, PeerApp
 from ..relay import Relay
 from ..relay.tensors import unpack
@@ -51,7 +52,10 @@ def load_app(
             raise ConfigError("init-function", init_function, "must be a function")
     elif initial_arrays is not None:
         init = _from_file(initial_arrays)
-    return PeerApp.adopt(app, relay, init)
+    made = PeerApp.adopt(app, relay, init)
+    if name := refused_mod(made.mods):
+        raise ConfigError("app", reference, f"has the mod {name}: {REFUSED_MODS[name]}")
+    return made
 
 
 def _resolve(key: str, reference: str) -> Any:

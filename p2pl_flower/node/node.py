@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from flwr.app import Context, RecordDict
 
-from .. import consensus, wire
+from .. import wire
 from ..history import Round, Run
 from ..peer import MODEL
 from ..records import SCORE_ALSO, SCORE_EVERY, only_metrics
@@ -158,7 +158,7 @@ class Node:
             if arrived:
                 own = self._mailbox.recall(MODEL)
                 model = {**(own[0][1] if own else {}), **arrived[j]}
-                private = [name for name, a in model.items() if not consensus.is_mixed(a)]
+                private = model.keys() - self._settings.options.shared.part(model).keys()
                 self._mailbox.publish(Slot(MODEL, 0, 1), model, private)
                 self._setup["model_from"] = j
                 log.info("device %d: begins late, from device %d's", self._settings.device, j)

@@ -72,6 +72,10 @@ def options_in(given: Mapping[str, Any]) -> Options:
     if given.get("weights", "metropolis") not in WEIGHTS.entries:
         rule = "unknown name"
         raise ConfigError("weights", given["weights"], rule, sorted(WEIGHTS.entries))
+    if given.get("init") == "shared":
+        rule = "there is no server to hand out a common start: use max-norm, or give all devices "
+        rule += "the same initial-arrays"
+        raise ConfigError("init", "shared", rule)
     return Options.of(**given)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.client.mod import secaggplus_mod
 
 from p2pl_flower import PeerApp
 
@@ -56,4 +57,5 @@ peer_app = add_functions(PeerApp())
 assert isinstance(peer_app, PeerApp)
 peer_app.init()(draw)
 plain_app = add_functions(ClientApp())
+masked_app = add_functions(ClientApp(mods=[secaggplus_mod]))
 no_app = "text"

@@ -119,6 +119,7 @@ def test_a_neighbors_nan_is_refused_and_the_others_go_on(tmp_path) -> None:
         ({"app": "numbers_app:nothing"}, "app='numbers_app:nothing': is not there"),
         ({"app": "numbers_app:no_app"}, "must be a flwr.clientapp.ClientApp or a PeerApp, not str"),
         ({"init-function": "numbers_app:no_app"}, "must be a function"),
+        ({"app": "numbers_app:masked_app"}, "has the mod secaggplus_mod: secure aggregation masks"),
         ({"initial-arrays": "nowhere"}, "initial-arrays='nowhere': cannot be read"),
     ],
 )

@@ -78,6 +78,7 @@ def test_set_overrides_keys_and_entries_of_tables(tmp_path) -> None:
         ("waiting.patience=3", "waiting.patience=3: unknown key; choose one of: quorum"),
         ("round=3", "round=3: unknown key; choose one of"),
         ("weights=best", "weights='best': unknown name; choose one of: data-size"),
+        ("init=shared", "init='shared': there is no server to hand out a common start"),
         ("consensus-gamma=2.0", "consensus-gamma=2.0: must be in"),
         ("run-config.a=[1]", "run-config.a=\\[1\\]: must be a text, a number"),
         ("insecure=true", "certificates=.*: name the folder"),
