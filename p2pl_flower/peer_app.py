@@ -149,8 +149,9 @@ class PeerApp(ClientApp):
             "draws": self._init is not None,
             "evaluates": self._evaluates,
             "version": version("p2pl-flower"),
-            "address": self._relay.at(context.node_config).address(),
         }
+        if address := self._relay.at(context.node_config).address():
+            entry["address"] = address
         return records.reply_to(message, entry)
 
     def _answer_init(self, message: Message, context: Context) -> Message:
