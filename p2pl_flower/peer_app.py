@@ -164,8 +164,9 @@ class PeerApp(ClientApp):
             "evaluates": self._evaluates,
             "version": version("p2pl-flower"),
             "refused-mod": refused_mod(self.mods),
-            "address": self._relay.at(context.node_config).address(),
         }
+        if address := self._relay.at(context.node_config).address():
+            entry["address"] = address
         return records.reply_to(message, entry)
 
     def _answer_init(self, message: Message, context: Context) -> Message:

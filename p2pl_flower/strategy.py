@@ -288,7 +288,7 @@ evaluate_metrics_aggr_fn
         said = roster.gather(self.num_devices, self.min_available_nodes, self.connect_timeout)
         _refuse_mods(said)
         self._scores = self.evaluate_every > 0 and _all_evaluate(said)
-        addresses = {d: str(reply["address"]) for d, reply in said.items()}
+        addresses = {d: str(reply.get("address", "")) for d, reply in said.items()}
         self._conductor = Conductor(
             roster, self.topology, self.options, self.relay, run, self.arrayrecord_key, addresses
         )

@@ -53,13 +53,7 @@ class Node:
     ) -> None:
         self._settings, self._on_round = settings, on_round
         credentials = None
-        if settings.insecure:
-            log.warning(
-                "device %d: insecure, as asked for: whoever reaches %s can read and send models",
-                settings.device,
-                settings.listen,
-            )
-        else:
+        if not settings.insecure:
             credentials = Credentials.load(settings.certificates, settings.device)
         self.station = Station(
             settings.device,
@@ -68,6 +62,9 @@ class Node:
             settings.waiting,
             most_calls=4 * len(settings.neighbors) + 16,
         )
+        if settings.insecure:
+            rule = "device %d: insecure, as asked for: whoever reaches %s can read and send models"
+            log.warning(rule, settings.device, self.station.address)
         try:
             self._prepare()
         except BaseException:
