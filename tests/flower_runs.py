@@ -1,4 +1,4 @@
-"""Runs as users start them: ``flwr run`` and the simulation, on one SuperLink and one Ray."""
+"""Runs as users start them: ``flwr run``, on one SuperLink and one Ray cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
@@ -91,18 +90,6 @@ class Flower:
                 entries = (process / "environ").read_bytes().split(b"\0")
                 if mark in entries and int(process.name) != os.getpid():
                     os.kill(int(process.name), signal.SIGTERM)
-
-
-def simulate(server_app: Any, client_app: Any, nodes: int) -> None:
-    """Run two apps in Flower's simulation, on the cluster that ``RAY_ADDRESS`` names, if any."""
-    from flwr.simulation import run_simulation
-
-    run_simulation(
-        server_app=server_app,
-        client_app=client_app,
-        num_supernodes=nodes,
-        backend_config={"client_resources": {"num_cpus": 1, "num_gpus": 0.0}},
-    )
 
 
 def _free_port() -> int:
