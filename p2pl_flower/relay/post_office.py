@@ -22,11 +22,16 @@ class PostOffice(Generic[Item]):
     """Keeps publications by device and channel, and hands them to neighbors alone.
 
     What an item is (a model, or a reference to one) is its user's business.
+
+    Parameters
+    ----------
+    kept : int
+        Publications that each channel keeps.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = KEPT) -> None:
         self._kept: dict[tuple[int, str], deque[tuple[Slot, Parcel[Item]]]] = defaultdict(
-            lambda: deque(maxlen=KEPT)
+            lambda: deque(maxlen=kept)
         )
         self._admitted: dict[int, frozenset[int]] = {}
 

@@ -13,6 +13,11 @@ from ..post_office import Parcel, PostOffice
 from ..tensors import Buffer, pack, unpack
 from .protocol import Refusal, RefusedError
 
+KEPT_FOR_THE_SLOW = 3
+"""Publications that are kept. Nobody conducts the devices of a network: one that is done with a
+step publishes that step's result and the next round's model, while a neighbor may still be about
+to fetch what the step began with."""
+
 _AHEAD = 1000
 """Rounds beyond the newest publication that can be waited for, where no last one is known."""
 
@@ -45,7 +50,7 @@ class Office:
         self.device, self.last_round = device, last_round
         self.round = 0
         self._admitted: frozenset[int] = frozenset()
-        self._post: PostOffice[Sealed] = PostOffice()
+        self._post: PostOffice[Sealed] = PostOffice(KEPT_FOR_THE_SLOW)
         self._news = threading.Condition()
 
     def admit(self, readers: Collection[int]) -> None:
