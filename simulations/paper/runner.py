@@ -34,6 +34,7 @@ def run(claims: Sequence[Claim], seeds: int, results: Path = RESULTS) -> None:
         started = time.perf_counter()
         done = _run(claim, variant, seed)
         history.runs.append(done)
+        history.environment = _both(history.environment, environment())
         _save(history, results / claim.name / "history.json")
         final = done.final().after_consensus
         accuracy = final.accuracy if final else None
@@ -52,12 +53,12 @@ def kept_history(claim: Claim, results: Path = RESULTS) -> History:
     """
     path = results / claim.name / "history.json"
     if not path.is_file():
-        return History(dict(claim.base), environment())
+        return History(dict(claim.base), {})
     kept = History.load(path)
     same = {k: v for k, v in kept.scenario.items() if claim.base.get(k) != v} == {}
     runs = kept.runs if same and len(kept.scenario) == len(claim.base) else []
     known = [run for run in runs if any(_is(run, v) for v in claim.variants)]
-    return History(dict(claim.base), _both(kept.environment, environment()), known)
+    return History(dict(claim.base), kept.environment, known)
 
 
 def find(history: History, variant: Variant, seed: int) -> Run | None:

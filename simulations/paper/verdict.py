@@ -9,7 +9,7 @@ from .claims import Claim
 from .summary import Row
 
 HOLDS, CONDITIONS, NOT = "holds", "holds with conditions", "does not hold"
-UNKNOWN = "not run"
+UNKNOWN = "open"
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ def judge(claim: Claim, rows: Sequence[Row]) -> list[Judged]:
 
 def verdict(claim: Claim, rows: Sequence[Row]) -> Verdict:
     """Return whether the claim holds in every case as it stands, with other settings, or not."""
+    if len(rows) < len(claim.variants):
+        return Verdict(UNKNOWN, f"{len(rows)} of {len(claim.variants)} variants have been run")
     cases: dict[tuple[object, ...], list[Judged]] = {}
     for judged in judge(claim, rows):
         key = tuple(judged.row.variant.value(name) for name in claim.test.cases)
         cases.setdefault(key, []).append(judged)
-    if not cases:
-        return Verdict(UNKNOWN, "no run to judge by")
     plain = [key for key, tried in cases.items() if tried[0].passes]
     helped = [key for key, tried in cases.items() if key not in plain and _passing(tried)]
     failed = [key for key in cases if key not in plain and key not in helped]

@@ -98,7 +98,9 @@ def test_words(claim):
     assert partly.word == CONDITIONS
     assert "not for ring: 10.00 points below, the worst device 20.00" in partly.detail
     assert judged(claim, [bad, bad, bad, good]).word == NOT
-    assert verdict(claim, []).word == UNKNOWN
+    everything = rows(claim, History({}, {}, made(claim, [good] * 4)))
+    assert verdict(claim, everything[1:]).word == UNKNOWN
+    assert verdict(claim, []).detail == "0 of 4 variants have been run"
 
 
 def test_the_worst_device_counts_too(claim):
