@@ -12,6 +12,7 @@ What has been registered with a plain ClientApp can be seen in its private attri
 
 A message with metadata of one's own can be made, but for Flower's typing it cannot: it stamps
 messages itself, with the identity of the ServerApp, and a peer without a server has none.
+How long such a message lives is exported by `flwr.app` in newer versions only.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ import time
 from typing import Any
 from uuid import uuid4
 
-from flwr.app import DEFAULT_TTL, Context, Message, Metadata, RecordDict
+from flwr.app import Context, Message, Metadata, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.common import parameters_to_ndarrays
+from flwr.common import DEFAULT_TTL, parameters_to_ndarrays
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
