@@ -181,14 +181,23 @@ def _version(name: str) -> str | None:
 
 
 def _git_revision() -> str | None:
-    """Return the revision of the source tree that this file lies in, if it is one."""
-    folder = Path(__file__).resolve().parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
+    """Return the revision of the source tree that this file lies in, if it is one.
+
+    It ends in ``-dirty`` where code or scenarios were changed since; what runs write
+    beside them, results say, does not count.
+    """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        revision = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--", ":(top)*.py", ":(top)*.toml")
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() or None
+    return f"{revision}-dirty" if changed else revision
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).resolve().parent), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
 
 
 def _cpu() -> str:

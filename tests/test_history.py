@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
+import p2pl_flower.history as history_module
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import SCHEMA, History, Round, Run, Scores, Spread, environment
 
@@ -71,3 +74,25 @@ def test_numbers_that_json_cannot_hold_are_refused() -> None:
     made.runs[0].rounds[0].seconds = float("nan")
     with pytest.raises(ValueError, match="JSON compliant"):
         made.to_json()
+
+
+def test_revision_is_dirty_only_where_code_or_scenarios_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*arguments: str) -> str:
+        who = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
+        command = ["git", "-C", str(tmp_path), *who, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    module, result = tmp_path / "code.py", tmp_path / "history.json"
+    for path in (module, result):
+        path.write_text("1", encoding="utf-8")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "Begin")
+    head = git("rev-parse", "HEAD")
+    monkeypatch.setattr(history_module, "__file__", str(module))
+    result.write_text("2", encoding="utf-8")
+    assert environment()["git_revision"] == head
+    module.write_text("2", encoding="utf-8")
+    assert environment()["git_revision"] == f"{head}-dirty"
