@@ -10,12 +10,7 @@ from . import consensus, wire
 from .consensus import Model
 from .errors import DeviceError
 from .peer import Exchange, Mixed, Peer
-
-SCORE_EVERY = "score-after-training-every"
-"""Key in ``train_config``: score the model after training in every n-th round."""
-
-SCORE_ALSO = "score-after-training-also"
-"""Key in ``train_config``: one more round, the last one say, to score."""
+from .scored_rounds import ScoredRounds
 
 COUNT = "num-examples"
 """What Flower's projects weigh metrics by: no score, so it is not repeated."""
@@ -24,8 +19,8 @@ COUNT = "num-examples"
 def is_scored(content: RecordDict) -> bool:
     """Return whether a train message asks for the trained model to be evaluated."""
     config = next(iter(content.config_records.values()), ConfigRecord())
-    number, every, also = (_number(config, k) for k in ("server-round", SCORE_EVERY, SCORE_ALSO))
-    return every > 0 and (number % every == 0 or number == also)
+    number = config.get("server-round", 0)
+    return isinstance(number, int) and ScoredRounds.arrived(config).due(number)
 
 
 def without_score_config(content: RecordDict) -> tuple[RecordDict, dict[str, ConfigRecord]]:
@@ -98,8 +93,3 @@ def drift_of(peer: Peer, mixed: Mixed | None) -> Model | None:
     if mixed is None:
         return peer.drift()
     return consensus.drift(mixed.before, mixed.after, peer.options.consensus_gamma)
-
-
-def _number(config: ConfigRecord, key: str) -> int:
-    value = config.get(key, 0)
-    return value if isinstance(value, int) else 0

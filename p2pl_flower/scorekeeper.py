@@ -76,6 +76,20 @@ def scores(metrics: Iterable[MetricRecord], prefix: str = "") -> Scores | None:
     return None if accuracy is None and loss is None else Scores(accuracy, loss)
 
 
+def line(measured: Round) -> str:
+    """Return a round's accuracies for a log; the empty text if there are none."""
+    parts = [
+        f"accuracy {label} {scored.accuracy.mean:.4f} "
+        f"[{scored.accuracy.min:.4f}, {scored.accuracy.max:.4f}]; "
+        for label, scored in (
+            ("after training", measured.after_training),
+            ("after consensus", measured.after_consensus),
+        )
+        if scored is not None and scored.accuracy is not None
+    ]
+    return "".join(parts)
+
+
 def _found(metrics: list[MetricRecord], prefix: str, part: str) -> list[float]:
     values = []
     for record in metrics:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import version
+from dataclasses import replace
 from typing import Any
 
 import networkx as nx
@@ -24,12 +24,12 @@ from .conductor import Conductor
 from .errors import ConfigError, DeviceError
 from .grids import MeteredGrid, PacedGrid
 from .history import Round
-from .mods import REFUSED_MODS
+from .joining import all_evaluate, refuse_mods, warn_of_versions
 from .options import Options
-from .records import SCORE_ALSO, SCORE_EVERY
 from .relay import FileRelay, OpenRelay, Relay
 from .roster import Roster
-from .scorekeeper import OnRound, Scorekeeper
+from .scored_rounds import ScoredRounds
+from .scorekeeper import OnRound, Scorekeeper, line
 from .sharing import Sharing
 from .topology import Schedule
 
@@ -196,7 +196,7 @@ evaluate_metrics_aggr_fn
         self._grid = MeteredGrid(PacedGrid(grid) if is_simulated(grid) else grid)
         self._initial = wire.to_model(initial_arrays)
         self._keeper = Scorekeeper(self._on_round)
-        self._last_round = num_rounds
+        self._scored = ScoredRounds(self.evaluate_every, num_rounds, self.evaluate_trained)
         self.evaluate_config = ConfigRecord(dict(evaluate_config or {}))
         run = int(grid.run.run_id)
         with OpenRelay(self.relay, run):
@@ -206,7 +206,7 @@ evaluate_metrics_aggr_fn
                 initial_arrays,
                 num_rounds,
                 timeout,
-                self._with_scoring(train_config),
+                ConfigRecord({**(train_config or {}), **self._scored.travelling()}),
                 evaluate_config,
                 evaluate_fn and self._on_mean_model(evaluate_fn),
             )
@@ -261,7 +261,7 @@ evaluate_metrics_aggr_fn
         for step in range(1, self.options.consensus_steps + 1):
             self._conductor.consensus_step(server_round, step)
         self._called = []
-        if not self._is_scored(server_round):
+        if not self._scored.due(server_round):
             return []  # the last consensus step is made when devices are called to train
         self._called = self._conductor.present(server_round)
         return self._cue(wire.EVALUATE, server_round, config)
@@ -286,8 +286,10 @@ evaluate_metrics_aggr_fn
         started = time.perf_counter()
         roster = Roster(self._grid, timeout)
         said = roster.gather(self.num_devices, self.min_available_nodes, self.connect_timeout)
-        _refuse_mods(said)
-        self._scores = self.evaluate_every > 0 and _all_evaluate(said)
+        warn_of_versions(said)
+        refuse_mods(said)
+        if self.evaluate_every and not all_evaluate(said):
+            self._scored = replace(self._scored, every=0)
         addresses = {d: str(reply.get("address", "")) for d, reply in said.items()}
         self._conductor = Conductor(
             roster, self.topology, self.options, self.relay, run, self.arrayrecord_key, addresses
@@ -301,7 +303,8 @@ evaluate_metrics_aggr_fn
     def _cue(self, kind: str, server_round: int, config: ConfigRecord) -> Iterable[Message]:
         config["server-round"] = server_round
         records = RecordDict({self.configrecord_key: config})
-        if kind == wire.TRAIN and self.evaluate_config and self._is_scored(server_round):
+        scored = kind == wire.TRAIN and self._scored.due_after_training(server_round)
+        if scored and self.evaluate_config:
             scoring = {**self.evaluate_config, "server-round": server_round}
             records[wire.SCORE_CONFIG] = ConfigRecord(scoring)
         return self._conductor.cue(kind, self._called, server_round, records)
@@ -320,16 +323,6 @@ evaluate_metrics_aggr_fn
     ) -> MetricRecord | None:
         return function(list(arrived.values()), self.weighted_by_key) if arrived else None
 
-    def _is_scored(self, server_round: int) -> bool:
-        due = self._scores and server_round % self.evaluate_every == 0
-        return due or (self._scores and server_round == self._last_round)
-
-    def _with_scoring(self, train_config: ConfigRecord | None) -> ConfigRecord:
-        """Ask `PeerApp` to score models after training in the rounds that are scored."""
-        every = self.evaluate_every if self.evaluate_trained else 0
-        scoring = {SCORE_EVERY: every, SCORE_ALSO: self._last_round}
-        return ConfigRecord({**(train_config or {}), **(scoring if self._scores else {})})
-
     def _on_mean_model(self, evaluate_fn: EvaluateFunction) -> EvaluateFunction:
         return lambda server_round, _: evaluate_fn(server_round, self._mean_arrays())
 
@@ -343,37 +336,13 @@ evaluate_metrics_aggr_fn
 
     def _report(self, measured: Round) -> None:
         """Log one line about a round."""
-        parts = [
-            f"accuracy {label} {scores.accuracy.mean:.4f} "
-            f"[{scores.accuracy.min:.4f}, {scores.accuracy.max:.4f}]"
-            for label, scores in (
-                ("after training", measured.after_training),
-                ("after consensus", measured.after_consensus),
-            )
-            if scores is not None and scores.accuracy is not None
-        ]
         between = sum(sum(by_sender.values()) for by_sender in self._conductor.sent.values())
-        parts.append(f"so far {between:,} bytes between devices")
-        parts.append(f"{self._grid.total_bytes:,} through the server")
-        log.info("\t└──> P2PL: %s", "; ".join(parts))
-
-
-def _refuse_mods(said: Mapping[int, ConfigRecord]) -> None:
-    """Refuse devices with mods that need a server which aggregates."""
-    for reply in said.values():
-        if name := str(reply.get("refused-mod", "")):
-            raise ConfigError("mods", name, REFUSED_MODS[name])
-
-
-def _all_evaluate(said: Mapping[int, ConfigRecord]) -> bool:
-    """Return whether all devices can evaluate; warn where they cannot, or are of other age."""
-    versions = {str(reply["version"]) for reply in said.values()} | {version("p2pl-flower")}
-    if len(versions) > 1:
-        log.warning("devices and strategy run different versions of p2pl-flower: %s", versions)
-    evaluates = all(bool(reply["evaluates"]) for reply in said.values())
-    if not evaluates:
-        log.warning("the PeerApp has no @app.evaluate(): models are not scored on devices")
-    return evaluates
+        log.info(
+            "\t└──> P2PL: %sso far %s bytes between devices; %s through the server",
+            line(measured),
+            f"{between:,}",
+            f"{self._grid.total_bytes:,}",
+        )
 
 
 def _number(value: object) -> float:

@@ -12,7 +12,7 @@ from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
 
 from p2pl_flower.grids import MeteredGrid
 from p2pl_flower.history import Round, Run
-from p2pl_flower.records import SCORE_ALSO, SCORE_EVERY
+from p2pl_flower.scored_rounds import ScoredRounds
 from p2pl_flower.scorekeeper import Scorekeeper
 from p2pl_flower.swarm.plans import Averaging, Plan
 
@@ -33,7 +33,6 @@ class FedAvg(Contender):
         devices = task.devices or len(list(grid.get_node_ids()))
         count = self.devices(devices)
         keeping = _Keeping(grid, task)
-        every = task.evaluate_every if task.evaluate_trained else 0
         strategy = FlowerFedAvg(
             fraction_train=task.fraction_train,
             fraction_evaluate=0.0,  # all devices hold the same model: it is scored once
@@ -46,7 +45,7 @@ class FedAvg(Contender):
             task.initial_arrays,
             task.rounds,
             task.timeout,
-            ConfigRecord({SCORE_EVERY: every, SCORE_ALSO: task.rounds}),
+            ConfigRecord(keeping.scored.travelling()),
             evaluate_fn=keeping.after_averaging,
         )
         return Run(self.name, "flower", task.seed, count, {}, keeping.rounds())
@@ -58,6 +57,7 @@ class _Keeping:
     def __init__(self, grid: Grid, task: Task) -> None:
         self.grid, self.keeper = MeteredGrid(grid), Scorekeeper(task.on_round)
         self._task = task
+        self.scored = ScoredRounds(task.evaluate_every, task.rounds, task.evaluate_trained)
         self._average = FlowerFedAvg().train_metrics_aggr_fn
         self._sent: dict[int, Counter[int]] = {}
 
@@ -74,9 +74,8 @@ class _Keeping:
     def after_averaging(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
         """Score the average, which every device starts the next round from."""
         metrics = None
-        every, last = self._task.evaluate_every, self._task.rounds
         if server_round > 0:
-            if server_round % every == 0 or server_round == last:
+            if self.scored.due(server_round):
                 metrics = self._task.evaluate(arrays)
                 self.keeper.after_consensus([metrics])
                 self.keeper.distance(0.0)

@@ -15,9 +15,10 @@ from flwr.app import Context, RecordDict
 from .. import wire
 from ..history import Round, Run
 from ..peer import MODEL
-from ..records import SCORE_ALSO, SCORE_EVERY, only_metrics
+from ..records import only_metrics
 from ..relay import Slot
 from ..relay.grpc import Credentials, Station, StationMailbox, StationRelay, Waiting
+from ..scored_rounds import ScoredRounds
 from .acquaintances import Acquaintances
 from .cues import ARRAYS_KEY, Cues
 from .diary import Diary
@@ -96,6 +97,8 @@ class Node:
         self._done = 0
         self._resume()
         self._cues = Cues(app, self._context)
+        every = settings.evaluate_every if self._cues.evaluates else 0
+        self._scored = ScoredRounds(every, settings.rounds)
 
     def close(self) -> None:
         """Leave the network."""
@@ -185,7 +188,7 @@ class Node:
             self._note(report, received_in(reply))
             if scored := [finite(record) for record in reply.metric_records.values()]:
                 self._keeper.after_consensus(scored)
-        if not self._settings.options.consensus_steps and self._is_scored(number):
+        if not self._settings.options.consensus_steps and self._scored.due(number):
             order = {"round": number, "arrays-key": ARRAYS_KEY}
             reply = self._send(wire.EVALUATE, order, {"server-round": number})
             self._keeper.after_consensus(map(finite, reply.metric_records.values()))
@@ -198,16 +201,14 @@ class Node:
 
     def _train(self, number: int) -> RecordDict:
         config: dict[str, Any] = {"server-round": number}
-        if self._settings.evaluate_every and self._cues.evaluates:
-            config |= {SCORE_EVERY: self._settings.evaluate_every}
-            config |= {SCORE_ALSO: self._settings.rounds}
+        config |= self._scored.travelling()
         return self._send(wire.TRAIN, {"round": number, "arrays-key": ARRAYS_KEY}, config)
 
     def _mix(self, number: int, step: int) -> RecordDict:
         """Make a consensus step; the last of the round goes with the evaluation, if it is due."""
         order: dict[str, Any] = {"round": number, wire.MIX_ROUND: number, wire.MIX_STEP: step}
         last = step == self._settings.options.consensus_steps
-        if last and self._is_scored(number):
+        if last and self._scored.due(number):
             order["arrays-key"] = ARRAYS_KEY
             return self._send(wire.EVALUATE, order, {"server-round": number})
         return self._send(wire.MIX, order)
@@ -233,11 +234,6 @@ class Node:
         self, kind: str, order: dict[str, Any], config: dict[str, Any] | None = None
     ) -> RecordDict:
         return self._cues.send(kind, order, *self._known.listed(), config)
-
-    def _is_scored(self, number: int) -> bool:
-        every = self._settings.evaluate_every
-        due = every > 0 and (number % every == 0 or number == self._settings.rounds)
-        return due and self._cues.evaluates
 
     def _save(self) -> None:
         self._diary.save(self._done, self._context.state, self._known.samples)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 from ..history import Round, Run, Scores
+from ..scored_rounds import ScoredRounds
 from ..seeding import Stream, derive
 from .checkpoint import Checkpoint
 from .job import Job
@@ -63,7 +64,8 @@ class Swarm:
         if len(self._samples) != plan.devices:
             rule = f"must hold {plan.devices} devices' samples, as many as the plan has devices"
             raise ConfigError("data", len(self._samples), rule)
-        self._scoring = Scoring(job.test, job.machine.device, job.evaluate_every, job.rounds)
+        self._scoring = Scoring(job.test if job.evaluate_every else None, job.machine.device)
+        self._scored = ScoredRounds(job.evaluate_every, job.rounds, job.evaluate_trained)
         template = draw(job.model, derive(plan.seed, Stream.INIT, 0)).to(job.machine.device)
         self._learners = learner_for(template, self._training, self._samples)
         self._threads = 1 if self._learners.draws else job.machine.threads
@@ -105,13 +107,13 @@ class Swarm:
 
     def _round(self, number: int, workers: Workers[Learner]) -> Round:
         """Train, mix and measure once."""
-        started, due = time.perf_counter(), self._scoring.due(number)
+        started = time.perf_counter()
         measured, devices = Round(number), self.plan.trains(number)
         self._trainer.train(devices, number, self._drift, workers)
-        if due and self.job.evaluate_trained:
+        if self._scored.due_after_training(number):
             measured.after_training = self._scores(devices, workers)
         sent = self._mix(number)
-        if due:
+        if self._scored.due(number) and self._scoring.test is not None:
             measured.after_consensus = self._scores(self.plan.scored(number), workers)
             measured.consensus_distance = consensus_distance(self.stack)
         traffic = self.plan.traffic(sent, number, self.stack.model_bytes)

@@ -64,6 +64,7 @@ class Job:
     def __post_init__(self) -> None:
         for name, value, least in (
             ("rounds", self.rounds, 1),
+            ("evaluate-every", self.evaluate_every, 0),
             ("checkpoint-every", self.checkpoint_every, 1),
         ):
             if value < least:

@@ -29,16 +29,11 @@ class Scoring:
         Inputs and labels; None where nothing is to be scored.
     device : str
         Where the tensors lie.
-    every, last : int
-        Models are scored in every so many rounds, and in the last.
     """
 
-    def __init__(self, test: tuple[Any, Any] | None, device: str, every: int, last: int) -> None:
-        self._every, self._last = every, last
+    def __init__(self, test: tuple[Any, Any] | None, device: str) -> None:
         self.test: tuple[Tensor, Tensor] | None = None
-        if every < 0:
-            raise ConfigError("evaluate-every", every, "must be 0 or more; 0 is never")
-        if test is not None and every:
+        if test is not None:
             x, y = (torch.as_tensor(part).to(device) for part in test)
             if not len(y) or len(x) != len(y):
                 rule = "must have as many labels as inputs, and one at least"
@@ -49,12 +44,6 @@ class Scoring:
     def nbytes(self) -> int:
         """Size of the test set in bytes."""
         return sum(part.nbytes for part in self.test or ())
-
-    def due(self, round_number: int) -> bool:
-        """Tell whether models are scored in a round."""
-        return self.test is not None and (
-            round_number % self._every == 0 or round_number == self._last
-        )
 
     def scores(
         self, stack: Stack, devices: NDArray[np.int64], workers: Workers[Learner]

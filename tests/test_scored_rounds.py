@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from p2pl_flower.scored_rounds import ScoredRounds
+
+
+@pytest.mark.parametrize(
+    ("every", "last", "due"), [(1, 3, [1, 2, 3]), (3, 8, [3, 6, 8]), (9, 4, [4]), (0, 4, [])]
+)
+def test_every_nth_round_and_the_last(every: int, last: int, due: list[int]) -> None:
+    scored = ScoredRounds(every, last)
+    assert [n for n in range(1, last + 1) if scored.due(n)] == due
+    assert [n for n in range(1, last + 1) if scored.due_after_training(n)] == due
+
+
+def test_after_consensus_only() -> None:
+    scored = ScoredRounds(2, 4, trained=False)
+    assert scored.due(2)
+    assert not scored.due_after_training(2)
+    assert scored.travelling() == {}
+
+
+def test_what_travels_arrives() -> None:
+    scored = ScoredRounds(3, 8)
+    assert ScoredRounds.arrived({"lr": 0.1, **scored.travelling()}) == scored
+
+
+@pytest.mark.parametrize("config", [{}, {"score-after-training-every": "x"}])
+def test_a_config_that_says_nothing_means_never(config: dict[str, object]) -> None:
+    assert not ScoredRounds.arrived(config).due(1)
