@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from p2pl_flower.swarm import Machine
+from p2pl_flower.swarm import PRECISIONS, Machine
 from p2pl_flower.swarm.options import cores
 from p2pl_flower.swarm.workers import Workers
 from simulations.scenario import Scenario
@@ -53,8 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _measure(scenario: Scenario, parsed: Any) -> dict[str, float]:
     machine, total = Machine(parsed.device), WARM_UP + parsed.rounds
     measured = {"swarm round": median(seconds(swarm(scenario, machine, total).run()))}
-    both = median(seconds(swarm(scenario, machine, WARM_UP + 3, evaluate=True).run()))
-    measured["scoring all models once"] = (both - measured["swarm round"]) / 2
+    for precision in PRECISIONS:
+        scored = Scenario.of({**scenario.keys(), "eval-precision": precision})
+        both = median(seconds(swarm(scored, machine, WARM_UP + 3, evaluate=True).run()))
+        measured[f"scoring all models, {precision}"] = (both - measured["swarm round"]) / 2
     measured["bare matrix products"] = _bare(parsed.device, scenario.num_devices, 60)
     if not parsed.no_flower:
         measured["Flower FedAvg round"] = _flower(scenario, total)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from p2pl_flower import PeerApp, Relay
 from p2pl_flower.seeding import batch_order
+from p2pl_flower.swarm import PRECISIONS
 from p2pl_flower.wire import DRIFT
 
 from . import datasets, models, training
@@ -67,7 +68,7 @@ def make_model(scenario: Scenario, seed: int) -> nn.Module:
 def score(scenario: Scenario, model: nn.Module) -> MetricRecord:
     """Return loss and accuracy of a model on the whole test set."""
     x, y = _test_set(scenario.dataset, scenario.data_dir, scenario.device)
-    loss, accuracy = training.evaluate(model, x, y)
+    loss, accuracy = training.evaluate(model, x, y, PRECISIONS[scenario.eval_precision])
     return MetricRecord({"num-examples": len(y), "loss": loss, "accuracy": accuracy})
 
 

@@ -14,7 +14,7 @@ import torch
 
 from p2pl_flower.errors import ConfigError, WeightsError
 from p2pl_flower.options import Options
-from p2pl_flower.swarm import TrainOptions
+from p2pl_flower.swarm import PRECISIONS, TrainOptions
 from p2pl_flower.topology import schedule
 from p2pl_flower.weights import check_matrix
 from strategies import Contender, contender
@@ -66,6 +66,7 @@ class Scenario:
     momentum: float = 0.5
     eval_every: int = 5
     eval_trained: bool = True
+    eval_precision: str = "float32"
     seed: int = 0
     device: str = "cpu"
 
@@ -78,9 +79,10 @@ class Scenario:
             ("dataset", DATASETS),
             ("model", models.MODELS),
             ("device", _DEVICES),
+            ("eval_precision", PRECISIONS),
         ):
             if getattr(self, name) not in choices:
-                raise ConfigError(name, getattr(self, name), "unknown name", choices)
+                raise ConfigError(_key(name), getattr(self, name), "unknown name", choices)
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ConfigError("device", self.device, "no CUDA device is available", ["cpu"])
         if not 0 < self.fraction_train <= 1:

@@ -55,6 +55,7 @@ def make_job(scenario: Scenario, contender: Contender, on_round: OnRound) -> Job
         rounds=scenario.rounds,
         evaluate_every=scenario.eval_every,
         evaluate_trained=scenario.eval_trained,
+        evaluate_precision=scenario.eval_precision,
         training=scenario.train_options(),
         machine=Machine(scenario.device),
         name=contender.name,

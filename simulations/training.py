@@ -73,7 +73,13 @@ def train(
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, x: Tensor, y: Tensor, batch: int = 256) -> tuple[float, float]:
+def evaluate(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    precision: torch.dtype = torch.float32,
+    batch: int = 256,
+) -> tuple[float, float]:
     """Return the mean loss (nats a sample) and the accuracy (a fraction of 1).
 
     Parameters
@@ -82,13 +88,16 @@ def evaluate(model: nn.Module, x: Tensor, y: Tensor, batch: int = 256) -> tuple[
         Maps images to logits.
     x, y : Tensor
         Images, shape (samples, channels, height, width), and labels.
+    precision : torch.dtype
+        What products are computed in.
     batch : int
         Samples in one pass; the result does not depend on it.
     """
     model.eval()
     loss, hits = 0.0, 0
     for images, labels in zip(torch.split(x, batch), torch.split(y, batch), strict=True):
-        logits = model(images)
+        with torch.autocast(x.device.type, precision, enabled=precision != torch.float32):
+            logits = model(images).float()
         loss += float(cross_entropy(logits, labels, reduction="sum"))
         hits += int((logits.argmax(1) == labels).sum())
     return loss / len(y), hits / len(y)

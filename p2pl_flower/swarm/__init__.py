@@ -8,10 +8,11 @@ from __future__ import annotations
 from .api import simulate
 from .engine import Swarm
 from .job import Job
-from .options import Machine, TrainOptions
+from .options import PRECISIONS, Machine, TrainOptions
 from .plans import Averaging, Gossip, Plan
 
 __all__ = [
+    "PRECISIONS",
     "Averaging",
     "Gossip",
     "Job",

@@ -48,8 +48,9 @@ def simulate(
     test : (x, y), optional
         The test set on which all models are scored.
     **rest
-        See `Job`: ``evaluate_every``, ``evaluate_trained``, ``machine``, ``progress`` (a bar, on
-        unless it is False), ``on_round``, ``checkpoint``, ``checkpoint_every``, ``name``.
+        See `Job`: ``evaluate_every``, ``evaluate_trained``, ``evaluate_precision``, ``machine``,
+        ``progress`` (a bar, on unless it is False), ``on_round``, ``checkpoint``,
+        ``checkpoint_every``, ``name``.
 
     Returns
     -------

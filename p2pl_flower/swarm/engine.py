@@ -21,6 +21,7 @@ from .learner import Learner
 from .mapping import learner_for
 from .memory import Needs, pick_chunk
 from .mixing import consensus_distance
+from .options import PRECISIONS
 from .plans import Plan
 from .progress import Progress
 from .samples import Samples
@@ -64,11 +65,12 @@ class Swarm:
         if len(self._samples) != plan.devices:
             rule = f"must hold {plan.devices} devices' samples, as many as the plan has devices"
             raise ConfigError("data", len(self._samples), rule)
-        self._scoring = Scoring(job.test if job.evaluate_every else None, job.machine.device)
-        self._scored = ScoredRounds(job.evaluate_every, job.rounds, job.evaluate_trained)
+        every = 0 if job.test is None else job.evaluate_every
+        self._scored = ScoredRounds(every, job.rounds, job.evaluate_trained)
         template = draw(job.model, derive(plan.seed, Stream.INIT, 0)).to(job.machine.device)
         self._learners = learner_for(template, self._training, self._samples)
         self._threads = 1 if self._learners.draws else job.machine.threads
+        self._scoring = self._test()
         chunk = self._fit(template)
         self.stack = Stack(template, plan.devices, job.machine.device, plan.shared)
         self._drift: dict[str, Tensor] = {}
@@ -113,7 +115,7 @@ class Swarm:
         if self._scored.due_after_training(number):
             measured.after_training = self._scores(devices, workers)
         sent = self._mix(number)
-        if self._scored.due(number) and self._scoring.test is not None:
+        if self._scored.due(number):
             measured.after_consensus = self._scores(self.plan.scored(number), workers)
             measured.consensus_distance = consensus_distance(self.stack)
         traffic = self.plan.traffic(sent, number, self.stack.model_bytes)
@@ -135,7 +137,17 @@ class Swarm:
             sent += mixing.sent
         return sent
 
+    def _test(self) -> Scoring | None:
+        """Make the test set ready, if models are ever scored."""
+        job = self.job
+        if job.test is None or not job.evaluate_every:
+            return None
+        precision = PRECISIONS[job.evaluate_precision]
+        return Scoring(job.test, self._learners.make(), job.machine.device, precision)
+
     def _scores(self, devices: Ids, workers: Workers[Learner]) -> Scores | None:
+        if self._scoring is None:
+            return None
         return self._scoring.scores(self.stack, devices, workers)
 
     def _fit(self, template: nn.Module) -> int:

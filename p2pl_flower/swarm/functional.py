@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
+from .inputs import Inputs
 from .learner import Learner, Tensors, descend
 from .options import TrainOptions
 from .samples import Batches
@@ -40,11 +41,13 @@ class FunctionalLearner(Learner):
                 descend(model[name], velocity[name], active, rate, pull.get(name))
 
     @torch.no_grad()
-    def logits(self, model: Tensors, x: Tensor) -> Tensor:
+    def logits(self, model: Tensors, inputs: Inputs) -> Tensor:
         """Return one device's outputs on a batch of inputs."""
         self.template.eval()
-        outputs: Tensor = functional_call(self.template, dict(model), (x,))
-        return outputs
+        x, precision = inputs.x, inputs.precision
+        with torch.autocast(x.device.type, precision, enabled=precision != torch.float32):
+            outputs: Tensor = functional_call(self.template, dict(model), (x,))
+        return outputs.float()
 
     def _loss(
         self,

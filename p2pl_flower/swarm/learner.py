@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from .inputs import Inputs
 from .options import TrainOptions
 from .samples import Batches
 from .workspace import Workspace
@@ -54,8 +55,12 @@ class Learner(ABC):
             What each step adds to a parameter, shape (C, ...); empty for nothing.
         """
 
+    def inputs(self, x: Tensor, precision: torch.dtype = torch.float32) -> Inputs:
+        """Make a batch of inputs ready for the `logits` of many models."""
+        return Inputs(x, precision)
+
     @abstractmethod
-    def logits(self, model: Tensors, x: Tensor) -> Tensor:
+    def logits(self, model: Tensors, inputs: Inputs) -> Tensor:
         """Return one device's outputs on a batch of inputs, with layers as in evaluation."""
 
 

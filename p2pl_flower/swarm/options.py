@@ -6,7 +6,12 @@ import math
 import os
 from dataclasses import dataclass, replace
 
+import torch
+
 from ..errors import ConfigError
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""What models can be scored in."""
 
 
 @dataclass(frozen=True)

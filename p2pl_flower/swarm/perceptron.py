@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .inputs import Inputs, VaryingInputs
 from .layers import DualLayer, Layer, PlainLayer
 from .learner import Learner, Tensors, descend
 from .options import TrainOptions
@@ -59,14 +60,20 @@ class PerceptronLearner(Learner):
         for layer in layers:
             layer.finish()
 
+    def inputs(self, x: Tensor, precision: torch.dtype = torch.float32) -> VaryingInputs:
+        """Make a batch of inputs ready for the `logits` of many models."""
+        return VaryingInputs.of(x.flatten(1), precision)
+
     @torch.no_grad()
-    def logits(self, model: Tensors, x: Tensor) -> Tensor:
-        """Return one device's outputs on a batch of inputs."""
-        hidden = x.flatten(1)
-        for place, (weight, bias) in enumerate(self._names):
-            last = place == len(self._names) - 1
-            hidden = linear(hidden, model[weight], model[bias] if bias else None, relu=not last)
-        return hidden
+    def logits(self, model: Tensors, inputs: Inputs) -> Tensor:
+        """Return one device's outputs on a batch of inputs; the last layer's in full precision."""
+        layers = [(model[weight], model[bias] if bias else None) for weight, bias in self._names]
+        if isinstance(inputs, VaryingInputs):
+            layers[0] = inputs.layer(*layers[0])
+        hidden = inputs.x
+        for weight, bias in layers[:-1]:
+            hidden = linear(hidden, weight, bias, relu=True)
+        return linear(hidden.float(), *layers[-1])
 
     def _layer(self, place: int, weight: Tensor, batches: Batches, pull: Tensor | None) -> Layer:
         samples = len(batches) * batches.width

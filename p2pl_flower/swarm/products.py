@@ -24,7 +24,15 @@ def _onednn() -> Callable[..., Tensor] | None:
     return found if there else None
 
 
+def _kinds() -> frozenset[torch.dtype]:
+    """Return the precisions in which oneDNN is quick on this processor."""
+    supported: Any = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    half = [torch.bfloat16] if _ONEDNN is not None and supported() else []
+    return frozenset([torch.float32, *half])
+
+
 _ONEDNN = _onednn()
+_KINDS = _kinds()
 
 
 def linear(
@@ -34,7 +42,7 @@ def linear(
     relu: bool = False,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Return ``x @ weight.T + bias``, and ReLU of it where asked for.
+    """Return ``x @ weight.T + bias``, and ReLU of it where asked for, in x's precision.
 
     Parameters
     ----------
@@ -45,7 +53,9 @@ def linear(
     out : Tensor, shape (N, outputs), or None
         Where the result goes.
     """
-    if _ONEDNN is not None and x.is_cpu and x.dtype == torch.float32 and len(x) >= _MANY_ROWS:
+    weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
+    large = len(x) >= _MANY_ROWS and x.shape[1] > 0
+    if _ONEDNN is not None and x.is_cpu and x.dtype in _KINDS and large:
         outputs = _ONEDNN(x, weight, bias, "relu" if relu else "none", [], "")
     else:
         outputs = torch_linear(x, weight, bias)

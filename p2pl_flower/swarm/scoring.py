@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from ..errors import ConfigError
 from ..history import Scores, Spread
@@ -25,50 +24,55 @@ class Scoring:
 
     Parameters
     ----------
-    test : (x, y) or None
-        Inputs and labels; None where nothing is to be scored.
+    test : (x, y)
+        Inputs and labels.
+    learner : Learner
+        Makes the inputs ready for models of its class.
     device : str
         Where the tensors lie.
+    precision : torch.dtype
+        What products are computed in.
+
+    Raises
+    ------
+    ConfigError
+        The test set is empty, or does not have as many labels as inputs.
     """
 
-    def __init__(self, test: tuple[Any, Any] | None, device: str) -> None:
-        self.test: tuple[Tensor, Tensor] | None = None
-        if test is not None:
-            x, y = (torch.as_tensor(part).to(device) for part in test)
-            if not len(y) or len(x) != len(y):
-                rule = "must have as many labels as inputs, and one at least"
-                raise ConfigError("test", (len(x), len(y)), rule)
-            self.test = x, y
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the test set in bytes."""
-        return sum(part.nbytes for part in self.test or ())
+    def __init__(
+        self, test: tuple[Any, Any], learner: Learner, device: str, precision: torch.dtype
+    ) -> None:
+        x, y = (torch.as_tensor(part).to(device) for part in test)
+        if not len(y) or len(x) != len(y):
+            rule = "must have as many labels as inputs, and one at least"
+            raise ConfigError("test", (len(x), len(y)), rule)
+        self.samples = len(y)
+        # Samples of one class have more in common, and what they have is computed once.
+        order = y.argsort(stable=True)
+        self._batches = [
+            (learner.inputs(x[part], precision), y[part]) for part in torch.split(order, BATCH)
+        ]
 
     def scores(
         self, stack: Stack, devices: NDArray[np.int64], workers: Workers[Learner]
     ) -> Scores | None:
         """Return the scores of the devices' models on the whole test set."""
-        if self.test is None or not len(devices):
+        if not len(devices):
             return None
-        x, y = self.test
-        losses, hits = np.zeros(len(devices)), np.zeros(len(devices))
+        sums = np.zeros((2, len(devices)))
 
         def score(learner: Learner, place: int) -> None:
             model = stack.model(int(devices[place]))
-            losses[place], hits[place] = _score(learner, model, x, y)
+            each = torch.stack([_score(learner.logits(model, x), y) for x, y in self._batches])
+            sums[:, place] = each.sum(0).cpu().numpy()
 
         workers.map(score, range(len(devices)))
-        return Scores(Spread.over(hits / len(y)), Spread.over(losses / len(y)))
+        losses, hits = sums / self.samples
+        return Scores(Spread.over(hits), Spread.over(losses))
 
 
-@torch.no_grad()
-def _score(learner: Learner, model: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[float, float]:
-    """Return the sum of losses and the number of hits."""
-    sums = torch.zeros(2, dtype=torch.float64, device=x.device)
-    for inputs, labels in zip(torch.split(x, BATCH), torch.split(y, BATCH), strict=True):
-        logits = learner.logits(model, inputs)
-        sums[0] += cross_entropy(logits, labels, reduction="sum")
-        sums[1] += (logits.argmax(1) == labels).sum()
-    loss, hits = sums.tolist()
-    return loss, hits
+def _score(logits: Tensor, y: Tensor) -> Tensor:
+    """Return the sum of cross-entropies (nats) and the number of hits, shape (2,)."""
+    losses = logits.logsumexp(1) - logits.gather(1, y[:, None])[:, 0]
+    hits = logits.argmax(1) == y
+    return torch.stack([losses.sum(dtype=torch.float64), hits.sum(dtype=torch.float64)])

@@ -193,6 +193,10 @@ def test_the_chunk_is_as_set_or_suits_the_cache() -> None:
         (lambda: make_swarm(rounds=0), "rounds=0: must be at least 1"),
         (lambda: make_swarm(evaluate_every=-1), "evaluate-every=-1: must be at least 0"),
         (
+            lambda: make_swarm(evaluate_precision="half"),
+            "evaluate-precision='half': unknown name.*bfloat16",
+        ),
+        (
             lambda: simulate(net, [], "ring", rounds=1),
             "n=0: must be at least",
         ),
