@@ -16,9 +16,11 @@ from .facts import FACTS
 from .figures import draw
 from .runner import RESULTS, kept_history
 from .summary import Row, rows
-from .verdict import verdict
+from .verdict import Verdict, verdict
 
-PAGE, SUMMARY = "README.md", "claims.json"
+Table = Sequence[Sequence[str]]
+
+PAGE, SUMMARY, TABLE = "README.md", "claims.json", "table.json"
 
 _HEAD = """\
 # What the paper claims, run anew
@@ -48,23 +50,26 @@ def write(claims: Sequence[Claim], results: Path = RESULTS) -> None:
 
 
 def texts(claims: Sequence[Claim], results: Path = RESULTS) -> dict[str, str]:
-    """Return the page and the table of claims, by their files' names."""
+    """Return the page, the table of claims and each claim's own, by their files' names.
+
+    The tables are JSON, as `simulations.readme` takes them.
+    """
     histories = {claim.name: kept_history(claim, results) for claim in claims}
-    summary: list[Sequence[str]] = [("claim", "verdict", "by how much")]
-    sections = []
+    summary = [("claim", "verdict", "by how much")]
+    sections, tables = [], {}
     for claim in claims:
         found = rows(claim, histories[claim.name])
         judged = verdict(claim, found)
         summary.append((claim.title, judged.word, judged.detail))
         if found:
-            sections.append(_section(claim, found, histories[claim.name]))
+            lines = _table(claim, found)
+            tables[f"{claim.name}/{TABLE}"] = _json(lines)
+            sections.append(_section(claim, judged, lines, histories[claim.name]))
     page = "\n".join([_HEAD + _left(summary), _LEGEND, *sections])
-    content = {"table": summary}
-    return {PAGE: page, SUMMARY: json.dumps(content, indent=1, ensure_ascii=False) + "\n"}
+    return {PAGE: page, SUMMARY: _json(summary), **tables}
 
 
-def _section(claim: Claim, found: Sequence[Row], history: History) -> str:
-    judged = verdict(claim, found)
+def _section(claim: Claim, judged: Verdict, lines: Table, history: History) -> str:
     seeds = sorted({run.seed for run in history.runs})
     complete = len(history.runs) == len(seeds) * len(claim.variants)
     state = "" if complete else f" {len(history.runs)} runs so far, not all seeds are complete."
@@ -74,7 +79,7 @@ def _section(claim: Claim, found: Sequence[Row], history: History) -> str:
             f"## {claim.title}\n",
             f"{claim.text}\n",
             f"**{judged.word.capitalize()}**: {judged.detail}.\n",
-            _table(claim, found),
+            aligned(lines),
             *(f"![{name}]({claim.name}/{name}.png)\n" for name in claim.figures),
             f"`python -m simulations paper --only {claim.name}`; {_seeds(seeds)}.{state} {keys}. "
             f"{_environment(history.environment)}\n",
@@ -82,7 +87,7 @@ def _section(claim: Claim, found: Sequence[Row], history: History) -> str:
     )
 
 
-def _table(claim: Claim, found: Sequence[Row]) -> str:
+def _table(claim: Claim, found: Sequence[Row]) -> Table:
     engines = ["engine"] * (len({v.engine for v in claim.variants}) > 1)
     facts = [*claim.columns]
     header = [
@@ -102,7 +107,7 @@ def _table(claim: Claim, found: Sequence[Row]) -> str:
         own = [str(row.variant.value(key) or "") for key in (*engines, *claim.keys)]
         known = [_fact(claim, row, name) for name in facts]
         lines.append([row.variant.contender, *own, *known, *_figures(claim, row)])
-    return aligned(lines)
+    return lines
 
 
 def _figures(claim: Claim, row: Row) -> list[str]:
@@ -136,6 +141,10 @@ def _environment(environment: Any) -> str:
     return f"Revision {environment['git_revision']}; {machine}; {versions}."
 
 
-def _left(lines: Sequence[Sequence[str]]) -> str:
+def _json(lines: Table) -> str:
+    return json.dumps({"table": lines}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _left(lines: Table) -> str:
     header, *rest = (f"| {' | '.join(cells)} |\n" for cells in lines)
     return "".join([header, "| --- | --- | --- |\n", *rest])
