@@ -14,6 +14,7 @@ from simulations.paper import facts, page, runner
 from simulations.paper.claims import CLAIMS, Claim, Variant
 from simulations.paper.summary import rows
 from simulations.paper.verdict import CONDITIONS, HOLDS, NOT, UNKNOWN, judge, verdict
+from simulations.report import aligned
 
 TOML = """
 title = "A small claim"
@@ -153,6 +154,9 @@ def test_run_then_resume_then_render(claim, tmp_path, monkeypatch):
     assert "runs so far" not in text
     table = json.loads((results / page.SUMMARY).read_text(encoding="utf-8"))["table"]
     assert [line[0] for line in table] == ["claim", "A small claim"]
+    own = json.loads((results / "small" / page.TABLE).read_text(encoding="utf-8"))["table"]
+    assert [line[0] for line in own] == ["contender", "p2pl", "p2pl", "p2pl", "fedavg"]
+    assert aligned(own) in text
     for name in claim.figures:
         assert (results / "small" / f"{name}.png").stat().st_size > 5000
 
