@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .claims import Claim
@@ -10,6 +10,9 @@ from .summary import Row
 
 HOLDS, CONDITIONS, NOT = "holds", "holds with conditions", "does not hold"
 UNKNOWN = "open"
+
+Case = tuple[object, ...]
+Cases = Mapping[Case, "list[Judged]"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def verdict(claim: Claim, rows: Sequence[Row]) -> Verdict:
     """Return whether the claim holds in every case as it stands, with other settings, or not."""
     if len(rows) < len(claim.variants):
         return Verdict(UNKNOWN, f"{len(rows)} of {len(claim.variants)} variants have been run")
-    cases: dict[tuple[object, ...], list[Judged]] = {}
+    cases: dict[Case, list[Judged]] = {}
     for judged in judge(claim, rows):
         key = tuple(judged.row.variant.value(name) for name in claim.test.cases)
         cases.setdefault(key, []).append(judged)
@@ -68,22 +71,11 @@ def verdict(claim: Claim, rows: Sequence[Row]) -> Verdict:
     helped = [key for key, tried in cases.items() if key not in plain and _passing(tried)]
     failed = [key for key in cases if key not in plain and key not in helped]
     word = HOLDS if len(plain) == len(cases) else CONDITIONS if plain or helped else NOT
-    parts = []
-    if plain:
-        widest = max((cases[key][0] for key in plain), key=lambda j: j.worst_gap)
-        named = "" if not claim.test.cases else f" for {_names(plain, len(cases))}"
-        parts.append(
-            f"as it stands{named}: at most {_widest(cases, plain):.2f} points below, "
-            f"the worst device {widest.worst_gap:.2f}"
-        )
-    parts += [f"for {_name(key)} {_with(claim, cases[key])}" for key in helped]
+    parts = [_as_it_stands(claim, plain, cases)] if plain else []
+    parts += [_tried(claim, key, _passing(cases[key])[0]) for key in helped]
     for key in failed:
         nearest = min(cases[key], key=lambda j: (j.worst_gap, j.mean_gap))
-        named = f"for {_name(key)}: " if claim.test.cases else ""
-        parts.append(
-            f"not {named}{nearest.mean_gap:.2f} points below, the worst device "
-            f"{nearest.worst_gap:.2f}{_means(claim, nearest)}"
-        )
+        parts.append(f"not {_tried(claim, key, nearest)}")
     return Verdict(word, "; ".join(parts))
 
 
@@ -91,30 +83,36 @@ def _passing(tried: Sequence[Judged]) -> list[Judged]:
     return [judged for judged in tried if judged.passes]
 
 
-def _widest(cases: dict[tuple[object, ...], list[Judged]], keys: list[tuple[object, ...]]) -> float:
-    return max(cases[key][0].mean_gap for key in keys)
+def _as_it_stands(claim: Claim, plain: Sequence[Case], cases: Cases) -> str:
+    """Say where the claim holds with nothing changed, and by how much at the least."""
+    mean = max(cases[key][0].mean_gap for key in plain)
+    worst = max(cases[key][0].worst_gap for key in plain)
+    everywhere = len(plain) == len(cases) and len(plain) > 3
+    named = f"all {len(cases)} cases" if everywhere else ", ".join(map(_name, plain))
+    where = f" for {named}" if claim.test.cases else ""
+    return f"as it stands{where}: {_gaps(mean, worst)}{' at most' if len(plain) > 1 else ''}"
 
 
-def _with(claim: Claim, tried: Sequence[Judged]) -> str:
-    first = _passing(tried)[0]
-    gaps = f"({first.mean_gap:.2f} and {first.worst_gap:.2f} points)"
-    return f"{_means(claim, first).strip()} {gaps}"
-
-
-def _means(claim: Claim, judged: Judged) -> str:
-    """Return the settings that are no part of the case, as ' with a 1, b 2'."""
+def _tried(claim: Claim, key: Case, judged: Judged) -> str:
+    """Return a case, a variant's settings that are no part of it, and how that came out."""
     variant = judged.row.variant
-    means = [f"{k} {v}" for k, v in variant.settings.items() if k not in claim.test.cases]
+    given = {*claim.test.cases, *claim.test.judged}
+    means = [f"{k} {v}" for k, v in variant.settings.items() if k not in given]
     if "contender" not in claim.test.cases and variant.contender != "p2pl":
         means.insert(0, variant.contender)
-    return f" with {', '.join(means)}" if means else ""
+    what = [f"for {_name(key)}"] if claim.test.cases else []
+    what += [f"with {', '.join(means)}"] if means else []
+    return ": ".join([*filter(None, [" ".join(what)]), _gaps(judged.mean_gap, judged.worst_gap)])
 
 
-def _names(keys: Sequence[tuple[object, ...]], of: int) -> str:
-    if len(keys) == of and of > 3:
-        return f"all {of} cases"
-    return ", ".join(map(_name, keys))
+def _gaps(mean: float, worst: float) -> str:
+    return f"mean {_points(mean)}, worst device {_points(worst)}"
 
 
-def _name(key: Sequence[object]) -> str:
-    return " ".join(str(part) for part in key)
+def _points(gap: float) -> str:
+    return f"{abs(gap):.2f} {'above' if gap < 0 else 'below'}"
+
+
+def _name(key: Case) -> str:
+    """Return what makes a case; what is as in the scenario goes without saying."""
+    return " ".join(str(part) for part in key if part is not None) or "the scenario as it is"

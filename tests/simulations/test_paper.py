@@ -97,7 +97,7 @@ def test_words(claim):
     assert "for ring with consensus-steps 3" in judged(claim, [bad, good, good, good]).detail
     partly = judged(claim, [bad, good, bad, good])
     assert partly.word == CONDITIONS
-    assert "not for ring: 10.00 points below, the worst device 20.00" in partly.detail
+    assert "not for ring: mean 10.00 below, worst device 20.00 below" in partly.detail
     assert judged(claim, [bad, bad, bad, good]).word == NOT
     everything = rows(claim, History({}, {}, made(claim, [good] * 4)))
     assert verdict(claim, everything[1:]).word == UNKNOWN
