@@ -96,7 +96,7 @@ def _as_it_stands(claim: Claim, plain: Sequence[Case], cases: Cases) -> str:
 def _tried(claim: Claim, key: Case, judged: Judged) -> str:
     """Return a case, a variant's settings that are no part of it, and how that came out."""
     variant = judged.row.variant
-    given = {*claim.test.cases, *claim.test.judged}
+    given = {*claim.test.cases, *claim.test.judged, *claim.test.same}
     means = [f"{k} {v}" for k, v in variant.settings.items() if k not in given]
     if "contender" not in claim.test.cases and variant.contender != "p2pl":
         means.insert(0, variant.contender)
