@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import subprocess
@@ -120,8 +121,8 @@ class History:
     runs: list[Run] = field(default_factory=list)
 
     def to_json(self) -> str:
-        """Return the history as JSON text."""
-        content = {"schema": SCHEMA, **dataclasses.asdict(self)}
+        """Return the history as JSON text; what is not a finite number is null in it."""
+        content = _finite({"schema": SCHEMA, **dataclasses.asdict(self)})
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
     @classmethod
@@ -170,7 +171,20 @@ _SCORED = ("after_training", "after_consensus")
 def _scores(entry: Mapping[str, Any] | None) -> Scores | None:
     if entry is None:
         return None
-    return Scores(**{k: v if v is None else Spread(**v) for k, v in entry.items()})
+    return Scores(**{k: v if v is None else _spread(v) for k, v in entry.items()})
+
+
+def _spread(entry: Mapping[str, float | None]) -> Spread:
+    """Return a spread; models that diverged have losses that are no numbers."""
+    return Spread(**{k: math.nan if v is None else v for k, v in entry.items()})
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _version(name: str) -> str | None:

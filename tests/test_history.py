@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,16 @@ def test_json_there_and_back() -> None:
     made = history()
     assert History.from_json(made.to_json()) == made
     assert made.runs[0].final() is made.runs[0].rounds[1]
+
+
+def test_a_run_that_diverged_is_kept() -> None:
+    lost = Spread.over([0.5, math.nan])
+    scored = Round(1, None, Scores(Spread.over([0.1]), lost), consensus_distance=math.inf)
+    text = History({}, {}, [Run("p2pl", "swarm", 0, 2, rounds=[scored])]).to_json()
+    [[read]] = [run.rounds for run in History.from_json(text).runs]
+    assert math.isnan(read.after_consensus.loss.mean)
+    assert read.after_consensus.accuracy == Spread(0.1, 0.1, 0.1, 0)
+    assert read.consensus_distance is None
 
 
 def test_json_has_the_documented_keys() -> None:
