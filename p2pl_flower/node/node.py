@@ -62,6 +62,7 @@ class Node:
             credentials,
             settings.waiting,
             most_calls=4 * len(settings.neighbors) + 16,
+            folder=Path(settings.checkpoint) if settings.checkpoint else None,
         )
         if settings.insecure:
             rule = "device %d: insecure, as asked for: whoever reaches %s can read and send models"

@@ -86,9 +86,7 @@ class Server:
             context.add_callback(office.wake)  # whoever hangs up is not waited for
             document = office.wait_for(sender, slot, seconds, context.is_active)
         yield protocol.encode({"size": document.size, "round": office.round})
-        view = document.data
-        for start in range(0, len(view), protocol.CHUNK_BYTES):
-            yield bytes(view[start : start + protocol.CHUNK_BYTES])
+        yield from document.chunks(protocol.CHUNK_BYTES)
 
     def office(self, fields: Mapping[str, Any]) -> Office:
         """Return the mailbox that a request is about."""
