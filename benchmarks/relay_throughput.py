@@ -24,6 +24,7 @@ from typing import Any
 import grpc
 import numpy as np
 
+from benchmarks.memory import NOW, PEAK, memory
 from p2pl_flower.certificates import make_certificates
 from p2pl_flower.history import environment
 from p2pl_flower.relay import Slot
@@ -71,7 +72,7 @@ def _publish(folder: str) -> int:
     station = Station(0, "127.0.0.1:0", credentials)
     station.open(RUN)
     station.meet(RUN, {1: "127.0.0.1:1"})
-    before = _memory("VmRSS")
+    before = memory(NOW)
     StationMailbox(station, RUN).publish(SLOT, _model())
     station.start()
     bare = grpc.server(ThreadPoolExecutor(4), options=protocol.MESSAGE_OPTIONS)
@@ -80,7 +81,7 @@ def _publish(folder: str) -> int:
     bare.start()
     _tell({"relay": station.address, "bare": f"127.0.0.1:{port}"})
     sys.stdin.read()
-    _tell({"peak_bytes": _memory("VmHWM") - before})
+    _tell({"peak_bytes": memory(PEAK) - before})
     bare.stop(0).wait()
     station.close()
     return 0
@@ -110,7 +111,7 @@ def _fetch(folder: str, places: dict[str, str], repeats: int) -> dict[str, Any]:
     station = Station(1, "127.0.0.1:0", credentials, Waiting(deadline=120))
     station.open(RUN)
     station.meet(RUN, {0: places["relay"]})
-    before = _memory("VmRSS")
+    before = memory(NOW)
     StationMailbox(station, RUN).publish(SLOT, _model())
     station.start()
     options = [*protocol.MESSAGE_OPTIONS, ("grpc.ssl_target_name_override", host_name(0))]
@@ -121,7 +122,7 @@ def _fetch(folder: str, places: dict[str, str], repeats: int) -> dict[str, Any]:
         if number:  # the first one warms up
             seconds["relay"].append(relay)
             seconds["bare"].append(bare)
-    peak = _memory("VmHWM") - before
+    peak = memory(PEAK) - before
     by_chunk = {size: min(_bare(channel, size) for _ in range(3)) for size in CHUNKS}
     channel.close()
     station.close()
@@ -157,13 +158,6 @@ def _bare(channel: grpc.Channel, size: int) -> float:
 def _model() -> dict[str, Any]:
     rng = np.random.default_rng(0)
     return {f"layer{i}": rng.random(BYTES // 40, np.float32) for i in range(10)}
-
-
-def _memory(key: str) -> int:
-    """Return a figure of this process in bytes: VmRSS is now, VmHWM the most so far."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    [line] = [line for line in lines if line.startswith(f"{key}:")]
-    return 1024 * int(line.split()[1])
 
 
 def _tell(fields: dict[str, Any]) -> None:

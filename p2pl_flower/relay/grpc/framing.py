@@ -41,7 +41,7 @@ def receive(
     fields: Mapping[str, Any], messages: Iterator[bytes], spool: Spool
 ) -> tuple[Document, Document | None]:
     """Return the one or two documents that follow a head."""
-    documents = [spool.keep(_body(size, messages)) for size in fields["sizes"]]
+    documents = [spool.keep(size, _body(size, messages)) for size in fields["sizes"]]
     return documents[0], documents[1] if len(documents) > 1 else None
 
 

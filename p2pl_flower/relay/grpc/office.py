@@ -12,7 +12,6 @@ from ...parts import join, split
 from ..base import Slot
 from ..post_office import Parcel, PostOffice
 from ..spool import Document, Spool
-from ..tensors import pieces
 from .protocol import Refusal, RefusedError
 
 KEPT_FOR_THE_SLOW = 3
@@ -86,8 +85,8 @@ class Office:
 
     def put_parts(self, slot: Slot, public: Model, private: Model | None) -> None:
         """Keep a model that is split already."""
-        rest = None if private is None else self._spool.keep(pieces(private))
-        self.put_sealed(slot, Sealed(self._spool.keep(pieces(public)), rest))
+        rest = None if private is None else self._spool.keep_model(private)
+        self.put_sealed(slot, Sealed(self._spool.keep_model(public), rest))
 
     def put_sealed(self, slot: Slot, sealed: Sealed) -> None:
         """Keep a model that is written already."""

@@ -124,7 +124,7 @@ class Remote:
         if not 0 <= size <= most_bytes:
             rule = f"announces {size:,} bytes, where at most {most_bytes:,} are expected"
             raise RefusedError(Refusal.OVERSIZED, rule)
-        return self._spool.keep(_exactly(size, call))
+        return self._spool.keep(size, _exactly(size, call))
 
     def _refused(self, error: grpc.RpcError) -> RefusedError:
         refused, number = protocol.read_refusal(error)
