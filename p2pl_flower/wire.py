@@ -102,7 +102,7 @@ def _arrived(*items: tuple[str, Any]) -> Options:
 
 def to_arrays(model: Model) -> ArrayRecord:
     """Return a model as Flower's ArrayRecord, in the same order."""
-    return ArrayRecord({name: Array(np.asarray(array)) for name, array in model.items()})
+    return ArrayRecord({name: Array(np.asarray(model[name])) for name in model})
 
 
 def to_model(arrays: ArrayRecord) -> dict[str, NDArray[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import signal
 import sys
@@ -33,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = Settings.load(options.settings, options.set)
     node = Node(settings, lambda report: _show(settings.device, report))
+    gc.freeze()  # what is loaded by now stays: collecting garbage need not look through it
     try:
         node.run()
     finally:

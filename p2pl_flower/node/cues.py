@@ -6,6 +6,7 @@ the difference.
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -73,6 +74,8 @@ class Cues:
             log.debug("%s", kind, exc_info=True)
             said = f"{type(error).__name__}: {error}"
             raise DeviceError(f"device {me.id} failed at {kind}: {said}") from error
+        finally:
+            gc.collect()  # Flower's records refer to themselves, and hold models until then
         if reply.has_error():
             raise DeviceError(f"device {me.id} failed at {kind}: {reply.error.reason}")
         return reply.content
