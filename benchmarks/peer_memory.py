@@ -81,10 +81,9 @@ def main(arguments: list[str] | None = None) -> int:
         code = p2pl_flower(["peer", parsed.peer])
         Path(parsed.peer).with_suffix(".peak").write_text(str(memory(PEAK)), encoding="utf-8")
         return code
-    runs = {size: _run(size, parsed.rounds) for size in (RUNTIME_BYTES, BYTES)}
-    rows = [_row(device, runs) for device in range(LEAVES + 1)]
+    rows = measure(LEAVES, parsed.rounds)
     table = [["neighbors", "peak, in models", "of it anonymous", "runtime, MB"]]
-    for row in (rows[0], max(rows[1:], key=lambda r: float(r["models"]))):
+    for row in (rows[0], max(rows[1:], key=lambda row: float(row["models"]))):
         figures = [f"{row['models']:.2f}", f"{row['anonymous_models']:.2f}"]
         table.append([str(row["neighbors"]), *figures, f"{row['runtime_bytes'] / 1e6:.0f}"])
     content = {"table": table, "environment": environment(), "bytes": BYTES}
@@ -94,10 +93,17 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _run(size: int, rounds: int) -> dict[int, dict[str, int]]:
+def measure(leaves: int, rounds: int) -> list[dict[str, Any]]:
+    """Return what each device of a star takes, in models above the runtime; the hub's first."""
+    graph = nx.star_graph(leaves)
+    runtime, whole = (_run(graph, size, rounds) for size in (RUNTIME_BYTES, BYTES))
+    return [_row(graph.degree[d], runtime[d], whole[d]) for d in graph]
+
+
+def _run(graph: nx.Graph, size: int, rounds: int) -> list[dict[str, int]]:
     """Run all devices with a model of a size; return each one's peaks in bytes."""
     with tempfile.TemporaryDirectory(dir=".") as folder:  # a disk, where /tmp may be memory
-        files = _settings(Path(folder), size, rounds)
+        files = _settings(graph, Path(folder), size, rounds)
         command = [sys.executable, "-m", "benchmarks.peer_memory", "--peer"]
         peers = [subprocess.Popen([*command, str(file)]) for file in files]
         try:
@@ -109,13 +115,13 @@ def _run(size: int, rounds: int) -> dict[int, dict[str, int]]:
         for device, peer in enumerate(peers):
             if peer.returncode:
                 raise RuntimeError(f"device {device} ended with {peer.returncode}")
-            _check(files[device], _degree(device), rounds, size)
+            _check(files[device], graph.degree[device], rounds, size)
         peaks = [int(file.with_suffix(".peak").read_text(encoding="utf-8")) for file in files]
-    return {d: {"peak": peaks[d], "anonymous": anonymous[d]} for d in range(len(peers))}
+    pairs = zip(peaks, anonymous, strict=True)
+    return [{"peak": peak, "anonymous": most} for peak, most in pairs]
 
 
-def _settings(folder: Path, size: int, rounds: int) -> list[Path]:
-    graph = nx.star_graph(LEAVES)
+def _settings(graph: nx.Graph, folder: Path, size: int, rounds: int) -> list[Path]:
     ports = free_ports(len(graph))
     make_certificates(folder, graph)
     for device in graph:
@@ -153,16 +159,10 @@ def _check(file: Path, degree: int, rounds: int, size: int) -> None:
         raise RuntimeError(f"device {file.stem} missed models of its neighbors")
 
 
-def _degree(device: int) -> int:
-    return 1 if device else LEAVES
-
-
-def _row(device: int, runs: dict[int, dict[int, dict[str, int]]]) -> dict[str, Any]:
-    runtime, whole = (runs[size][device] for size in (RUNTIME_BYTES, BYTES))
+def _row(degree: int, runtime: dict[str, int], whole: dict[str, int]) -> dict[str, Any]:
     taken = {key: (whole[key] - runtime[key]) / BYTES for key in whole}
     return {
-        "device": device,
-        "neighbors": _degree(device),
+        "neighbors": degree,
         "models": taken["peak"],
         "anonymous_models": taken["anonymous"],
         "runtime_bytes": runtime["peak"],

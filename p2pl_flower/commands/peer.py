@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+from ..allocator import share_one_arena
 from ..node.node import Node
 from ..node.reports import Report
 from ..node.settings import Settings
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the device's rounds, with a line for each."""
+    share_one_arena()
     configure_log(logging.DEBUG if options.verbose else logging.INFO)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = Settings.load(options.settings, options.set)

@@ -15,6 +15,7 @@ from flwr.app import ConfigRecord, Context, RecordDict
 
 from .. import wire
 from .._flwr import cue
+from ..allocator import give_back
 from ..errors import DeviceError, P2PLError
 from ..neighbors import Neighbor
 from ..peer_app import PeerApp
@@ -75,7 +76,9 @@ class Cues:
             said = f"{type(error).__name__}: {error}"
             raise DeviceError(f"device {me.id} failed at {kind}: {said}") from error
         finally:
-            gc.collect()  # Flower's records refer to themselves, and hold models until then
+            # Flower's records refer to themselves, and hold models until they are collected.
+            gc.collect()
+            give_back()
         if reply.has_error():
             raise DeviceError(f"device {me.id} failed at {kind}: {reply.error.reason}")
         return reply.content

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from ...allocator import give_back
 from ...consensus import Model, check_layout
 from ...errors import LayoutError, RelayError
 from ..base import Slot
@@ -49,6 +50,7 @@ def collect(
     fetching.calls.cancel()
     for future in pending:  # their calls have been ended: this takes no time
         fetching.settle(future)
+    give_back()
     return dict(sorted(fetching.arrived.items()))
 
 
