@@ -3,8 +3,8 @@
 ``python -m benchmarks.peer_memory`` runs ``p2pl-flower peer`` on the five devices of a star, as
 processes on loopback with certificates: the hub has four neighbors, the leaves have one. They
 synchronize, and then train, publish, collect, mix, evaluate and save checkpoints with a model of
-100 MB. The app adds a number to its arrays one by one, in the message it was given: a model that
-an app makes of them, and its gradients, come on top.
+100 MB. The app's train function adds a number to one array after the other: the model that an app
+builds from the arrays, and its gradients, come on top.
 
 Counted is the peak of a process's resident memory, mapped files included, minus the peak of the
 same device in the same run with a model of 10 kB, which is the runtime. Of that, anonymous memory
@@ -54,10 +54,9 @@ def init(context: Context, seed: int) -> ArrayRecord:
 
 @app.train()
 def train(message: Message, context: Context) -> Message:
-    """Add 1 to every array, in place of what came."""
-    arrays = message.content.array_records["arrays"]
-    for name in arrays:
-        arrays[name] = Array(arrays[name].numpy() + np.float32(1))
+    """Add 1 to every array."""
+    given = message.content.array_records["arrays"]
+    arrays = ArrayRecord({k: Array(a.numpy() + np.float32(1)) for k, a in given.items()})
     metrics = MetricRecord({"num-examples": 1, "train-loss": 0.0})
     return Message(RecordDict({"arrays": arrays, "metrics": metrics}), reply_to=message)
 

@@ -206,6 +206,7 @@ BAD = {
     "truncated": announced(GOOD[:-4], GOOD.size),
     "oversized": announced(GOOD, GOOD.size - 4),
     "oversized-announced": announced(GOOD, 10**12),
+    "oversized-message": [bytes(9 << 20)],  # gRPC itself ends the call
     "empty": [],
     "malformed": [b"\xff\xfe"],
     "malformed-size": [b'{"size": "10", "round": 1}'],

@@ -38,7 +38,9 @@ class Station:
     most_bytes : int
         Size of the largest model to take from a neighbor.
     most_calls : int
-        Calls at the same time, each way; those of neighbors that wait are among them.
+        Calls at the same time, each way; those of neighbors that wait are among them. Each
+        neighbor gets `MOST_STREAMS` of them at most: more than that times the neighbors keeps
+        some free for all.
     folder : Path, optional
         Where models are while they are kept; the folder for temporary files unless given.
 
