@@ -7,6 +7,7 @@ The operating system caches files as it sees fit; arrays are mapped from them wh
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import tempfile
@@ -49,7 +50,8 @@ class Document:
         OSError
             The file cannot be read.
         """
-        return cls(path.open("rb"), path.stat().st_size)
+        file = path.open("rb")
+        return cls(file, os.fstat(file.fileno()).st_size)  # path may lead elsewhere by now
 
     def chunks(self, most: int) -> Iterator[bytes]:
         """Return the bytes, at most so many at a time, without mapping them."""
@@ -152,4 +154,8 @@ class Spool:
 def _reserve(file: IO[bytes], size: int) -> None:
     """Set room aside at once: that is quicker than block by block, and a full disk is known now."""
     if size and hasattr(os, "posix_fallocate"):  # macOS and Windows have none
-        os.posix_fallocate(file.fileno(), 0, size)
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # not every file system can
+                raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
 import threading
 
 import numpy as np
@@ -95,12 +97,21 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path, monkeypatch) -> None:
     with pytest.raises(RelayError, match=r"cannot keep a model in .*file: "):
         Spool(tmp_path / "file").keep_model(MODEL)
 
-    def full(*_: int) -> None:
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.posix_fallocate", full)
+def test_a_full_disk_is_an_error_and_one_that_reserves_nothing_is_not(
+    tmp_path, monkeypatch
+) -> None:
+    def failing(number: int):
+        def reserve(*_: int) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return reserve
+
+    monkeypatch.setattr("os.posix_fallocate", failing(errno.ENOSPC))
     with pytest.raises(RelayError, match="No space left on device"):
         Spool(tmp_path).keep_model(MODEL)
+    monkeypatch.setattr("os.posix_fallocate", failing(errno.EOPNOTSUPP))
+    assert Spool(tmp_path).keep_model(MODEL).model()["scalar"] == 2.5
 
 
 def test_what_is_not_complete_is_not_kept(tmp_path) -> None:
