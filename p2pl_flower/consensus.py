@@ -120,8 +120,7 @@ def mix(
         The new :math:`w_k`, in new arrays. Written with differences, equal models stay
         equal to the last bit. Terms are added in ascending order of device ids, in at
         least single precision, so that two runs give identical numbers. Received arrays are
-        looked up one at a time: where models are mapped from files, no two neighbors' are in
-        memory at once.
+        looked up one by one: models that are mapped from files never are in memory as a whole.
 
     Raises
     ------

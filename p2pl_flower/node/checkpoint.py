@@ -161,5 +161,6 @@ def _fetch(arrays: Model, prefix: str, names: list[str]) -> Model:
 
 
 def _within(arrays: Model, prefix: str) -> Model:
+    """Return copies: whose they are may change them, and the file's cannot be changed."""
     start = f"{prefix}/"
     return {name[len(start) :]: np.array(arrays[name]) for name in arrays if name.startswith(start)}
