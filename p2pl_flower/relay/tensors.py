@@ -35,11 +35,6 @@ _MOST_HEADER_BYTES = 100_000_000  # what the safetensors library itself accepts
 _FINITE_BLOCK = 1 << 20
 
 
-def pack(model: Model, metadata: Mapping[str, str] | None = None) -> Buffer:
-    """Return a model as a safetensors document in one new buffer; see `pieces`."""
-    return np.frombuffer(b"".join(pieces(model, metadata)), np.uint8)
-
-
 def pieces(model: Model, metadata: Mapping[str, str] | None = None) -> Iterator[memoryview]:
     """Return a model's safetensors document piece by piece: the header, then array by array.
 
@@ -92,19 +87,14 @@ class Entry:
     shape: tuple[int, ...]
 
 
-def unpack(buffer: Buffer) -> dict[str, NDArray[Any]]:
-    """Return the model in a document: read-only views of the buffer.
+def entries_of(buffer: Buffer) -> dict[str, Entry]:
+    """Return what a document holds, in the model's order.
 
     Raises
     ------
     RelayError
         The document is not what safetensors allows: says what is wrong with it.
     """
-    return {name: view(buffer, entry) for name, entry in entries_of(buffer).items()}
-
-
-def entries_of(buffer: Buffer) -> dict[str, Entry]:
-    """Return what a document holds, in the model's order; raises as `unpack`."""
     start, header = _header(buffer)
     listed = {name: e for name, e in header.items() if name != "__metadata__"}
     spans = {name: _span(name, entry) for name, entry in listed.items()}

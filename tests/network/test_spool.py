@@ -9,10 +9,10 @@ import threading
 
 import numpy as np
 import pytest
+from documents import pack
 
 from p2pl_flower.errors import RelayError
 from p2pl_flower.relay.spool import Document, MappedModel, Spool
-from p2pl_flower.relay.tensors import pack
 
 MODEL = {
     "z": np.arange(6, dtype=np.float32).reshape(2, 3),

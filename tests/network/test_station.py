@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from documents import pack
 
 from p2pl_flower.certificates import make_certificates
 from p2pl_flower.errors import ConfigError
@@ -19,7 +20,6 @@ from p2pl_flower.relay import Slot
 from p2pl_flower.relay.grpc import Credentials, Station, StationMailbox, Waiting, protocol
 from p2pl_flower.relay.grpc.protocol import Refusal, RefusedError
 from p2pl_flower.relay.grpc.remote import Remote
-from p2pl_flower.relay.tensors import pack
 
 RUN = "1"
 SLOT = Slot("model", 1, 0)

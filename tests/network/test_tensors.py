@@ -7,12 +7,13 @@ import json
 
 import numpy as np
 import pytest
+from documents import pack, unpack
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from p2pl_flower.errors import RelayError
-from p2pl_flower.relay.tensors import document_size, metadata_of, not_finite, pack, pieces, unpack
+from p2pl_flower.relay.tensors import document_size, metadata_of, not_finite, pieces
 
 MODEL = {
     "z": np.arange(6, dtype=np.float32).reshape(2, 3),
