@@ -3,8 +3,10 @@
 ``python -m benchmarks.relay_throughput`` starts two processes on loopback, with certificates.
 One publishes; the other fetches, in turn, the model through the relay (which checks it) and the
 same bytes through a bare gRPC stream of equal chunks over the same kind of TLS connection,
-where they are thrown away. A peer's memory is its peak minus what its process took before it had
-a model; it counts the own publication and, at the receiver, the neighbor's model.
+where they are thrown away. A peer's memory is the peak of its resident memory, mapped files
+included, minus what its process took before it had a model. It counts the model that is published,
+which the benchmark draws in memory; publications and what arrives are in files. Whole rounds are
+measured by `benchmarks.peer_memory`.
 """
 
 from __future__ import annotations
