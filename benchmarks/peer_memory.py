@@ -80,7 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
         code = p2pl_flower(["peer", parsed.peer])
         Path(parsed.peer).with_suffix(".peak").write_text(str(memory(PEAK)), encoding="utf-8")
         return code
-    rows = measure(LEAVES, parsed.rounds)
+    with tempfile.TemporaryDirectory(dir=".") as folder:  # a disk, where /tmp may be memory
+        rows = measure(LEAVES, parsed.rounds, Path(folder).resolve())
     table = [["neighbors", "peak, in models", "of it anonymous", "runtime, MB"]]
     for row in (rows[0], max(rows[1:], key=lambda row: float(row["models"]))):
         figures = [f"{row['models']:.2f}", f"{row['anonymous_models']:.2f}"]
@@ -92,35 +93,36 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def measure(leaves: int, rounds: int) -> list[dict[str, Any]]:
+def measure(leaves: int, rounds: int, folder: Path) -> list[dict[str, Any]]:
     """Return what each device of a star takes, in models above the runtime; the hub's first."""
     graph = nx.star_graph(leaves)
-    runtime, whole = (_run(graph, size, rounds) for size in (RUNTIME_BYTES, BYTES))
+    runtime = _run(graph, RUNTIME_BYTES, rounds, folder / "runtime")
+    whole = _run(graph, BYTES, rounds, folder / "whole")
     return [_row(graph.degree[d], runtime[d], whole[d]) for d in graph]
 
 
-def _run(graph: nx.Graph, size: int, rounds: int) -> list[dict[str, int]]:
+def _run(graph: nx.Graph, size: int, rounds: int, folder: Path) -> list[dict[str, int]]:
     """Run all devices with a model of a size; return each one's peaks in bytes."""
-    with tempfile.TemporaryDirectory(dir=".") as folder:  # a disk, where /tmp may be memory
-        files = _settings(graph, Path(folder), size, rounds)
-        command = [sys.executable, "-m", "benchmarks.peer_memory", "--peer"]
-        peers = [subprocess.Popen([*command, str(file)]) for file in files]
-        try:
-            anonymous = _watch(peers)
-        finally:
-            for peer in peers:
-                peer.kill()
-                peer.wait()
-        for device, peer in enumerate(peers):
-            if peer.returncode:
-                raise RuntimeError(f"device {device} ended with {peer.returncode}")
-            _check(files[device], graph.degree[device], rounds, size)
-        peaks = [int(file.with_suffix(".peak").read_text(encoding="utf-8")) for file in files]
+    files = _settings(graph, folder, size, rounds)
+    command = [sys.executable, "-m", "benchmarks.peer_memory", "--peer"]
+    peers = [subprocess.Popen([*command, str(file)]) for file in files]
+    try:
+        anonymous = _watch(peers)
+    finally:
+        for peer in peers:
+            peer.kill()
+            peer.wait()
+    for device, peer in enumerate(peers):
+        if peer.returncode:
+            raise RuntimeError(f"device {device} ended with {peer.returncode}")
+        _check(files[device], graph.degree[device], rounds, size)
+    peaks = [int(file.with_suffix(".peak").read_text(encoding="utf-8")) for file in files]
     pairs = zip(peaks, anonymous, strict=True)
     return [{"peak": peak, "anonymous": most} for peak, most in pairs]
 
 
 def _settings(graph: nx.Graph, folder: Path, size: int, rounds: int) -> list[Path]:
+    folder.mkdir()
     ports = free_ports(len(graph))
     make_certificates(folder, graph)
     for device in graph:
@@ -131,9 +133,9 @@ def _settings(graph: nx.Graph, folder: Path, size: int, rounds: int) -> list[Pat
             "app": "benchmarks.peer_memory:app",
             "rounds": rounds,
             "sync-steps": nx.diameter(graph),
-            "certificates": str(folder.resolve()),
-            "checkpoint": str(folder.resolve() / f"state-{device}"),
-            "history": str(folder.resolve() / f"{device}.json"),
+            "certificates": str(folder),
+            "checkpoint": str(folder / f"state-{device}"),
+            "history": str(folder / f"{device}.json"),
             "waiting": {"deadline": 600},
             "neighbors": {str(j): f"127.0.0.1:{ports[j]}" for j in graph[device]},
             "run-config": {"bytes": size},

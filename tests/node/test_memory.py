@@ -15,10 +15,10 @@ MOST_MODELS = 3
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
-def test_rounds_of_a_real_peer_take_less_than_three_models(monkeypatch) -> None:
+def test_rounds_of_a_real_peer_take_less_than_three_models(tmp_path, monkeypatch) -> None:
     """Two peers with certificates, as processes, with a model of 100 MB."""
     monkeypatch.chdir(BENCHMARKS.parent)
-    devices = peer_memory.measure(leaves=1, rounds=2)
+    devices = peer_memory.measure(leaves=1, rounds=2, folder=tmp_path)
     assert [device["neighbors"] for device in devices] == [1, 1]
     for device in devices:
         assert 1 < device["models"] < MOST_MODELS
