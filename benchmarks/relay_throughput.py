@@ -3,8 +3,10 @@
 ``python -m benchmarks.relay_throughput`` starts two processes on loopback, with certificates.
 One publishes; the other fetches, in turn, the model through the relay (which checks it) and the
 same bytes through a bare gRPC stream of equal chunks over the same kind of TLS connection,
-where they are thrown away. A peer's memory is its peak minus what its process took before it had
-a model; it counts the own publication and, at the receiver, the neighbor's model.
+where they are thrown away. A peer's memory is the peak of its resident memory, mapped files
+included, minus what its process took before it had a model. It counts the model that is published,
+which the benchmark draws in memory; publications and what arrives are in files. Whole rounds are
+measured by `benchmarks.peer_memory`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import Any
 import grpc
 import numpy as np
 
+from benchmarks.memory import NOW, PEAK, memory
 from p2pl_flower.certificates import make_certificates
 from p2pl_flower.history import environment
 from p2pl_flower.relay import Slot
@@ -71,35 +74,37 @@ def _publish(folder: str) -> int:
     station = Station(0, "127.0.0.1:0", credentials)
     station.open(RUN)
     station.meet(RUN, {1: "127.0.0.1:1"})
-    before = _memory("VmRSS")
+    before = memory(NOW)
     StationMailbox(station, RUN).publish(SLOT, _model())
     station.start()
-    [(_, sealed)] = station.office(RUN).sealed("model")
     bare = grpc.server(ThreadPoolExecutor(4), options=protocol.MESSAGE_OPTIONS)
-    bare.add_generic_rpc_handlers((_Bare(sealed.document.data),))
+    bare.add_generic_rpc_handlers((_Bare(),))
     port = bare.add_secure_port("127.0.0.1:0", credentials.for_server())
     bare.start()
     _tell({"relay": station.address, "bare": f"127.0.0.1:{port}"})
     sys.stdin.read()
-    _tell({"peak_bytes": _memory("VmHWM") - before})
+    _tell({"peak_bytes": memory(PEAK) - before})
     bare.stop(0).wait()
     station.close()
     return 0
 
 
 class _Bare(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Streams the document's bytes in chunks of the size that is asked for."""
+    """Streams as many bytes as the model has, in chunks of the size that is asked for.
 
-    def __init__(self, view: memoryview) -> None:
-        self._view = view
+    They come from one block over and over, for the publisher's memory to be the relay's alone.
+    """
+
+    def __init__(self) -> None:
+        self._block = memoryview(np.random.default_rng(1).bytes(max(CHUNKS)))
 
     def service(self, details: grpc.HandlerCallDetails) -> Any:
         return grpc.unary_stream_rpc_method_handler(self._stream)
 
     def _stream(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         size = int(request)
-        for start in range(0, len(self._view), size):
-            yield bytes(self._view[start : start + size])
+        for start in range(0, BYTES, size):
+            yield bytes(self._block[: min(size, BYTES - start)])
 
 
 def _fetch(folder: str, places: dict[str, str], repeats: int) -> dict[str, Any]:
@@ -108,7 +113,7 @@ def _fetch(folder: str, places: dict[str, str], repeats: int) -> dict[str, Any]:
     station = Station(1, "127.0.0.1:0", credentials, Waiting(deadline=120))
     station.open(RUN)
     station.meet(RUN, {0: places["relay"]})
-    before = _memory("VmRSS")
+    before = memory(NOW)
     StationMailbox(station, RUN).publish(SLOT, _model())
     station.start()
     options = [*protocol.MESSAGE_OPTIONS, ("grpc.ssl_target_name_override", host_name(0))]
@@ -119,7 +124,7 @@ def _fetch(folder: str, places: dict[str, str], repeats: int) -> dict[str, Any]:
         if number:  # the first one warms up
             seconds["relay"].append(relay)
             seconds["bare"].append(bare)
-    peak = _memory("VmHWM") - before
+    peak = memory(PEAK) - before
     by_chunk = {size: min(_bare(channel, size) for _ in range(3)) for size in CHUNKS}
     channel.close()
     station.close()
@@ -155,13 +160,6 @@ def _bare(channel: grpc.Channel, size: int) -> float:
 def _model() -> dict[str, Any]:
     rng = np.random.default_rng(0)
     return {f"layer{i}": rng.random(BYTES // 40, np.float32) for i in range(10)}
-
-
-def _memory(key: str) -> int:
-    """Return a figure of this process in bytes: VmRSS is now, VmHWM the most so far."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    [line] = [line for line in lines if line.startswith(f"{key}:")]
-    return 1024 * int(line.split()[1])
 
 
 def _tell(fields: dict[str, Any]) -> None:

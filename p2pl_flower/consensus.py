@@ -13,7 +13,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,11 @@ from numpy.typing import NDArray
 from .errors import LayoutError
 
 Model = Mapping[str, NDArray[Any]]
+Layout = Mapping[str, tuple[tuple[int, ...], str]]
+"""Shape and dtype of a model's arrays, by name."""
+
+_BLOCK = 1 << 18
+"""Numbers that are computed with at a time: they fit into a processor's cache."""
 
 NO_CLAIM = -1.0
 """Norm claimed by a device that has no model yet: it loses to every model."""
@@ -38,33 +43,12 @@ def mixed_part(model: Model) -> dict[str, NDArray[Any]]:
     return {name: array for name, array in model.items() if is_mixed(array)}
 
 
-def split(model: Model, private: Collection[str]) -> tuple[Model, Model | None]:
-    """Part a model into what neighbors may have and, if there is any, what they may not.
-
-    The private part remembers where in the model its arrays belong, for `join`.
-    """
-    if not private:
-        return dict(model), None
-    places = {name: f"{place}/{name}" for place, name in enumerate(model) if name in private}
-    public = {name: array for name, array in model.items() if name not in private}
-    return public, {place: model[name] for name, place in places.items()}
-
-
-def join(public: Model, private: Model | None) -> dict[str, NDArray[Any]]:
-    """Put together what `split` has parted, every array in its place."""
-    entries = list(public.items())
-    for place_and_name, array in (private or {}).items():
-        place, _, name = place_and_name.partition("/")
-        entries.insert(int(place), (name, array))
-    return dict(entries)
-
-
 def nbytes(model: Model) -> int:
     """Return the size of a model's arrays in bytes."""
     return sum(array.nbytes for array in model.values())
 
 
-def layout(model: Model) -> dict[str, tuple[tuple[int, ...], str]]:
+def layout(model: Model) -> Layout:
     """Return shape and dtype of every array by name."""
     return {name: (array.shape, str(array.dtype)) for name, array in model.items()}
 
@@ -88,7 +72,7 @@ def check_layout(own: Model, other: Model, whose: str) -> None:
             )
 
 
-def conformed(before: Model, after: Model) -> dict[str, NDArray[Any]]:
+def conformed(before: Layout, after: Model) -> dict[str, NDArray[Any]]:
     """Return a trained model with the floating-point types that it had before.
 
     Raises
@@ -97,16 +81,16 @@ def conformed(before: Model, after: Model) -> dict[str, NDArray[Any]]:
         Training changed the names or shapes of arrays, or made integers of floating-point
         numbers or the reverse; names the first such array.
     """
+    found = layout(after)
     for name in (*before, *(name for name in after if name not in before)):
-        old, new = before.get(name), after.get(name)
+        old, new = before.get(name), found.get(name)
         if old is None or new is None or _kind(old) != _kind(new):
-            was, now = (_describe(layout(m).get(name)) for m in (before, after))
             raise LayoutError(
-                f"training changed array {name!r}, which was {was} and is {now}: names and "
-                "shapes must stay the same from round to round"
+                f"training changed array {name!r}, which was {_describe(old)} and is "
+                f"{_describe(new)}: names and shapes must stay the same from round to round"
             )
     return {
-        name: array.astype(before[name].dtype, copy=False) if is_mixed(array) else array
+        name: array.astype(before[name][1], copy=False) if is_mixed(array) else array
         for name, array in after.items()
     }
 
@@ -135,7 +119,8 @@ def mix(
     dict[str, NDArray]
         The new :math:`w_k`, in new arrays. Written with differences, equal models stay
         equal to the last bit. Terms are added in ascending order of device ids, in at
-        least single precision, so that two runs give identical numbers.
+        least single precision, so that two runs give identical numbers. Received arrays are
+        looked up one by one: models that are mapped from files never are in memory as a whole.
 
     Raises
     ------
@@ -145,7 +130,7 @@ def mix(
     for j in sorted(received):
         check_layout(own, received[j], f"device {j}")
     return {
-        name: _mix_array(array, [(row[j], received[j][name]) for j in sorted(received)], gamma)
+        name: _mix_array(array, ((row[j], received[j][name]) for j in sorted(received)), gamma)
         if is_mixed(array)
         else array
         for name, array in own.items()
@@ -162,9 +147,9 @@ def drift(before: Model, after: Model, gamma: float = 1.0) -> dict[str, NDArray[
     :math:`w_k \leftarrow w_k - \eta g + \lambda d_k` with :math:`d_k = r_k / H` held fixed.
     """
     return {
-        name: (array - before[name]) / array.dtype.type(gamma)
-        for name, array in after.items()
-        if is_mixed(array)
+        name: (after[name] - before[name]) / after[name].dtype.type(gamma)
+        for name in after
+        if is_mixed(after[name])
     }
 
 
@@ -253,21 +238,29 @@ def consensus_distance(models: Iterable[Model]) -> float:
 
 
 def _mix_array(
-    own: NDArray[Any], others: list[tuple[float, NDArray[Any]]], gamma: float
+    own: NDArray[Any], others: Iterable[tuple[float, NDArray[Any]]], gamma: float
 ) -> NDArray[Any]:
     wide = np.result_type(own.dtype, np.float32)
-    base = np.array(own, dtype=wide)
-    total, term = base.copy(), np.empty_like(base)
+    base = np.ascontiguousarray(own, wide).reshape(-1)
+    total, term = base.copy(), np.empty(min(_BLOCK, base.size), wide)
     for weight, other in others:
-        np.subtract(other, base, out=term)
-        np.multiply(term, wide.type(gamma * weight), out=term)
-        np.add(total, term, out=total)
-    return total.astype(own.dtype, copy=False)
+        flat = other.reshape(-1)
+        for block in _blocks(base):
+            part = np.subtract(flat[block], base[block], out=term[: base[block].size])
+            part *= wide.type(gamma * weight)
+            total[block] += part
+    return total.reshape(own.shape).astype(own.dtype, copy=False)
 
 
 def _square_norm(array: NDArray[Any]) -> float:
-    flat = array.astype(np.float64, copy=False).ravel()
-    return float(flat @ flat)
+    flat = array.reshape(-1)
+    wide = (flat[block].astype(np.float64, copy=False) for block in _blocks(flat))
+    return float(sum(part @ part for part in wide))
+
+
+def _blocks(flat: NDArray[Any]) -> Iterable[slice]:
+    """Return slices of an array: what is computed from them needs no copy of all of it."""
+    return (slice(start, start + _BLOCK) for start in range(0, flat.size, _BLOCK))
 
 
 def _same_layout(own: Model, other: Model) -> bool:
@@ -278,8 +271,9 @@ def _same_layout(own: Model, other: Model) -> bool:
     )
 
 
-def _kind(array: NDArray[Any]) -> tuple[tuple[int, ...], bool]:
-    return array.shape, is_mixed(array)
+def _kind(entry: tuple[tuple[int, ...], str]) -> tuple[tuple[int, ...], bool]:
+    shape, dtype = entry
+    return shape, np.dtype(dtype).kind == "f"
 
 
 def _describe(entry: tuple[tuple[int, ...], str] | None) -> str:

@@ -16,7 +16,7 @@ from flwr.clientapp import ClientApp
 
 from . import records, wire
 from ._flwr import registered
-from .consensus import conformed
+from .consensus import conformed, layout
 from .legacy import from_client, is_legacy, to_client
 from .mods import refused_mod
 from .peer import Mixed, Peer
@@ -198,26 +198,30 @@ class PeerApp(ClientApp):
         order = self._note(message, context)
         peer = self._peer(context)
         mixed = self._mix(peer, order, publish=False) if wire.MIX_STEP in order else None
-        model = mixed.after if mixed else peer.model()
+        drift = records.drift_of(peer, mixed)
+        model, exchange = (mixed.after, mixed.exchange) if mixed else (peer.model(), None)
         content = records.with_arrays(message.content, order["arrays-key"], model)
-        if (pull := records.drift_of(peer, mixed)) is not None:
-            content[wire.DRIFT] = wire.to_arrays(pull)
+        content = RecordDict({**content, **drift})
+        before = layout(model)
+        del mixed, model  # while the user's function runs, the message alone holds it
         reply = self._as("train", message, context, content)
         if reply.has_error():
             return reply
         trained = wire.to_model(records.only_arrays(reply.content))
-        peer.publish(order["round"], 0, conformed(model, trained))
+        peer.publish(order["round"], 0, conformed(before, trained))
         for key in list(reply.content.array_records):
             del reply.content[key]
-        return records.with_exchange(reply, mixed)
+        return records.with_exchange(reply, exchange)
 
     def _answer_evaluate(self, message: Message, context: Context) -> Message:
         order = self._note(message, context)
         peer = self._peer(context)
         mixed = self._mix(peer, order, publish=True) if wire.MIX_STEP in order else None
-        model = mixed.after if mixed else peer.model()
+        model, exchange = (mixed.after, mixed.exchange) if mixed else (peer.model(), None)
+        del mixed  # the model before the step makes room for the message's
         content = records.with_arrays(message.content, order["arrays-key"], model)
-        return records.with_exchange(self._as("evaluate", message, context, content), mixed)
+        del model
+        return records.with_exchange(self._as("evaluate", message, context, content), exchange)
 
     def _mix(self, peer: Peer, order: dict[str, Any], publish: bool) -> Mixed:
         """Make the consensus step that the order asks for."""

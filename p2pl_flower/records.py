@@ -79,17 +79,17 @@ def exchange_entry(exchange: Exchange) -> dict[str, Any]:
     return {name: column for name, column in columns.items() if column}
 
 
-def with_exchange(reply: Message, mixed: Mixed | None) -> Message:
+def with_exchange(reply: Message, exchange: Exchange | None) -> Message:
     """Return a user function's reply, with what the consensus step before it brought."""
-    if mixed is not None and reply.has_content():
-        reply.content[wire.RECORD] = ConfigRecord(exchange_entry(mixed.exchange))
+    if exchange is not None and reply.has_content():
+        reply.content[wire.RECORD] = ConfigRecord(exchange_entry(exchange))
     return reply
 
 
-def drift_of(peer: Peer, mixed: Mixed | None) -> Model | None:
-    """Return the pull of the device's last consensus step, if affinity asks for it."""
+def drift_of(peer: Peer, mixed: Mixed | None) -> dict[str, ArrayRecord]:
+    """Return the pull of the device's last consensus step as a record, if affinity asks for it."""
     if not peer.options.affinity:
-        return None
-    if mixed is None:
-        return peer.drift()
-    return consensus.drift(mixed.before, mixed.after, peer.options.consensus_gamma)
+        return {}
+    gamma = peer.options.consensus_gamma
+    pull = consensus.drift(mixed.before, mixed.after, gamma) if mixed else peer.drift()
+    return {} if pull is None else {wire.DRIFT: wire.to_arrays(pull)}

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,6 +44,7 @@ SCORE_CONFIG = "p2pl-evaluate-config"
 AFTER_TRAINING = "after-training-"
 """Prefix of the metrics of a device's model after training, before consensus."""
 
+_NUMPY = "numpy.ndarray"  # how Flower calls arrays in the format of NumPy's own files
 _PREFIX = "neighbor-"
 
 
@@ -99,12 +102,22 @@ def _arrived(*items: tuple[str, Any]) -> Options:
 
 def to_arrays(model: Model) -> ArrayRecord:
     """Return a model as Flower's ArrayRecord, in the same order."""
-    return ArrayRecord({name: Array(np.asarray(array)) for name, array in model.items()})
+    return ArrayRecord({name: Array(np.asarray(model[name])) for name in model})
 
 
 def to_model(arrays: ArrayRecord) -> dict[str, NDArray[Any]]:
-    """Return Flower's ArrayRecord as a model, in the same order."""
-    return {name: array.numpy() for name, array in arrays.items()}
+    """Return Flower's ArrayRecord as a model, in the same order: read-only, and no copy."""
+    return {name: _view(array) for name, array in arrays.items()}
+
+
+def _view(array: Array) -> NDArray[Any]:
+    """Return an array where it lies: ``Array.numpy()`` makes a copy of it."""
+    file = io.BytesIO(array.data)
+    if array.stype != _NUMPY or np.lib.format.read_magic(file) != (1, 0):
+        return array.numpy()
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+    flat = np.frombuffer(array.data, dtype, math.prod(shape), file.tell())
+    return flat.reshape(shape, order="F" if by_columns else "C")
 
 
 def layout_digest(model: Model) -> str:

@@ -33,9 +33,11 @@ def flower(ray_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(autouse=True)
-def _log_as_it_was() -> Iterator[None]:
-    """Undo what a command did to our log: its handler writes to this test's stderr."""
-    log = logging.getLogger("flwr.p2pl")
-    before = list(log.handlers), log.propagate, log.level
+def _logs_as_they_were() -> Iterator[None]:
+    """Undo what commands and simulations did to our log and Flower's, for the next test."""
+    logs = [logging.getLogger(name) for name in ("flwr", "flwr.p2pl")]
+    before = [(log, list(log.handlers), log.propagate, log.level) for log in logs]
     yield
-    log.handlers[:], log.propagate, log.level = before
+    for log, handlers, propagate, level in before:
+        log.handlers[:], log.propagate = handlers, propagate
+        log.setLevel(level)

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import weakref
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -67,6 +71,54 @@ def test_sums_do_not_depend_on_the_order_of_arrival() -> None:
     own = {"w": np.zeros(100, np.float32)}
     a, b = consensus.mix(own, received, row), consensus.mix(own, backwards, row)
     assert np.array_equal(a["w"], b["w"])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_large_arrays_are_mixed_as_small_ones_are(dtype: type) -> None:
+    """Block by block, to the last bit what one expression on whole arrays gives."""
+    rng = np.random.default_rng(0)
+    shape = (3, consensus._BLOCK // 2 + 1)  # two blocks, of which one is not full
+    own, a, b = (np.asfortranarray(rng.normal(size=shape).astype(dtype)) for _ in range(3))
+    mixed = consensus.mix({"w": own}, {7: {"w": a}, 3: {"w": b}}, {7: 0.25, 3: 0.5}, 0.5)["w"]
+    wide = np.result_type(dtype, np.float32).type
+    base = own.astype(wide)
+    expected = base + (b - base) * wide(0.25) + (a - base) * wide(0.125)
+    assert mixed.dtype == dtype
+    assert np.array_equal(mixed, expected.astype(dtype))
+
+
+class Borrowed(Mapping):
+    """A model that makes an array when it is asked for, and notes how many are in use at a time."""
+
+    in_use: ClassVar[list[int]] = []
+    most = 0
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        array = np.full(4, self._value)
+        self.in_use.append(1)
+        weakref.finalize(array, self.in_use.pop)
+        Borrowed.most = max(Borrowed.most, len(self.in_use))
+        return array
+
+    def __iter__(self):
+        return iter(["a", "b", "c"])
+
+    def __len__(self) -> int:
+        return 3
+
+
+def test_one_array_of_one_neighbor_is_looked_at_at_a_time(monkeypatch) -> None:
+    own = dict(Borrowed(0.0))
+    monkeypatch.setattr(Borrowed, "in_use", [])
+    monkeypatch.setattr(consensus, "check_layout", lambda *_: None)  # which needs no numbers
+    Borrowed.most = 0
+    received = {j: Borrowed(float(j)) for j in (1, 2, 3)}
+    mixed = consensus.mix(own, received, dict.fromkeys(received, 0.25))
+    assert mixed["c"].tolist() == [1.5] * 4
+    assert Borrowed.most <= 2  # the next is there before the one before it goes
 
 
 @pytest.mark.parametrize(

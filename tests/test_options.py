@@ -101,6 +101,14 @@ def test_models_travel_as_records_in_order() -> None:
     assert wire.layout_digest(model) == wire.layout_digest({**model, "a": np.array(5)})
 
 
+def test_models_in_records_are_looked_at_where_they_lie() -> None:
+    model = {"rows": np.arange(6.0).reshape(2, 3), "columns": np.arange(6.0).reshape(2, 3).T}
+    record = wire.to_arrays(model)
+    for name, array in wire.to_model(record).items():
+        assert np.array_equal(array, model[name])
+        assert np.shares_memory(array, np.frombuffer(record[name].data, np.uint8))
+
+
 @pytest.mark.parametrize("kind", [errors.ConfigError, errors.TopologyError, errors.WeightsError])
 def test_errors_survive_a_process_border(kind) -> None:
     error = kind("rounds", 0, "must be at least 1", ["1", "2"])

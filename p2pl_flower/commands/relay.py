@@ -11,6 +11,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from ..allocator import share_one_arena
 from ..errors import ConfigError
 from ..relay.grpc import Credentials, Station, Waiting
 from ..relay.grpc.daemon import LocalServer
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
+    share_one_arena()
     configure_log(logging.DEBUG if options.verbose else logging.INFO)
     if bool(options.certificates) == options.insecure:
         rule = "name the folder that `p2pl-flower certs` made, or ask for --insecure"

@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 from flwr.app import RecordDict
-from numpy.typing import NDArray
 
 from ..consensus import Model
 from ..errors import ConfigError, RelayError
 from ..history import History, Run
+from ..parts import Gathered
 from ..relay import Slot
-from ..relay.grpc.office import Office
-from ..relay.tensors import document, metadata_of, pack, unpack
+from ..relay.grpc.office import Office, Sealed
+from ..relay.spool import Document
+from ..relay.tensors import metadata_of, pieces
 from . import random_state, records_json
 
 _FORMAT = 1
@@ -65,14 +66,13 @@ class Checkpoint:
 
     def save(self, state: State, office: Office, channel: str) -> None:
         """Write the state, the mailbox's channel and the random state, or leave the old file."""
-        arrays: dict[str, NDArray[Any]] = {}
+        arrays = Gathered()
         content: dict[str, Any] = {"format": _FORMAT, "identity": self._identity}
         content["round"] = state.round
         content["history"] = History({}, {}, [state.run]).to_json()
         content["mail"] = [
-            {"slot": list(slot), "public": _store(arrays, f"mail/{i}/public", unpack(s.document))}
-            | {"private": s.private and _store(arrays, f"mail/{i}/private", s.private)}
-            for i, (slot, s) in enumerate(office.sealed(channel))
+            {"slot": list(slot), **_store_sealed(arrays, f"mail/{i}", sealed)}
+            for i, (slot, sealed) in enumerate(office.sealed(channel))
         ]
         content["context"], context_arrays = records_json.to_json(state.context)
         _store(arrays, "context", context_arrays)
@@ -95,8 +95,8 @@ class Checkpoint:
         if not self.path.is_file():
             return None
         try:
-            buffer = np.fromfile(self.path, np.uint8)
-            content, arrays = json.loads(metadata_of(buffer)["p2pl"]), unpack(buffer)
+            document = Document.at(self.path)
+            content, arrays = json.loads(metadata_of(document.buffer())["p2pl"]), document.model()
         except (OSError, RelayError, KeyError, ValueError) as error:
             rule = f"cannot be read ({error}); delete it to begin anew"
             raise ConfigError("checkpoint", str(self.path), rule) from None
@@ -104,22 +104,20 @@ class Checkpoint:
         for i, entry in reversed(list(enumerate(content["mail"]))):
             private = entry["private"]
             rest = None if private is None else _fetch(arrays, f"mail/{i}/private", private)
-            public = pack(_fetch(arrays, f"mail/{i}/public", entry["public"]))
-            office.put_document(Slot(*entry["slot"]), public, rest)
+            public = _fetch(arrays, f"mail/{i}/public", entry["public"])
+            office.put_parts(Slot(*entry["slot"]), public, rest)
         random_state.restore(content["random"], _within(arrays, "random"))
         context = records_json.from_json(content["context"], _within(arrays, "context"))
         [run] = History.from_json(content["history"]).runs
         return State(content["round"], run, context)
 
-    def _write(self, arrays: Mapping[str, NDArray[Any]], content: str) -> None:
+    def _write(self, arrays: Model, content: str) -> None:
         """Write beside the file, put it onto the disk, move it there, put that onto the disk."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_name(f".{_FILE}.part")
-        head, ordered = document(arrays, {"p2pl": content})
         with part.open("wb") as file:
-            file.write(head)
-            for array in ordered:
-                file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            for piece in pieces(arrays, {"p2pl": content}):
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         part.replace(self.path)
@@ -142,17 +140,27 @@ class Checkpoint:
                 raise ConfigError("checkpoint", str(self.path), rule)
 
 
-def _store(arrays: dict[str, NDArray[Any]], prefix: str, model: Model) -> list[str]:
+def _store_sealed(arrays: Gathered, prefix: str, sealed: Sealed) -> dict[str, list[str] | None]:
+    public, private = sealed.parts()
+    rest = None if private is None else _store(arrays, f"{prefix}/private", private)
+    return {"public": _store(arrays, f"{prefix}/public", public), "private": rest}
+
+
+def _store(arrays: Gathered, prefix: str, model: Model) -> list[str]:
     """Put a model's arrays among the file's and return their names, in order."""
-    for name, array in model.items():
-        arrays[f"{prefix}/{name}"] = array
+    for name in model:
+        arrays.add(f"{prefix}/{name}", model, name)
     return list(model)
 
 
-def _fetch(arrays: Mapping[str, NDArray[Any]], prefix: str, names: list[str]) -> Model:
-    return {name: arrays[f"{prefix}/{name}"] for name in names}
+def _fetch(arrays: Model, prefix: str, names: list[str]) -> Model:
+    found = Gathered()
+    for name in names:
+        found.add(name, arrays, f"{prefix}/{name}")
+    return found
 
 
-def _within(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Model:
+def _within(arrays: Model, prefix: str) -> Model:
+    """Return copies: whose they are may change them, and the file's cannot be changed."""
     start = f"{prefix}/"
-    return {name[len(start) :]: a for name, a in arrays.items() if name.startswith(start)}
+    return {name[len(start) :]: np.array(arrays[name]) for name in arrays if name.startswith(start)}

@@ -6,6 +6,7 @@ the difference.
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from flwr.app import ConfigRecord, Context, RecordDict
 
 from .. import wire
 from .._flwr import cue
+from ..allocator import give_back
 from ..errors import DeviceError, P2PLError
 from ..neighbors import Neighbor
 from ..peer_app import PeerApp
@@ -73,6 +75,10 @@ class Cues:
             log.debug("%s", kind, exc_info=True)
             said = f"{type(error).__name__}: {error}"
             raise DeviceError(f"device {me.id} failed at {kind}: {said}") from error
+        finally:
+            # Flower's records refer to themselves, and hold models until they are collected.
+            gc.collect()
+            give_back()
         if reply.has_error():
             raise DeviceError(f"device {me.id} failed at {kind}: {reply.error.reason}")
         return reply.content

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 from flwr.app import ArrayRecord, Context
 from flwr.clientapp import ClientApp
 
@@ -17,7 +16,7 @@ from ..errors import ConfigError, RelayError
 from ..mods import REFUSED_MODS, refused_mod
 from ..peer_app import InitFunction, PeerApp
 from ..relay import Relay
-from ..relay.tensors import unpack
+from ..relay.spool import Document
 
 
 def load_app(
@@ -77,7 +76,7 @@ def _resolve(key: str, reference: str) -> Any:
 
 def _from_file(path: Path) -> Callable[[Context, int], ArrayRecord]:
     try:
-        model = unpack(np.fromfile(path, np.uint8))
+        model = Document.at(path).model()
     except (OSError, RelayError) as error:
         raise ConfigError("initial-arrays", str(path), f"cannot be read: {error}") from None
 

@@ -18,6 +18,7 @@ from ..peer import MODEL
 from ..records import only_metrics
 from ..relay import Slot
 from ..relay.grpc import Credentials, Station, StationMailbox, StationRelay, Waiting
+from ..relay.grpc.streams import MOST_STREAMS
 from ..scored_rounds import ScoredRounds
 from .acquaintances import Acquaintances
 from .cues import ARRAYS_KEY, Cues
@@ -61,7 +62,8 @@ class Node:
             settings.listen,
             credentials,
             settings.waiting,
-            most_calls=4 * len(settings.neighbors) + 16,
+            most_calls=MOST_STREAMS * len(settings.neighbors) + 16,
+            folder=Path(settings.checkpoint) if settings.checkpoint else None,
         )
         if settings.insecure:
             rule = "device %d: insecure, as asked for: whoever reaches %s can read and send models"

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from ..consensus import Model, join, split
+from ..consensus import Model
 from ..errors import RelayError
+from ..parts import join, split
 from .base import KEPT, Mailbox, Relay, Slot
 from .tensors import DTYPES
 

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from ..consensus import Model, join, split
+from ..consensus import Model
 from ..errors import RelayError
+from ..parts import join, split
 from .base import Mailbox, Relay, Slot
 from .post_office import Parcel, PostOffice
 

@@ -12,8 +12,9 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..consensus import Model, join, split
+from ..consensus import Model
 from ..errors import RelayError
+from ..parts import join, split
 from .base import Mailbox, Relay, Slot
 from .post_office import Parcel, PostOffice
 

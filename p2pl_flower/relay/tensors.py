@@ -1,21 +1,23 @@
-"""Models as safetensors documents in one buffer, without a copy more than needed.
+"""Models as safetensors documents, without a copy more than needed.
 
 A document is the header's length (8 bytes, little endian), the header (JSON) and the data.
-The library's own functions join or copy all arrays; here a publication is packed once, and
+The library's own functions join or copy all arrays; here they are written one by one, and
 what arrives is looked at where it lies.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..consensus import Model
+from ..consensus import Model, nbytes
 from ..errors import RelayError
 
 Buffer = NDArray[np.uint8]
@@ -33,63 +35,88 @@ _MOST_HEADER_BYTES = 100_000_000  # what the safetensors library itself accepts
 _FINITE_BLOCK = 1 << 20
 
 
-def pack(model: Model, metadata: Mapping[str, str] | None = None) -> Buffer:
-    """Return a model as a safetensors document: one copy of its arrays, in one new buffer.
+def pieces(model: Model, metadata: Mapping[str, str] | None = None) -> Iterator[memoryview]:
+    """Return a model's safetensors document piece by piece: the header, then array by array.
 
-    The header lists the arrays in the model's order; their data lie in descending order of
-    item size, so that every array is aligned.
+    The header lists the arrays in the model's order; their data come in descending order of
+    item size, so that every array is aligned. Each is looked up when it is due.
 
     Raises
     ------
     RelayError
         An array has a dtype that safetensors cannot hold.
     """
-    head, arrays = document(model, metadata)
-    buffer = np.empty(len(head) + sum(array.nbytes for array in arrays), np.uint8)
-    buffer[: len(head)] = np.frombuffer(head, np.uint8)
-    end = len(head)
-    for array in arrays:
-        begin, end = end, end + array.nbytes
-        buffer[begin:end].view(array.dtype).reshape(array.shape)[...] = array
-    buffer.flags.writeable = False
-    return buffer
+    head, order = _head(model, metadata)
+    yield memoryview(head)
+    for name in order:
+        yield np.ascontiguousarray(model[name]).reshape(-1).view(np.uint8).data
 
 
-def document(
-    model: Model, metadata: Mapping[str, str] | None = None
-) -> tuple[bytes, list[NDArray[Any]]]:
-    """Return the head of a model's document, and the arrays whose data follow it in order.
+def document_size(model: Model) -> int:
+    """Return the size of a model's document in bytes, or raise as `pieces` does."""
+    return len(_head(model, None)[0]) + nbytes(model)
 
-    Raises
-    ------
-    RelayError
-        As `pack`.
-    """
-    arrays = {name: np.asarray(array) for name, array in model.items()}
-    for name, array in arrays.items():
-        if array.dtype not in _NAMES:
-            raise RelayError(f"cannot publish array {name!r} of dtype {array.dtype}")
-    ordered = dict(sorted(arrays.items(), key=lambda item: -item[1].itemsize))
-    ends = dict(zip(ordered, np.cumsum([a.nbytes for a in ordered.values()]).tolist(), strict=True))
+
+def _head(model: Model, metadata: Mapping[str, str] | None) -> tuple[bytes, list[str]]:
+    """Return the header with its length, and the names of arrays in the order of their data."""
+    sizes = {name: _size(name, array) for name, array in model.items()}
+    order = sorted(sizes, key=lambda name: -sizes[name][0])
+    ends = dict(zip(order, itertools.accumulate(sizes[name][1] for name in order), strict=True))
     entries: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
-    for name, array in arrays.items():
-        span = [ends[name] - array.nbytes, ends[name]]
+    for name, array in model.items():
+        span = [ends[name] - sizes[name][1], ends[name]]
         kind = _NAMES[array.dtype]
         entries[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": span}
     header = json.dumps(entries, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(_PREFIX, "little") + header, list(ordered.values())
+    return len(header).to_bytes(_PREFIX, "little") + header, order
 
 
-def unpack(buffer: Buffer) -> dict[str, NDArray[Any]]:
-    """Return the model in a document: read-only views of the buffer.
+def _size(name: str, array: NDArray[Any]) -> tuple[int, int]:
+    if array.dtype not in _NAMES:
+        raise RelayError(f"cannot publish array {name!r} of dtype {array.dtype}")
+    return array.itemsize, array.nbytes
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where in a document an array is, and what it is."""
+
+    begin: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+
+def entries_of(buffer: Buffer) -> dict[str, Entry]:
+    """Return what a document holds, in the model's order.
 
     Raises
     ------
     RelayError
         The document is not what safetensors allows: says what is wrong with it.
     """
-    return {name: _view(buffer, start, name, entry) for start, name, entry in _entries(buffer)}
+    start, header = _header(buffer)
+    listed = {name: e for name, e in header.items() if name != "__metadata__"}
+    spans = {name: _span(name, entry) for name, entry in listed.items()}
+    end = 0
+    for begin, stop in sorted(spans.values()):  # gaps and overlaps hide something
+        if begin != end:
+            raise RelayError(f"has array data from byte {begin}, where {end} was due")
+        end = stop
+    if start + end != buffer.size:
+        raise RelayError(f"has {buffer.size - start} bytes of data, but its header says {end}")
+    return {
+        name: Entry(start + spans[name][0], np.dtype(DTYPES[e["dtype"]]), tuple(e["shape"]))
+        for name, e in listed.items()
+    }
+
+
+def view(buffer: Buffer, entry: Entry) -> NDArray[Any]:
+    """Return an array where it lies in a document, read-only."""
+    size = math.prod(entry.shape) * entry.dtype.itemsize
+    found = buffer[entry.begin : entry.begin + size].view(entry.dtype).reshape(entry.shape)
+    found.flags.writeable = False
+    return found
 
 
 def metadata_of(buffer: Buffer) -> dict[str, str]:
@@ -101,13 +128,15 @@ def metadata_of(buffer: Buffer) -> dict[str, str]:
 
 def not_finite(model: Model) -> str | None:
     """Return the name of the first floating-point array with a NaN or an infinity."""
-    for name, array in model.items():
-        if array.dtype.kind == "f":
-            flat = array.reshape(-1)
-            for start in range(0, flat.size, _FINITE_BLOCK):  # no mask as large as the model
-                if not np.isfinite(flat[start : start + _FINITE_BLOCK]).all():
-                    return name
-    return None
+    return next((name for name in model if not _is_finite(model[name])), None)
+
+
+def _is_finite(array: NDArray[Any]) -> bool:
+    flat = array.reshape(-1)
+    blocks = range(0, flat.size, _FINITE_BLOCK)  # no mask as large as the model
+    return array.dtype.kind != "f" or all(
+        np.isfinite(flat[start : start + _FINITE_BLOCK]).all() for start in blocks
+    )
 
 
 def _header(buffer: Buffer) -> tuple[int, dict[str, Any]]:
@@ -125,20 +154,6 @@ def _header(buffer: Buffer) -> tuple[int, dict[str, Any]]:
     return _PREFIX + length, header
 
 
-def _entries(buffer: Buffer) -> list[tuple[int, str, Any]]:
-    start, header = _header(buffer)
-    entries = [(start, name, e) for name, e in header.items() if name != "__metadata__"]
-    spans = sorted(_span(name, entry) for _, name, entry in entries)
-    end = 0
-    for begin, stop in spans:  # gaps and overlaps hide something
-        if begin != end:
-            raise RelayError(f"has array data from byte {begin}, where {end} was due")
-        end = stop
-    if start + end != buffer.size:
-        raise RelayError(f"has {buffer.size - start} bytes of data, but its header says {end}")
-    return entries
-
-
 def _span(name: str, entry: Any) -> tuple[int, int]:
     try:
         kind, shape, (begin, stop) = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -149,10 +164,3 @@ def _span(name: str, entry: Any) -> tuple[int, int]:
     if not whole or stop - begin != size:
         raise RelayError(f"has an array {name!r} whose size does not fit its shape {shape!r:.100}")
     return begin, stop
-
-
-def _view(buffer: Buffer, start: int, name: str, entry: Mapping[str, Any]) -> NDArray[Any]:
-    begin, stop = (start + offset for offset in entry["data_offsets"])
-    view = buffer[begin:stop].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
-    view.flags.writeable = False
-    return view

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from documents import pack
 
 from p2pl_flower.certificates import make_certificates
 from p2pl_flower.errors import ConfigError
@@ -19,7 +20,6 @@ from p2pl_flower.relay import Slot
 from p2pl_flower.relay.grpc import Credentials, Station, StationMailbox, Waiting, protocol
 from p2pl_flower.relay.grpc.protocol import Refusal, RefusedError
 from p2pl_flower.relay.grpc.remote import Remote
-from p2pl_flower.relay.tensors import pack
 
 RUN = "1"
 SLOT = Slot("model", 1, 0)
@@ -206,6 +206,7 @@ BAD = {
     "truncated": announced(GOOD[:-4], GOOD.size),
     "oversized": announced(GOOD, GOOD.size - 4),
     "oversized-announced": announced(GOOD, 10**12),
+    "oversized-message": [bytes(9 << 20)],  # gRPC itself ends the call
     "empty": [],
     "malformed": [b"\xff\xfe"],
     "malformed-size": [b'{"size": "10", "round": 1}'],

@@ -7,12 +7,13 @@ import json
 
 import numpy as np
 import pytest
+from documents import pack, unpack
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from p2pl_flower.errors import RelayError
-from p2pl_flower.relay.tensors import document, metadata_of, not_finite, pack, unpack
+from p2pl_flower.relay.tensors import document_size, metadata_of, not_finite, pieces
 
 MODEL = {
     "z": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -49,9 +50,14 @@ def test_the_library_reads_what_we_write_and_we_what_it_writes() -> None:
         assert np.array_equal(ours[name], array)
 
 
-def test_a_document_is_its_head_and_its_arrays() -> None:
-    head, arrays = document(MODEL)
-    assert head + b"".join(a.tobytes() for a in arrays) == pack(MODEL).tobytes()
+def test_the_pieces_of_a_document_are_its_header_and_its_arrays() -> None:
+    packed = pack(MODEL).tobytes()
+    found = [piece.tobytes() for piece in pieces(MODEL)]
+    assert b"".join(found) == packed
+    assert len(packed) == document_size(MODEL)
+    assert found[0][8:].lstrip().startswith(b"{")
+    assert found[1] == MODEL["a"].tobytes()  # the largest items first
+    assert len(found) == 1 + len(MODEL)
 
 
 def test_what_safetensors_cannot_hold_is_refused_by_name() -> None:

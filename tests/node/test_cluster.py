@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,34 +12,52 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from local_grid import LocalGrid
+from flwr.serverapp import ServerApp
 
-from p2pl_flower import P2PL, MemoryRelay
+from p2pl_flower import P2PL, FileRelay, PeerApp
 from p2pl_flower.cli import main
+from p2pl_flower.errors import RelayError
 from p2pl_flower.history import History
 from p2pl_flower.node.checkpoint import Checkpoint
 from p2pl_flower.node.cluster import Cluster
 from p2pl_flower.node.settings import Settings
 from p2pl_flower.peer import MODEL
 from p2pl_flower.relay.grpc.office import Office
-from p2pl_flower.topology import schedule
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
-class KeptRelay(MemoryRelay):
+class KeptRelay(FileRelay):
     """A relay whose models can still be looked at after the run."""
 
     def close(self, run: int) -> None:
-        self.last = self.observe(run, MODEL)
+        with contextlib.suppress(RelayError):  # it has been closed before
+            self.last = {d: copied(model) for d, model in self.observe(run, MODEL).items()}
         super().close(run)
 
 
-def test_five_peers_on_digits_end_with_the_models_of_the_simulation(
-    tmp_path, monkeypatch, capsys
+def copied(model):
+    return {name: np.array(array) for name, array in model.items()}
+
+
+def simulated(app: PeerApp, main, ray_address: str) -> None:
+    """Run an app and the main function of a ServerApp in Flower's Ray simulation."""
+    from flwr.simulation import run_simulation
+
+    server = ServerApp()
+    server.main()(main)
+    backend = {
+        "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+        "init_args": {"address": ray_address, "log_to_driver": False},
+    }
+    run_simulation(server, app, num_supernodes=5, backend_config=backend)
+
+
+def test_five_peers_on_digits_end_with_the_models_of_the_ray_simulation(
+    tmp_path, monkeypatch, capsys, ray_address
 ) -> None:
-    """The repository's own app, unchanged, with certificates, beside P2PL on Flower's messages."""
+    """The repository's own app, unchanged: peers with certificates, and Flower's simulation."""
     pytest.importorskip("torch")
     from simulations.client_app import make_client_app
     from simulations.scenario import Scenario
@@ -55,11 +74,13 @@ def test_five_peers_on_digits_end_with_the_models_of_the_simulation(
     [run] = History.load(tmp_path / "history.json").runs
     values = {"dataset": "digits", "num-devices": 5, "topology": "ring", "rounds": 3, "seed": 5}
     scenario = Scenario.of({**values, "contenders": "p2pl", "eval-every": 1, "learning-rate": 0.05})
-    relay, task = KeptRelay(), make_task(scenario)
-    grid = LocalGrid(make_client_app(lambda _: scenario, relay), 5)
-    graph = schedule("ring", 5, 5).graph(1)
-    strategy = P2PL(graph, num_devices=5, seed=5, relay=relay)
-    strategy.start(grid, task.initial_arrays, 3)
+    relay = KeptRelay(tmp_path)
+    strategy = P2PL("ring", num_devices=5, seed=5, relay=relay)
+    start = make_task(scenario).initial_arrays
+    app = make_client_app(lambda _: scenario, FileRelay(tmp_path))
+    simulated(
+        app, lambda grid, _: strategy.start(grid, start, 3, timeout=120) and None, ray_address
+    )
     for device in range(5):
         theirs, ours = relay.last[device], saved(tmp_path / "state", device, tmp_path)
         for name, array in theirs.items():

@@ -10,6 +10,7 @@ import numbers_app
 import numpy as np
 import pytest
 from devices import ended, history, settings, start
+from documents import pack
 from flwr.app import ArrayRecord
 from local_grid import LocalGrid
 
@@ -20,7 +21,6 @@ from p2pl_flower.node.node import Node
 from p2pl_flower.node.settings import Settings
 from p2pl_flower.peer import MODEL
 from p2pl_flower.relay.grpc.office import Office
-from p2pl_flower.relay.tensors import pack
 
 
 class KeptRelay(MemoryRelay):

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from ...allocator import give_back
 from ...consensus import Model, check_layout
 from ...errors import LayoutError, RelayError
 from ..base import Slot
-from ..tensors import Buffer, not_finite, unpack
+from ..spool import Document
+from ..tensors import not_finite
 from .protocol import Refusal, RefusedError
 
 if TYPE_CHECKING:
@@ -26,28 +28,30 @@ _TRANSFER_SECONDS = 10.0  # for what is there already, where nothing is waited f
 def collect(
     station: Station, run: str, senders: list[int], slot: Slot, deadline: float | None
 ) -> dict[int, Model]:
-    """Return the models that arrived, by sender; all else is counted in the ledger."""
+    """Return the models that arrived, by sender; all else is counted in the ledger.
+
+    They are fetched side by side, into files, and checked one after the other.
+    """
     policy = deadline is None
     seconds = station.waiting.deadline if deadline is None else deadline
     enough = station.waiting.enough(len(senders)) if policy else len(senders)
-    calls, end = _Calls(), time.monotonic() + (seconds or _TRANSFER_SECONDS)
-    futures: dict[Future[Model], int] = {}
+    end = time.monotonic() + (seconds or _TRANSFER_SECONDS)
+    fetching = _Fetching(station, run, slot)
     for j in senders:
         brief = policy and j in station.unreachable
-        patience = min(seconds, station.waiting.grace) if brief else seconds
-        futures[station.pool.submit(_fetch, station, run, j, slot, patience, calls)] = j
-    arrived: dict[int, Model] = {}
-    pending = set(futures)
-    while pending and len(arrived) < enough:
+        fetching.begin(j, min(seconds, station.waiting.grace) if brief else seconds)
+    pending = set(fetching.senders)
+    while pending and len(fetching.arrived) < enough:
         done, pending = wait(pending, max(0.0, end - time.monotonic()), FIRST_COMPLETED)
         for future in done:
-            _settle(station, futures[future], future, arrived)
+            fetching.settle(future)
         if not done:
             break
-    calls.cancel()
+    fetching.calls.cancel()
     for future in pending:  # their calls have been ended: this takes no time
-        _settle(station, futures[future], future, arrived)
-    return dict(sorted(arrived.items()))
+        fetching.settle(future)
+    give_back()
+    return dict(sorted(fetching.arrived.items()))
 
 
 class _Calls:
@@ -71,50 +75,60 @@ class _Calls:
                 call.cancel()
 
 
-def _settle(
-    station: Station, sender: int, future: Future[Model], arrived: dict[int, Model]
-) -> None:
-    try:
-        arrived[sender] = future.result()
-        station.ledger.arrived(sender)
-    except RefusedError as refused:
-        station.ledger.refused(sender, refused.refusal, refused.reason)
+class _Fetching:
+    """What is being fetched from whom, and what of it has arrived and was found good."""
 
+    def __init__(self, station: Station, run: str, slot: Slot) -> None:
+        self._station, self._run, self._slot = station, run, slot
+        kept = station.office(run).sealed(slot.channel)
+        self._own = kept[0][1].document if kept else None
+        self.calls = _Calls()
+        self.senders: dict[Future[Document], int] = {}
+        self.arrived: dict[int, Model] = {}
 
-def _fetch(
-    station: Station, run: str, sender: int, slot: Slot, seconds: float, calls: _Calls
-) -> Model:
-    """Fetch one neighbor's publication; who cannot be reached is tried again and again."""
-    remote = station.remotes.get(sender)
-    if remote is None:
-        raise RefusedError(Refusal.STRANGER, f"device {sender} is not on the neighbor list")
-    kept = station.office(run).sealed(slot.channel)
-    own = kept[0][1].document if kept else None
-    most = station.most_bytes if own is None else own.size + _HEADER_SLACK
-    end = time.monotonic() + seconds
-    while True:
-        left = max(0.0, end - time.monotonic())
+    def begin(self, sender: int, seconds: float) -> None:
+        """Fetch from a neighbor, in a thread of its own."""
+        self.senders[self._station.pool.submit(self._fetch, sender, seconds)] = sender
+
+    def settle(self, future: Future[Document]) -> None:
+        """Check what came, and note it."""
+        sender, ledger = self.senders[future], self._station.ledger
         try:
-            document = remote.fetch(run, slot, left, most, calls.add)
-            break
+            self.arrived[sender] = _checked(future.result(), self._own, self._slot, sender)
+            ledger.arrived(sender)
         except RefusedError as refused:
-            if refused.refusal is Refusal.ABSENT:
-                station.unreachable.add(sender)
-            again = refused.refusal is Refusal.ABSENT and left > _RETRY_SECONDS
-            if not again or calls.over.wait(_RETRY_SECONDS):
-                raise
-    station.unreachable.discard(sender)
-    return _checked(document, own, slot, sender)
+            ledger.refused(sender, refused.refusal, refused.reason)
+
+    def _fetch(self, sender: int, seconds: float) -> Document:
+        """Fetch a publication; who cannot be reached is tried again and again."""
+        remote, unreachable = self._station.remotes.get(sender), self._station.unreachable
+        if remote is None:
+            raise RefusedError(Refusal.STRANGER, f"device {sender} is not on the neighbor list")
+        most = self._station.most_bytes if self._own is None else self._own.size + _HEADER_SLACK
+        end = time.monotonic() + seconds
+        while True:
+            left = max(0.0, end - time.monotonic())
+            try:
+                document = remote.fetch(self._run, self._slot, left, most, self.calls.add)
+            except RefusedError as refused:
+                if refused.refusal is Refusal.ABSENT:
+                    unreachable.add(sender)
+                again = refused.refusal is Refusal.ABSENT and left > _RETRY_SECONDS
+                if not again or self.calls.over.wait(_RETRY_SECONDS):
+                    raise
+            else:
+                unreachable.discard(sender)
+                return document
 
 
-def _checked(document: Buffer, own: Buffer | None, slot: Slot, sender: int) -> Model:
+def _checked(document: Document, own: Document | None, slot: Slot, sender: int) -> Model:
     """Return the model in a document, or refuse it; nothing of it has been used until then."""
     try:
-        model = unpack(document)
+        model = document.model()
     except RelayError as error:
         raise RefusedError(Refusal.MALFORMED, f"what it sends {error}") from None
     if own is not None:
-        _check_fit(unpack(own), model, slot, sender)
+        _check_fit(own.model(), model, slot, sender)
     if (name := not_finite(model)) is not None:
         raise RefusedError(Refusal.NOT_FINITE, f"array {name!r} holds a NaN or an infinity")
     return model

@@ -13,9 +13,9 @@ from typing import Any
 import grpc
 
 from ...errors import ConfigError, RelayError
-from ..tensors import unpack
 from . import protocol
 from .framing import COLLECT, DESCRIBE, MEET, PUBLISH, RECALL, place, receive, send, slot_in
+from .office import Sealed
 from .station import Station
 from .station_relay import StationMailbox
 
@@ -86,14 +86,14 @@ class LocalServer:
     def _publish(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
         fields = protocol.decode(next(requests))
         office = self._office(fields, context)
-        public, rest = receive(fields, requests)
-        office.put_document(slot_in(fields), public, None if rest is None else unpack(rest))
+        sealed = Sealed(*receive(fields, requests, self._station.spool))
+        office.put_sealed(slot_in(fields), sealed)
         return protocol.encode({})
 
     def _recall(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         fields = protocol.decode(request)
         for slot, sealed in self._office(fields, context).sealed(protocol.text(fields, "channel")):
-            yield from send(place(slot), unpack(sealed.document), sealed.private)
+            yield from send(place(slot), *sealed.parts())
 
     def _collect(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         fields = protocol.decode(request)
@@ -101,8 +101,7 @@ class LocalServer:
         own = self._station.device
         kept = dict(office.sealed(slot.channel))
         if own in fields["senders"] and slot in kept:
-            sealed = kept[slot]
-            yield from send({"sender": own}, unpack(sealed.document), sealed.private)
+            yield from send({"sender": own}, *kept[slot].parts())
         others = [j for j in fields["senders"] if j != own]
         mailbox = StationMailbox(self._station, protocol.text(fields, "run"))
         for j, model in mailbox.collect(others, slot, fields["deadline"]).items():

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from ...consensus import Model
+from ...errors import RelayError
 from ..base import Slot
-from ..tensors import Buffer, document
+from ..spool import Document, Spool
+from ..tensors import document_size, pieces
 from . import protocol
 
 DESCRIBE, MEET = "/p2pl.Local/Describe", "/p2pl.Local/Meet"
@@ -18,20 +18,18 @@ PUBLISH, RECALL, COLLECT = "/p2pl.Local/Publish", "/p2pl.Local/Recall", "/p2pl.L
 
 def send(fields: Mapping[str, Any], model: Model, private: Model | None) -> Iterator[bytes]:
     """Return messages: a head with ``fields``, and the chunks of one or two documents."""
-    parts = [document(part) for part in (model, private) if part is not None]
-    sizes = [len(head) + sum(a.nbytes for a in arrays) for head, arrays in parts]
-    yield protocol.encode({**fields, "sizes": sizes})
-    for head, arrays in parts:
-        yield from _chunks([np.frombuffer(head, np.uint8), *arrays])
+    parts = [part for part in (model, private) if part is not None]
+    yield protocol.encode({**fields, "sizes": [document_size(part) for part in parts]})
+    for part in parts:
+        yield from _chunks(pieces(part))
 
 
-def _chunks(arrays: Iterable[Any]) -> Iterator[bytes]:
-    """Return the bytes of arrays, the small ones of them together."""
+def _chunks(parts: Iterable[memoryview]) -> Iterator[bytes]:
+    """Return the bytes of a document's pieces, the small ones of them together."""
     gathered = bytearray()
-    for array in arrays:
-        view = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-        for start in range(0, len(view), protocol.CHUNK_BYTES):
-            gathered += view[start : start + protocol.CHUNK_BYTES]
+    for part in parts:
+        for start in range(0, len(part), protocol.CHUNK_BYTES):
+            gathered += part[start : start + protocol.CHUNK_BYTES]
             if len(gathered) >= protocol.CHUNK_BYTES:
                 yield bytes(gathered)
                 gathered.clear()
@@ -39,20 +37,22 @@ def _chunks(arrays: Iterable[Any]) -> Iterator[bytes]:
         yield bytes(gathered)
 
 
-def receive(fields: Mapping[str, Any], messages: Iterator[bytes]) -> tuple[Buffer, Buffer | None]:
+def receive(
+    fields: Mapping[str, Any], messages: Iterator[bytes], spool: Spool
+) -> tuple[Document, Document | None]:
     """Return the one or two documents that follow a head."""
-    buffers = [_fill(size, messages) for size in fields["sizes"]]
-    return buffers[0], buffers[1] if len(buffers) > 1 else None
+    documents = [spool.keep(size, _body(size, messages)) for size in fields["sizes"]]
+    return documents[0], documents[1] if len(documents) > 1 else None
 
 
-def _fill(size: int, messages: Iterator[bytes]) -> Buffer:
-    buffer, end = np.empty(size, np.uint8), 0
+def _body(size: int, messages: Iterator[bytes]) -> Iterator[bytes]:
+    end = 0
     while end < size:
-        chunk = next(messages)
-        buffer.data[end : end + len(chunk)] = chunk
+        chunk = next(messages, b"")
+        if not chunk or end + len(chunk) > size:
+            raise RelayError(f"{end + len(chunk):,} bytes of a model came, not {size:,}")
         end += len(chunk)
-    buffer.flags.writeable = False
-    return buffer
+        yield chunk
 
 
 def place(slot: Slot) -> dict[str, Any]:

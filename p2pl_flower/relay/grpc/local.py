@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 
 import grpc
 
-from ...consensus import Model, join, split
+from ...consensus import Model
 from ...errors import RelayError
+from ...parts import split
 from ..base import Mailbox, Slot
-from ..tensors import unpack
+from ..spool import Spool
 from . import protocol
 from .framing import COLLECT, DESCRIBE, MEET, PUBLISH, RECALL, place, receive, send, slot_in
+from .office import Sealed
 from .protocol import RefusedError
 
 T = TypeVar("T")
@@ -41,7 +43,7 @@ class LocalMailbox(Mailbox):
 
     def __init__(self, address: str, run: str, device: int) -> None:
         super().__init__(device)
-        self._address, self._run = address, run
+        self._address, self._run, self._spool = address, run, Spool()
         self._channel = _channel(address)
         said = describe(self._channel, address)
         if said["device"] != device:
@@ -93,8 +95,7 @@ class LocalMailbox(Mailbox):
             found: list[tuple[dict[str, Any], Model]] = []
             for message in messages:
                 head = protocol.decode(message)
-                public, rest = receive(head, messages)
-                found.append((head, join(unpack(public), None if rest is None else unpack(rest))))
+                found.append((head, Sealed(*receive(head, messages, self._spool)).model()))
             return found
 
         return self._calling(received)

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from ...consensus import Model, join, split
+from ...consensus import Model
+from ...parts import join, split
 from ..base import Slot
 from ..post_office import Parcel, PostOffice
-from ..tensors import Buffer, pack, unpack
+from ..spool import Document, Spool
 from .protocol import Refusal, RefusedError
 
 KEPT_FOR_THE_SLOW = 3
@@ -26,8 +27,16 @@ _AHEAD = 1000
 class Sealed:
     """A publication: the document that goes out, and what of it stays here."""
 
-    document: Buffer
-    private: Model | None
+    document: Document
+    private: Document | None
+
+    def model(self) -> Model:
+        """Return all of it, as its device knows it."""
+        return join(*self.parts())
+
+    def parts(self) -> tuple[Model, Model | None]:
+        """Return what neighbors may have of it, and what they may not."""
+        return self.document.model(), None if self.private is None else self.private.model()
 
 
 class Office:
@@ -39,6 +48,8 @@ class Office:
         Whose mailbox it is.
     last_round : int, optional
         The run's last round: whoever asks for a later one is refused.
+    spool : Spool, optional
+        Where publications are written to.
 
     Attributes
     ----------
@@ -46,8 +57,11 @@ class Office:
         The round that the device is in, which neighbors are told with every answer.
     """
 
-    def __init__(self, device: int, last_round: int | None = None) -> None:
+    def __init__(
+        self, device: int, last_round: int | None = None, spool: Spool | None = None
+    ) -> None:
         self.device, self.last_round = device, last_round
+        self._spool = spool or Spool()
         self.round = 0
         self._admitted: frozenset[int] = frozenset()
         self._post: PostOffice[Sealed] = PostOffice(KEPT_FOR_THE_SLOW)
@@ -67,20 +81,23 @@ class Office:
 
     def put(self, slot: Slot, model: Model, private: Collection[str] = ()) -> None:
         """Keep a copy of a model; when this returns, neighbors can collect it."""
-        public, rest = split(model, private)
-        kept = None if rest is None else {name: array.copy() for name, array in rest.items()}
-        self.put_document(slot, pack(public), kept)
+        self.put_parts(slot, *split(model, private))
 
-    def put_document(self, slot: Slot, document: Buffer, private: Model | None) -> None:
-        """Keep a model that is packed already."""
+    def put_parts(self, slot: Slot, public: Model, private: Model | None) -> None:
+        """Keep a model that is split already."""
+        rest = None if private is None else self._spool.keep_model(private)
+        self.put_sealed(slot, Sealed(self._spool.keep_model(public), rest))
+
+    def put_sealed(self, slot: Slot, sealed: Sealed) -> None:
+        """Keep a model that is written already."""
         with self._news:
-            self._post.put(self.device, slot, Parcel(Sealed(document, private), None))
+            self._post.put(self.device, slot, Parcel(sealed, None))
             self.round = max(self.round, slot.round)
             self._news.notify_all()
 
     def own(self, channel: str) -> list[tuple[Slot, Model]]:
         """Return what is kept of a channel, newest first."""
-        return [(slot, _opened(sealed)) for slot, sealed in self.sealed(channel)]
+        return [(slot, sealed.model()) for slot, sealed in self.sealed(channel)]
 
     def sealed(self, channel: str) -> list[tuple[Slot, Sealed]]:
         """Return what is kept of a channel as it lies there, newest first."""
@@ -94,7 +111,7 @@ class Office:
 
     def wait_for(
         self, reader: int, slot: Slot, seconds: float, alive: Callable[[], bool]
-    ) -> Buffer:
+    ) -> Document:
         """Return the document in a slot, waiting for it while somebody is there to have it.
 
         Raises
@@ -121,7 +138,7 @@ class Office:
         with self._news:
             self._news.notify_all()
 
-    def _find(self, slot: Slot) -> Buffer | None:
+    def _find(self, slot: Slot) -> Document | None:
         kept = self._post.own(self.device, slot.channel)
         for own_slot, parcel in kept:
             if own_slot == slot:
@@ -140,7 +157,3 @@ class Office:
 def describe(slot: Slot) -> str:
     """Return a slot for people to read."""
     return f"{slot.channel} of round {slot.round} step {slot.step}"
-
-
-def _opened(sealed: Sealed) -> Model:
-    return join(unpack(sealed.document), sealed.private)

@@ -39,6 +39,7 @@ class Refusal(Enum):
     LATE = "late"
     ABSENT = "absent"
     BEYOND = "beyond"
+    BUSY = "busy"
     LAYOUT = "layout"
     NOT_FINITE = "not-finite"
     TRUNCATED = "truncated"
@@ -53,6 +54,7 @@ _STATUS = {
     Refusal.GONE: grpc.StatusCode.ABORTED,
     Refusal.LATE: grpc.StatusCode.NOT_FOUND,
     Refusal.BEYOND: grpc.StatusCode.OUT_OF_RANGE,
+    Refusal.BUSY: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Refusal.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
 }
 _REFUSALS = {status: refusal for refusal, status in _STATUS.items()}
@@ -131,5 +133,6 @@ def read_refusal(error: grpc.RpcError) -> tuple[RefusedError, int | None]:
     try:
         fields = decode(details.encode())
         return RefusedError(refusal, text(fields, "reason")), whole(fields, "round")
-    except RefusedError:
+    except RefusedError:  # gRPC itself ended the call: one message was more than we take
+        refusal = Refusal.OVERSIZED if refusal is Refusal.BUSY else refusal
         return RefusedError(refusal, details), None

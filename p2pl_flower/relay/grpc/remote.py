@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import grpc
-import numpy as np
 
 from ...errors import ConfigError
 from ..base import Slot
-from ..tensors import Buffer
+from ..spool import Document, Spool
 from . import protocol
 from .credentials import Credentials, host_name
 from .protocol import Refusal, RefusedError
@@ -42,10 +41,20 @@ class Remote:
         The device that asks.
     credentials : Credentials or None
         None to call without TLS.
+    spool : Spool, optional
+        Where models that arrive are written to.
     """
 
-    def __init__(self, device: int, address: str, me: int, credentials: Credentials | None) -> None:
+    def __init__(
+        self,
+        device: int,
+        address: str,
+        me: int,
+        credentials: Credentials | None,
+        spool: Spool | None = None,
+    ) -> None:
         self.device, self.address, self._me = device, address, me
+        self._spool = spool or Spool()
         self._credentials = credentials
         self._channel = _open(device, address, credentials)
         self._hello = self._channel.unary_unary(protocol.HELLO)
@@ -74,7 +83,7 @@ class Remote:
 
     def fetch(
         self, run: str, slot: Slot, seconds: float, most_bytes: int, watch: Watch | None = None
-    ) -> Buffer:
+    ) -> Document:
         """Fetch what the neighbor has published in a slot, waiting for it up to ``seconds``.
 
         Parameters
@@ -84,7 +93,7 @@ class Remote:
         seconds : float
             Seconds that it may take to appear; the caller ends the call when it wants no more.
         most_bytes : int
-            A larger document is refused before any memory is set aside for it.
+            A larger document is refused before any of it is fetched.
         watch : Callable, optional
             Is given the call, so that another thread can end it.
 
@@ -106,7 +115,7 @@ class Remote:
         finally:
             call.cancel()
 
-    def _receive(self, call: Any, most_bytes: int) -> Buffer:
+    def _receive(self, call: Any, most_bytes: int) -> Document:
         first = next(call, None)
         if first is None:
             raise RefusedError(Refusal.TRUNCATED, "the answer is empty")
@@ -115,18 +124,7 @@ class Remote:
         if not 0 <= size <= most_bytes:
             rule = f"announces {size:,} bytes, where at most {most_bytes:,} are expected"
             raise RefusedError(Refusal.OVERSIZED, rule)
-        buffer, end = np.empty(size, np.uint8), 0
-        view = buffer.data
-        for chunk in call:
-            if end + len(chunk) > size:
-                raise RefusedError(
-                    Refusal.OVERSIZED, f"sends more than the {size:,} bytes announced"
-                )
-            view[end : end + len(chunk)] = chunk
-            end += len(chunk)
-        if end < size:
-            raise RefusedError(Refusal.TRUNCATED, f"{end:,} of {size:,} bytes arrived")
-        return buffer
+        return self._spool.keep(size, _exactly(size, call))
 
     def _refused(self, error: grpc.RpcError) -> RefusedError:
         refused, number = protocol.read_refusal(error)
@@ -160,6 +158,18 @@ class Remote:
             return f"{self.address} does not speak TLS as we do: {error.reason}"
         except (OSError, ValueError):
             return None
+
+
+def _exactly(size: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass chunks on, and refuse them if they are more or fewer bytes than announced."""
+    end = 0
+    for chunk in chunks:
+        end += len(chunk)
+        if end > size:
+            raise RefusedError(Refusal.OVERSIZED, f"sends more than the {size:,} bytes announced")
+        yield chunk
+    if end < size:
+        raise RefusedError(Refusal.TRUNCATED, f"{end:,} of {size:,} bytes arrived")
 
 
 def _open(device: int, address: str, credentials: Credentials | None) -> grpc.Channel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,6 +16,7 @@ from .credentials import Credentials, caller
 from .ledger import Ledger
 from .office import Office
 from .protocol import Refusal, RefusedError
+from .streams import Streams
 
 _LONGEST_WAIT = 600.0
 
@@ -56,6 +58,7 @@ class Server:
         threads: int,
     ) -> None:
         self._offices, self._greet, self._ledger = offices, greet, ledger
+        self._streams = Streams()
         self._identify = _declared if credentials is None else _certified
         pool = ThreadPoolExecutor(threads, thread_name_prefix="p2pl-server")
         # Two processes could listen at one port and share its calls, unnoticed.
@@ -80,15 +83,16 @@ class Server:
             return protocol.encode(self._greet(office, sender, fields))
 
     def _fetch(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
-        with _Answering(self, request, context) as (office, sender, fields):
-            slot = Slot(protocol.text(fields, "channel"), *_place(fields))
-            seconds = min(max(float(protocol.whole(fields, "wait-ms")) / 1000, 0), _LONGEST_WAIT)
-            context.add_callback(office.wake)  # whoever hangs up is not waited for
-            document = office.wait_for(sender, slot, seconds, context.is_active)
-        yield protocol.encode({"size": document.size, "round": office.round})
-        view = document.data
-        for start in range(0, len(view), protocol.CHUNK_BYTES):
-            yield bytes(view[start : start + protocol.CHUNK_BYTES])
+        with contextlib.ExitStack() as until_sent:
+            with _Answering(self, request, context) as (office, sender, fields):
+                until_sent.enter_context(self._streams.one_of(sender))
+                slot = Slot(protocol.text(fields, "channel"), *_place(fields))
+                wait = float(protocol.whole(fields, "wait-ms")) / 1000
+                context.add_callback(office.wake)  # whoever hangs up is not waited for
+                seconds = min(max(wait, 0), _LONGEST_WAIT)
+                document = office.wait_for(sender, slot, seconds, context.is_active)
+            yield protocol.encode({"size": document.size, "round": office.round})
+            yield from document.chunks(protocol.CHUNK_BYTES)
 
     def office(self, fields: Mapping[str, Any]) -> Office:
         """Return the mailbox that a request is about."""

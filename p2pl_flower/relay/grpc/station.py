@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from ...errors import RelayError
+from ..spool import Spool
 from . import protocol
 from .credentials import Credentials
 from .ledger import Ledger
@@ -36,7 +38,11 @@ class Station:
     most_bytes : int
         Size of the largest model to take from a neighbor.
     most_calls : int
-        Calls at the same time, each way; those of neighbors that wait are among them.
+        Calls at the same time, each way; those of neighbors that wait are among them. Each
+        neighbor gets `MOST_STREAMS` of them at most: more than that times the neighbors keeps
+        some free for all.
+    folder : Path, optional
+        Where models are while they are kept; the folder for temporary files unless given.
 
     Attributes
     ----------
@@ -61,12 +67,14 @@ class Station:
         waiting: Waiting | None = None,
         most_bytes: int = MOST_BYTES,
         most_calls: int = 64,
+        folder: Path | None = None,
     ) -> None:
         self.device, self.waiting, self.most_bytes = device, waiting or Waiting(), most_bytes
         self.ledger = Ledger(device)
         self.remotes: dict[int, Remote] = {}
         self.unreachable: set[int] = set()
         self.pool = ThreadPoolExecutor(most_calls, thread_name_prefix="p2pl-fetch")
+        self.spool = Spool(folder)
         self._credentials = credentials
         self._offices: dict[str, Office] = {}
         self._cards: dict[str, dict[str, Any]] = {}
@@ -82,7 +90,7 @@ class Station:
 
     def open(self, run: str, last_round: int | None = None) -> None:
         """Take part in a run, with an empty mailbox."""
-        self._offices[run] = Office(self.device, last_round)
+        self._offices[run] = Office(self.device, last_round, self.spool)
 
     def end(self, run: str) -> None:
         """Forget a run."""
@@ -99,7 +107,9 @@ class Station:
         for device, address in neighbors.items():
             known = self.remotes.get(device)
             if known is None or known.address != address:
-                self.remotes[device] = Remote(device, address, self.device, self._credentials)
+                self.remotes[device] = Remote(
+                    device, address, self.device, self._credentials, self.spool
+                )
                 if known is not None:
                     known.close()
         self.office(run).admit(neighbors)

@@ -1,0 +1,161 @@
+"""Publications in files, so that a peer's memory holds the arrays it works on and no more.
+
+What a mailbox keeps for neighbors, and what arrives from them, is written to disk as it comes.
+The operating system caches files as it sees fit; arrays are mapped from them while in use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import mmap
+import os
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..consensus import Model
+from ..errors import RelayError
+from .tensors import Buffer, document_size, entries_of, pieces, view
+
+
+class Document:
+    """A safetensors document in a file, which is closed when nobody uses it any more.
+
+    Parameters
+    ----------
+    file : IO[bytes]
+        The file, open for reading.
+    size : int
+        Its length in bytes.
+    """
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self.size, self._file, self._lock = size, file, threading.Lock()
+        self._mapping: weakref.ref[mmap.mmap] | None = None
+        weakref.finalize(self, file.close)
+
+    @classmethod
+    def at(cls, path: Path) -> Document:
+        """Open a document that has a name.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        """
+        file = path.open("rb")
+        return cls(file, os.fstat(file.fileno()).st_size)  # path may lead elsewhere by now
+
+    def chunks(self, most: int) -> Iterator[bytes]:
+        """Return the bytes, at most so many at a time, without mapping them."""
+        for start in range(0, self.size, most):
+            with self._lock:  # several neighbors may be reading
+                self._file.seek(start)
+                chunk = self._file.read(most)
+            yield chunk
+
+    def buffer(self) -> Buffer:
+        """Return all bytes as an array that is mapped from the file.
+
+        Arrays that are in use at the same time share one mapping. It goes with the last of them,
+        and all that was read of it no longer counts as this process's memory.
+        """
+        if not self.size:
+            return np.empty(0, np.uint8)
+        mapping = self._mapping() if self._mapping is not None else None
+        if mapping is None:
+            mapping = mmap.mmap(self._file.fileno(), self.size, access=mmap.ACCESS_READ)
+            self._mapping = weakref.ref(mapping)
+        return np.frombuffer(mapping, np.uint8)
+
+    def model(self) -> MappedModel:
+        """Return the model in the document.
+
+        Raises
+        ------
+        RelayError
+            The document is not what safetensors allows: says what is wrong with it.
+        """
+        return MappedModel(self)
+
+
+class MappedModel(Mapping[str, NDArray[Any]]):
+    """The model in a document: read-only arrays, each mapped when it is asked for."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._entries = entries_of(document.buffer())
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """Return an array, in the file's own pages."""
+        return view(self._document.buffer(), self._entries[name])
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the names in the model's order."""
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        """Return the number of arrays."""
+        return len(self._entries)
+
+
+class Spool:
+    """Makes documents of what is published and of what arrives.
+
+    Its files have no names: they go with the process, however it ends.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where the files are; the folder for temporary files unless given.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or Path(tempfile.gettempdir())
+
+    def keep_model(self, model: Model) -> Document:
+        """Write a model's document, array by array; raises as `keep` and `pieces` do."""
+        return self.keep(document_size(model), pieces(model))
+
+    def keep(self, size: int, chunks: Iterable[memoryview | bytes]) -> Document:
+        """Write a document of ``size`` bytes as its chunks come.
+
+        Raises
+        ------
+        RelayError
+            The folder cannot be written to, or is full.
+        """
+        file = None
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
+            _reserve(file, size)
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            return Document(file, size)
+        except BaseException as error:
+            if file is not None:
+                with contextlib.suppress(OSError):
+                    file.close()
+            if isinstance(error, OSError):
+                reason = f"cannot keep a model in {self._folder}: {error.strerror}"
+                raise RelayError(reason) from None
+            raise
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Set room aside at once: that is quicker than block by block, and a full disk is known now."""
+    if size and hasattr(os, "posix_fallocate"):  # macOS and Windows have none
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # not every file system can
+                raise
