@@ -2,6 +2,9 @@
 # Each sets up .venv by itself, once; PYTHON picks the interpreter (3.11 or newer).
 
 export FLWR_TELEMETRY_ENABLED := 0
+# uv leaves compiling to the first import. Where nothing may be written, all of the many processes
+# of a run would compile torch anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 VENV := .venv

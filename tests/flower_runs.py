@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -53,7 +51,7 @@ class Flower:
 
     def __init__(self, home: Path, ray_address: str) -> None:
         port = str(_free_port())
-        self.home, self.ray_address = home, ray_address
+        self.home = home
         self.environment = {
             **os.environ,
             **_ONE_THREAD,
@@ -64,6 +62,11 @@ class Flower:
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "RAY_ADDRESS": ray_address,
         }
+        self._reaper = subprocess.Popen(
+            [sys.executable, str(HERE / "reaper.py"), str(home)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # what is sent to all of the tests' processes spares it
+        )
 
     def run(self, app: Path, nodes: int, config: str = "") -> str:
         """Run an app and return what it printed."""
@@ -84,12 +87,7 @@ class Flower:
 
     def stop(self) -> None:
         """Stop the SuperLink and all that it has started."""
-        mark = f"FLWR_HOME={self.home}".encode()
-        for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                entries = (process / "environ").read_bytes().split(b"\0")
-                if mark in entries and int(process.name) != os.getpid():
-                    os.kill(int(process.name), signal.SIGTERM)
+        self._reaper.communicate(timeout=60)
 
 
 def _free_port() -> int:
