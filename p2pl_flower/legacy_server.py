@@ -21,6 +21,14 @@ Scalars = Mapping[str, Any]
 LegacyAggregation = Callable[[list[tuple[int, Scalars]]], Scalars]
 _FOREVER = 3600.0
 
+_OPTIONS = "must be one of flwr.server.strategy: give P2PL's own options to PeerServerApp"
+_WRAPPER = (
+    "is wrapped around another strategy, as those for differential privacy are: they clip and "
+    "noise what a server aggregates, and here no server does; return the strategy inside it, and "
+    "use LocalDpMod on the devices for noise in what neighbors receive"
+)
+_TREES = "trains trees (XGBoost), which cannot be averaged: they need a server that aggregates"
+
 
 class PeerServerApp(ServerApp):
     """A `ServerApp` for projects with a ``server_fn`` that trains with P2PL.
@@ -62,6 +70,8 @@ class PeerServerApp(ServerApp):
 
 def _run(grid: Grid, legacy: Any, config: Any, topology: Any, options: dict[str, Any]) -> None:
     """Run P2PL with what a legacy strategy and ``ServerConfig`` say."""
+    if rule := _why_refused(legacy):
+        raise ConfigError("strategy", type(legacy).__name__, rule)
     parameters = getattr(legacy, "initial_parameters", None)
     if parameters is None:
         rule = "must be given to the strategy: P2PL asks no client for its parameters"
@@ -75,6 +85,16 @@ def _run(grid: Grid, legacy: Any, config: Any, topology: Any, options: dict[str,
         timeout=config.round_timeout or _FOREVER,
         evaluate_fn=_central(legacy.evaluate_fn) if evaluates else None,
     )
+
+
+def _why_refused(legacy: Any) -> str:
+    """Return why a strategy cannot be trained peer to peer; the empty text if it can be."""
+    if isinstance(legacy, P2PL):
+        return _OPTIONS
+    if hasattr(getattr(legacy, "strategy", None), "aggregate_fit"):
+        return _WRAPPER
+    trees = any(kind.__name__.startswith("FedXgb") for kind in type(legacy).__mro__)
+    return _TREES if trees else ""
 
 
 class _LegacyP2PL(P2PL):

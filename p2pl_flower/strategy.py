@@ -43,6 +43,11 @@ _WRAPPED = (
     "them, clip and noise what a server aggregates, and here no server does; call P2PL's own "
     "start(), and use LocalDpMod on the devices for noise in what neighbors receive"
 )
+_IN_SERVER_FN = (
+    "a server_fn cannot return it: leave the strategy of flwr.server.strategy there, and replace "
+    "`ServerApp(server_fn=server_fn)` by `PeerServerApp(server_fn, topology)` "
+    "(from p2pl_flower import PeerServerApp)"
+)
 
 
 class P2PL(Strategy):
@@ -219,6 +224,16 @@ evaluate_metrics_aggr_fn
                 log.info("The result has no arrays: the models are on the devices, and stay there")
         self._keeper.sent(self._conductor.sent)
         return result
+
+    def initialize_parameters(self, client_manager: object) -> None:
+        """Refuse to be what a ``server_fn`` returns: Flower asks such a strategy for this first.
+
+        Raises
+        ------
+        ConfigError
+            Always.
+        """
+        raise ConfigError("strategy", "P2PL", _IN_SERVER_FN)
 
     def summary(self) -> None:
         """Log the strategy's configuration."""
