@@ -18,10 +18,10 @@ from . import records, wire
 from ._flwr import registered
 from .consensus import conformed
 from .legacy import from_client, is_legacy, to_client
-from .mods import refused_mod
 from .peer import Mixed, Peer
 from .relay import FileRelay, Relay
 from .seeding import Stream, derive
+from .unsupported import refused_mod
 
 InitFunction = Callable[[Context, int], ArrayRecord]
 

@@ -32,17 +32,13 @@ from .scored_rounds import ScoredRounds
 from .scorekeeper import OnRound, Scorekeeper, line
 from .sharing import Sharing
 from .topology import Schedule
+from .unsupported import WRAPPER
 
 log = logging.getLogger("flwr.p2pl")
 
 MetricsAggregation = Callable[[list[RecordDict], str], MetricRecord]
 EvaluateFunction = Callable[[int, ArrayRecord], MetricRecord | None]
 
-_WRAPPED = (
-    "P2PL cannot be inside another strategy: wrappers, those for differential privacy among "
-    "them, clip and noise what a server aggregates, and here no server does; call P2PL's own "
-    "start(), and use LocalDpMod on the devices for noise in what neighbors receive"
-)
 _IN_SERVER_FN = (
     "a server_fn cannot return it: leave the strategy of flwr.server.strategy there, and replace "
     "`ServerApp(server_fn=server_fn)` by `PeerServerApp(server_fn, topology)` "
@@ -253,7 +249,7 @@ evaluate_metrics_aggr_fn
     ) -> Iterable[Message]:
         """Tell every device that is there to train on its own model."""
         if grid is not getattr(self, "_grid", None):
-            raise ConfigError("strategy", "wrapped", _WRAPPED)
+            raise ConfigError("strategy", "wrapped", f"P2PL cannot be inside another: {WRAPPER}")
         self._keeper.begin(server_round, self._grid.total_bytes)
         self._called = self._conductor.begin_round(server_round)
         return self._cue(wire.TRAIN, server_round, config)

@@ -93,6 +93,32 @@ def test_initial_parameters_are_needed() -> None:
         serve(FedAvg())
 
 
+class Saving(FedAvg):
+    def aggregate_fit(self, server_round, results, failures):
+        raise AssertionError("must not be called")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        (Saving, "does not call aggregate_fit of Saving"),
+        (
+            lambda **given: legacy_strategies.FedProx(proximal_mu=1.0, **given),
+            "does not call configure_fit of FedProx",
+        ),
+        (FedAvg, ""),
+    ],
+)
+def test_what_is_not_called_is_logged(
+    strategy: Any, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    depth = {"on_evaluate_config_fn": lambda server_round: {"depth": 1}}
+    serve(strategy(initial_parameters=start(), **depth), rounds=1)
+    said = [r.message for r in caplog.records if "does not call" in r.message]
+    assert len(said) == bool(words)
+    assert all(words in line and "takes evaluate_fn, " in line for line in said)
+
+
 def wrapped(name: str, *arguments: Any) -> Any:
     return getattr(legacy_strategies, name)(FedAvg(initial_parameters=start()), *arguments)
 
@@ -106,11 +132,17 @@ def wrapped(name: str, *arguments: Any) -> Any:
         ),
         (
             lambda: wrapped("DifferentialPrivacyClientSideFixedClipping", 1.0, 1.0, 3),
-            "'DifferentialPrivacyClientSideFixedClipping': is wrapped around another strategy",
+            "'DifferentialPrivacyClientSideFixedClipping': is wrapped around another: ",
         ),
         (lambda: wrapped("DPFedAvgFixed", 3, 1.0), "strategy='DPFedAvgFixed': is wrapped around"),
-        (lambda: legacy_strategies.FedXgbBagging(), "strategy='FedXgbBagging': trains trees"),
-        (lambda: legacy_strategies.FedXgbCyclic(), "strategy='FedXgbCyclic': trains trees"),
+        (
+            lambda: legacy_strategies.FedXgbBagging(),
+            "strategy='FedXgbBagging': trees .* cannot be averaged",
+        ),
+        (
+            lambda: legacy_strategies.FedXgbCyclic(),
+            "strategy='FedXgbCyclic': trees .* cannot be averaged",
+        ),
         (lambda: P2PL("ring"), "strategy='P2PL': .*options to PeerServerApp"),
     ],
 )
