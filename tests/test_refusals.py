@@ -148,6 +148,17 @@ def test_what_train_functions_return(content, rounds: int, words: str) -> None:
         P2PL("ring", relay=relay).start(LocalGrid(app, 3), START, rounds)
 
 
+def test_a_changed_shape_is_refused_before_the_evaluate_function_trips_over_it() -> None:
+    app, relay = returning(lambda m, r: {"arrays": record({**m, "w": np.ones(3)})})
+
+    @app.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        raise ValueError(f"size mismatch: {values(message.content['arrays'])['w'].shape}")
+
+    with pytest.raises(DeviceError, match="training changed array 'w'"):
+        P2PL("ring", relay=relay).start(LocalGrid(app, 3), START, 1)
+
+
 def test_another_floating_type_is_taken_back() -> None:
     def narrow(model, _):
         return {"arrays": record({**model, "w": model["w"].astype(np.float32)})}
