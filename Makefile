@@ -25,7 +25,7 @@ help:
 	@echo "make demo       100 devices peer to peer beside FedAvg and centralized training, on digits"
 	@echo "make test       formatting, lint, types and all tests"
 	@echo "make test-oldest  what talks to flwr, with the oldest flwr that is supported"
-	@echo "make test-projects  all sample projects by flwr run, under both strategies"
+	@echo "make test-projects  the sample projects alone, in one process and by flwr run"
 	@echo "make benchmark  seconds a round, P2PL against FedAvg"
 
 # uv installs in seconds where pip takes minutes; it lives in the environment itself.
@@ -57,9 +57,8 @@ $(OLDEST)/.ready: pyproject.toml $(READY)
 test-oldest: $(OLDEST)/.ready
 	$(OLDEST)/bin/python -m pytest $(FLOWER_TESTS)
 
-# All sample projects by `flwr run`, under both strategies: a quarter of an hour.
 test-projects: $(READY)
-	P2PL_TEST_ALL=1 $(BIN)/python -m pytest tests/test_projects_run.py
+	$(BIN)/python -m pytest tests/test_projects.py tests/test_projects_run.py
 
 benchmark: $(READY)
 	$(BIN)/python -m benchmarks.round_seconds

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import reaper
+
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
 LIMIT = 300
+CPUS = 2  # what Ray may give out, whatever the machine has
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # threads that wait for each other stall a busy machine
 
 _FLWR = """
@@ -30,7 +33,7 @@ app()
 @contextmanager
 def ray_cluster() -> Iterator[str]:
     """Start a Ray cluster in a process of its own and give its address."""
-    command = [sys.executable, "-W", "ignore", str(HERE / "ray_head.py")]
+    command = [sys.executable, "-W", "ignore", str(HERE / "ray_head.py"), str(CPUS)]
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | _ONE_THREAD
     with subprocess.Popen(
         command,
@@ -68,21 +71,29 @@ class Flower:
             start_new_session=True,  # what is sent to all of the tests' processes spares it
         )
 
-    def run(self, app: Path, nodes: int, config: str = "") -> str:
-        """Run an app and return what it printed."""
-        federation = f"num-supernodes={nodes} client-resources-num-cpus=1"
+    def run(self, app: Path, nodes: int, config: str = "", workers: int = CPUS) -> str:
+        """Run an app and return what it printed.
+
+        Runs at the same time must have one worker each: where each had half of its workers, both
+        would wait for the other's CPU.
+        """
+        federation = f"num-supernodes={nodes} client-resources-num-cpus={CPUS // workers}"
         options = ["--federation-config", federation]
         options += ["--run-config", config] if config else []
-        done = subprocess.run(
-            [sys.executable, "-c", _FLWR, "run", str(app), "--stream", *options],
-            env=self.environment,
-            cwd=self.home,  # where server apps write what they save
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", _FLWR, "run", str(app), "--stream", *options],
+                env=self.environment,
+                cwd=self.home,  # where server apps write what they save
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=LIMIT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            reaper.end(str(self.home))  # the run goes on without the command, and keeps its CPUs
+            raise
         return done.stdout
 
     def stop(self) -> None:
