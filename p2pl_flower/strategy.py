@@ -335,6 +335,12 @@ evaluate_metrics_aggr_fn
         return function(list(arrived.values()), self.weighted_by_key) if arrived else None
 
     def _on_mean_model(self, evaluate_fn: EvaluateFunction) -> EvaluateFunction:
+        if personal := self.options.shared.personal(self._initial):
+            log.warning(
+                "evaluate_fn gets a mean model whose %s are those of initial_arrays: the trained "
+                "ones stay on the devices, and @app.evaluate() scores those",
+                ", ".join(personal),
+            )
         return lambda server_round, _: evaluate_fn(server_round, self._mean_arrays())
 
     def _mean_arrays(self) -> ArrayRecord:
