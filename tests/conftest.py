@@ -33,9 +33,11 @@ def flower(ray_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(autouse=True)
-def _log_as_it_was() -> Iterator[None]:
-    """Undo what a command did to our log: its handler writes to this test's stderr."""
-    log = logging.getLogger("flwr.p2pl")
-    before = list(log.handlers), log.propagate, log.level
+def _logs_as_they_were() -> Iterator[None]:
+    """Undo what a command or a test did to a log: a handler writes to that test's stderr."""
+    logs = [logging.getLogger(name) for name in ("flwr", "flwr.p2pl")]
+    before = [(list(log.handlers), log.propagate, log.level) for log in logs]
     yield
-    log.handlers[:], log.propagate, log.level = before
+    for log, (handlers, propagate, level) in zip(logs, before, strict=True):
+        log.handlers[:], log.propagate = handlers, propagate
+        log.setLevel(level)
