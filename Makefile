@@ -2,6 +2,9 @@
 # Each sets up .venv by itself, once; PYTHON picks the interpreter (3.11 or newer).
 
 export FLWR_TELEMETRY_ENABLED := 0
+# uv leaves compiling to the first import. Where nothing may be written, all of the many processes
+# of a run would compile torch anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,9 +12,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OLDEST := .venv-oldest
 OLDEST_FLWR := $(shell sed -n 's/.*"flwr>=\([0-9.]*\),.*/\1/p' pyproject.toml)
-FLOWER_TESTS := tests/test_strategy.py tests/test_legacy.py tests/test_sharing.py \
-	tests/test_refusals.py tests/test_grids.py tests/test_doctor.py \
-	tests/test_federated_dataset.py tests/test_projects.py
+FLOWER_TESTS := tests/test_strategy.py tests/test_legacy.py tests/test_legacy_server.py \
+	tests/test_sharing.py tests/test_refusals.py tests/test_grids.py tests/test_doctor.py \
+	tests/test_federated_dataset.py tests/test_projects.py tests/node/test_node.py \
+	tests/test_simulation.py::test_p2pl_and_fedavg_with_the_same_app
 
 .PHONY: demo test test-oldest test-projects lint benchmark clean
 .DEFAULT_GOAL := help
@@ -21,7 +25,7 @@ help:
 	@echo "make demo       100 devices peer to peer beside FedAvg and centralized training, on digits"
 	@echo "make test       formatting, lint, types and all tests"
 	@echo "make test-oldest  what talks to flwr, with the oldest flwr that is supported"
-	@echo "make test-projects  all sample projects by flwr run, under both strategies"
+	@echo "make test-projects  the sample projects alone, in one process and by flwr run"
 	@echo "make benchmark  seconds a round, P2PL against FedAvg"
 
 # uv installs in seconds where pip takes minutes; it lives in the environment itself.
@@ -53,9 +57,8 @@ $(OLDEST)/.ready: pyproject.toml $(READY)
 test-oldest: $(OLDEST)/.ready
 	$(OLDEST)/bin/python -m pytest $(FLOWER_TESTS)
 
-# All sample projects by `flwr run`, under both strategies: a quarter of an hour.
 test-projects: $(READY)
-	P2PL_TEST_ALL=1 $(BIN)/python -m pytest tests/test_projects_run.py
+	$(BIN)/python -m pytest tests/test_projects.py tests/test_projects_run.py
 
 benchmark: $(READY)
 	$(BIN)/python -m benchmarks.round_seconds

@@ -3,7 +3,8 @@
 The codes of `flwr.app.Error` are public only as numbers. We must tell a device that could
 not be reached (the others go on) from one whose code failed (the run ends).
 
-Projects with a ``server_fn`` hand over parameters in a class of `flwr.common`.
+Projects with a ``server_fn`` hand over parameters in a class of `flwr.common`, and a strategy
+of `flwr.server.strategy`.
 
 Whether nodes are simulated can be seen only by the name of the grid's class, which has moved
 from module to module. It matters for speed alone: see `p2pl_flower.grids.PacedGrid`.
@@ -18,6 +19,7 @@ How long such a message lives is exported by `flwr.app` in newer versions only.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +27,7 @@ from flwr.app import Context, Message, Metadata, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.common import DEFAULT_TTL, parameters_to_ndarrays
 from flwr.common.constant import ErrorCode
+from flwr.server.strategy import FedAvg as LegacyFedAvg
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
@@ -40,6 +43,11 @@ UNREACHABLE = frozenset(
 def ndarrays_of(parameters: Any) -> list[NDArray[Any]]:
     """Return legacy ``Parameters`` as arrays."""
     return parameters_to_ndarrays(parameters)
+
+
+def unlike_fedavg(legacy: type, methods: Iterable[str]) -> list[str]:
+    """Return which of these methods of a legacy strategy are not those of FedAvg."""
+    return [m for m in methods if getattr(legacy, m, None) is not getattr(LegacyFedAvg, m)]
 
 
 def registered(app: ClientApp) -> tuple[bool, bool, list[Any]]:

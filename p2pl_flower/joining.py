@@ -9,7 +9,7 @@ from importlib.metadata import version
 from flwr.app import ConfigRecord
 
 from .errors import ConfigError
-from .mods import REFUSED_MODS
+from .unsupported import REFUSED_MODS
 
 log = logging.getLogger("flwr.p2pl")
 

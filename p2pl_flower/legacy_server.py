@@ -7,19 +7,25 @@ parameters, the rounds, what clients are sent and how metrics are put together.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid, ServerApp
 
-from ._flwr import ndarrays_of
+from ._flwr import ndarrays_of, unlike_fedavg
 from .errors import ConfigError
 from .strategy import P2PL, MetricsAggregation
+from .unsupported import LEGACY_ARGUMENTS, LEGACY_UNCALLED, TREES, WRAPPER
+
+log = logging.getLogger("flwr.p2pl")
 
 Scalars = Mapping[str, Any]
 LegacyAggregation = Callable[[list[tuple[int, Scalars]]], Scalars]
 _FOREVER = 3600.0
+
+_OPTIONS = "must be one of flwr.server.strategy: give P2PL's own options to PeerServerApp"
 
 
 class PeerServerApp(ServerApp):
@@ -27,8 +33,8 @@ class PeerServerApp(ServerApp):
 
     Of the strategy in the ``ServerAppComponents`` it takes ``initial_parameters``,
     ``evaluate_fn``, ``on_fit_config_fn``, ``on_evaluate_config_fn`` and the functions that
-    aggregate metrics; of the config the rounds and their timeout. The strategy's way to
-    aggregate models is of no use.
+    aggregate metrics; of the config the rounds and their timeout. The strategy's own way to
+    choose clients and to aggregate is not called; the log names what is left out.
 
     Parameters
     ----------
@@ -62,6 +68,15 @@ class PeerServerApp(ServerApp):
 
 def _run(grid: Grid, legacy: Any, config: Any, topology: Any, options: dict[str, Any]) -> None:
     """Run P2PL with what a legacy strategy and ``ServerConfig`` say."""
+    if rule := _why_refused(legacy):
+        raise ConfigError("strategy", type(legacy).__name__, rule)
+    if uncalled := unlike_fedavg(type(legacy), LEGACY_UNCALLED):
+        log.warning(
+            "P2PL does not call %s of %s; it takes %s from it",
+            ", ".join(uncalled),
+            type(legacy).__name__,
+            ", ".join(sorted(LEGACY_ARGUMENTS)),
+        )
     parameters = getattr(legacy, "initial_parameters", None)
     if parameters is None:
         rule = "must be given to the strategy: P2PL asks no client for its parameters"
@@ -75,6 +90,16 @@ def _run(grid: Grid, legacy: Any, config: Any, topology: Any, options: dict[str,
         timeout=config.round_timeout or _FOREVER,
         evaluate_fn=_central(legacy.evaluate_fn) if evaluates else None,
     )
+
+
+def _why_refused(legacy: Any) -> str:
+    """Return why a strategy cannot be trained peer to peer; the empty text if it can be."""
+    if isinstance(legacy, P2PL):
+        return _OPTIONS
+    if hasattr(getattr(legacy, "strategy", None), "aggregate_fit"):
+        return f"is wrapped around another: {WRAPPER}"
+    trees = any(kind.__name__.startswith("FedXgb") for kind in type(legacy).__mro__)
+    return TREES if trees else ""
 
 
 class _LegacyP2PL(P2PL):

@@ -16,12 +16,12 @@ from flwr.clientapp import ClientApp
 
 from . import records, wire
 from ._flwr import registered
-from .consensus import conformed, layout
+from .consensus import Layout, conformed, layout
 from .legacy import from_client, is_legacy, to_client
-from .mods import refused_mod
 from .peer import Mixed, Peer
 from .relay import FileRelay, Relay
 from .seeding import Stream, derive
+from .unsupported import refused_mod
 
 InitFunction = Callable[[Context, int], ArrayRecord]
 
@@ -204,7 +204,7 @@ class PeerApp(ClientApp):
         content = RecordDict({**content, **drift})
         before = layout(model)
         del mixed, model  # while the user's function runs, the message alone holds it
-        reply = self._as("train", message, context, content)
+        reply = self._as("train", message, context, content, before)
         if reply.has_error():
             return reply
         trained = wire.to_model(records.only_arrays(reply.content))
@@ -231,10 +231,13 @@ class PeerApp(ClientApp):
             peer.publish(round_number, step, mixed.after)
         return mixed
 
-    def _train_and_score(self, message: Message, context: Context) -> Message:
+    def _train_and_score(
+        self, message: Message, context: Context, before: Layout | None = None
+    ) -> Message:
         """Run the train function and, in rounds that the config names, the evaluate function.
 
-        The scores are added to the train metrics with a prefix, under every strategy alike.
+        The scores are added to the train metrics with a prefix, under every strategy alike. A
+        model that does not fit the one ``before`` is refused before a function trips over it.
         """
         received, config = records.without_score_config(message.content)
         scored = records.is_scored(received)
@@ -243,7 +246,10 @@ class PeerApp(ClientApp):
         if reply.has_error() or not scored:
             return reply
         arrays_key = next(iter(received.array_records))
-        trained = RecordDict({**received, **config, arrays_key: records.only_arrays(reply.content)})
+        arrays = records.only_arrays(reply.content)
+        if before is not None:
+            conformed(before, wire.to_model(arrays))
+        trained = RecordDict({**received, **config, arrays_key: arrays})
         scores = self._as("evaluate", message, context, trained)
         if scores.has_error():
             return scores
@@ -252,13 +258,22 @@ class PeerApp(ClientApp):
         )
         return reply
 
-    def _as(self, category: str, message: Message, context: Context, content: Any) -> Message:
+    def _as(
+        self,
+        category: str,
+        message: Message,
+        context: Context,
+        content: Any,
+        before: Layout | None = None,
+    ) -> Message:
         """Run the user's function of a category as if ``content`` had come for it."""
         kept = message.metadata.message_type, message.content
         message.metadata.message_type, message.content = category, content
         try:
-            run = self._train_and_score if category == "train" else self._run
-            reply = run(message, context)
+            if category == "train":
+                reply = self._train_and_score(message, context, before)
+            else:
+                reply = self._run(message, context)
         finally:
             message.metadata.message_type, message.content = kept
         if reply.has_error():  # some mods answer their own reply, as if it came from the server

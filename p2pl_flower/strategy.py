@@ -32,16 +32,17 @@ from .scored_rounds import ScoredRounds
 from .scorekeeper import OnRound, Scorekeeper, line
 from .sharing import Sharing
 from .topology import Schedule
+from .unsupported import WRAPPER
 
 log = logging.getLogger("flwr.p2pl")
 
 MetricsAggregation = Callable[[list[RecordDict], str], MetricRecord]
 EvaluateFunction = Callable[[int, ArrayRecord], MetricRecord | None]
 
-_WRAPPED = (
-    "P2PL cannot be inside another strategy: wrappers, those for differential privacy among "
-    "them, clip and noise what a server aggregates, and here no server does; call P2PL's own "
-    "start(), and use LocalDpMod on the devices for noise in what neighbors receive"
+_IN_SERVER_FN = (
+    "a server_fn cannot return it: leave the strategy of flwr.server.strategy there, and replace "
+    "`ServerApp(server_fn=server_fn)` by `PeerServerApp(server_fn, topology)` "
+    "(from p2pl_flower import PeerServerApp)"
 )
 
 
@@ -220,6 +221,16 @@ evaluate_metrics_aggr_fn
         self._keeper.sent(self._conductor.sent)
         return result
 
+    def initialize_parameters(self, client_manager: object) -> None:
+        """Refuse to be what a ``server_fn`` returns: Flower asks such a strategy for this first.
+
+        Raises
+        ------
+        ConfigError
+            Always.
+        """
+        raise ConfigError("strategy", "P2PL", _IN_SERVER_FN)
+
     def summary(self) -> None:
         """Log the strategy's configuration."""
         options = self.options
@@ -238,7 +249,7 @@ evaluate_metrics_aggr_fn
     ) -> Iterable[Message]:
         """Tell every device that is there to train on its own model."""
         if grid is not getattr(self, "_grid", None):
-            raise ConfigError("strategy", "wrapped", _WRAPPED)
+            raise ConfigError("strategy", "wrapped", f"P2PL cannot be inside another: {WRAPPER}")
         self._keeper.begin(server_round, self._grid.total_bytes)
         self._called = self._conductor.begin_round(server_round)
         return self._cue(wire.TRAIN, server_round, config)
@@ -324,6 +335,12 @@ evaluate_metrics_aggr_fn
         return function(list(arrived.values()), self.weighted_by_key) if arrived else None
 
     def _on_mean_model(self, evaluate_fn: EvaluateFunction) -> EvaluateFunction:
+        if personal := self.options.shared.personal(self._initial):
+            log.warning(
+                "evaluate_fn gets a mean model whose %s are those of initial_arrays: the trained "
+                "ones stay on the devices, and @app.evaluate() scores those",
+                ", ".join(personal),
+            )
         return lambda server_round, _: evaluate_fn(server_round, self._mean_arrays())
 
     def _mean_arrays(self) -> ArrayRecord:

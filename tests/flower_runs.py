@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -12,9 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import reaper
+
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
 LIMIT = 300
+CPUS = 2  # what Ray may give out, whatever the machine has
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # threads that wait for each other stall a busy machine
 
 _FLWR = """
@@ -32,7 +33,7 @@ app()
 @contextmanager
 def ray_cluster() -> Iterator[str]:
     """Start a Ray cluster in a process of its own and give its address."""
-    command = [sys.executable, "-W", "ignore", str(HERE / "ray_head.py")]
+    command = [sys.executable, "-W", "ignore", str(HERE / "ray_head.py"), str(CPUS)]
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | _ONE_THREAD
     with subprocess.Popen(
         command,
@@ -53,7 +54,7 @@ class Flower:
 
     def __init__(self, home: Path, ray_address: str) -> None:
         port = str(_free_port())
-        self.home, self.ray_address = home, ray_address
+        self.home = home
         self.environment = {
             **os.environ,
             **_ONE_THREAD,
@@ -64,32 +65,40 @@ class Flower:
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "RAY_ADDRESS": ray_address,
         }
+        self._reaper = subprocess.Popen(
+            [sys.executable, str(HERE / "reaper.py"), str(home)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # what is sent to all of the tests' processes spares it
+        )
 
-    def run(self, app: Path, nodes: int, config: str = "") -> str:
-        """Run an app and return what it printed."""
-        federation = f"num-supernodes={nodes} client-resources-num-cpus=1"
+    def run(self, app: Path, nodes: int, config: str = "", workers: int = CPUS) -> str:
+        """Run an app and return what it printed.
+
+        Runs at the same time must have one worker each: where each had half of its workers, both
+        would wait for the other's CPU.
+        """
+        federation = f"num-supernodes={nodes} client-resources-num-cpus={CPUS // workers}"
         options = ["--federation-config", federation]
         options += ["--run-config", config] if config else []
-        done = subprocess.run(
-            [sys.executable, "-c", _FLWR, "run", str(app), "--stream", *options],
-            env=self.environment,
-            cwd=self.home,  # where server apps write what they save
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", _FLWR, "run", str(app), "--stream", *options],
+                env=self.environment,
+                cwd=self.home,  # where server apps write what they save
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=LIMIT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            reaper.end(str(self.home))  # the run goes on without the command, and keeps its CPUs
+            raise
         return done.stdout
 
     def stop(self) -> None:
         """Stop the SuperLink and all that it has started."""
-        mark = f"FLWR_HOME={self.home}".encode()
-        for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                entries = (process / "environ").read_bytes().split(b"\0")
-                if mark in entries and int(process.name) != os.getpid():
-                    os.kill(int(process.name), signal.SIGTERM)
+        self._reaper.communicate(timeout=60)
 
 
 def _free_port() -> int:

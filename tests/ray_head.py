@@ -1,4 +1,4 @@
-"""A Ray cluster of this machine's own, until standard input ends: ``python ray_head.py``.
+"""A Ray cluster of this machine's own, until standard input ends: ``python ray_head.py CPUS``.
 
 Starting Ray takes longer than what the tests run on it, so that several runs share one. It
 prints the address that goes into ``RAY_ADDRESS``.
@@ -10,7 +10,7 @@ import sys
 
 import ray
 
-ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+ray.init(num_cpus=int(sys.argv[1]), include_dashboard=False, log_to_driver=False)
 sys.stdout.write(f"address={ray.get_runtime_context().gcs_address}\n")
 sys.stdout.flush()
 sys.stdin.read()

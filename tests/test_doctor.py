@@ -180,7 +180,7 @@ def test_other_ways_to_write_it(client: str, server: str, new: list[str], tmp_pa
             CLIENT,
             "from flwr.serverapp.strategy import DifferentialPrivacyServerSideFixedClipping as D\n"
             + SERVER,
-            "D clips and noises what a server aggregates",
+            "D: strategies around others, those for differential privacy",
         ),
         (
             f"from flwr.client.mod import secaggplus_mod\n{CLIENT}",
@@ -245,6 +245,43 @@ def test_notes(tmp_path: Path) -> None:
     server = SERVER.replace("FedAvg", "FedAdam")
     [note] = notes_of(Project.read(make(tmp_path / "q", CLIENT, server)))
     assert "FedAdam: how it aggregates has no counterpart" in note.text
+
+
+def test_a_wrapper_is_not_replaced_by_a_second_p2pl(tmp_path: Path) -> None:
+    server = SERVER.replace("import FedAvg", "import DPFedAvg as Wrapper, FedAvg").replace(
+        "FedAvg().start", "Wrapper(FedAvg(), 1.0).start"
+    )
+    changes = changes_of(Project.read(make(tmp_path / "p", CLIENT, server)))
+    assert "    Wrapper(P2PL(), 1.0).start(grid, arrays)" in [change.new for change in changes]
+
+
+LEGACY_SERVER = """
+from flwr.server import ServerApp, ServerAppComponents
+from flwr.server.strategy import FedAvg, FedAdam
+class Own(FedAvg):
+    def aggregate_fit(self, server_round, results, failures):
+        ...
+    def num_fit_clients(self, available):
+        ...
+def server_fn(context):
+    return ServerAppComponents(strategy=FedAvg(fraction_fit=0.5, initial_parameters=p))
+app = ServerApp(server_fn=server_fn)
+"""
+
+
+def test_what_has_no_counterpart_is_noted(tmp_path: Path) -> None:
+    server = SERVER.replace("FedAvg()", "FedAvg(fraction_evaluate=0.5, min_available_nodes=2)")
+    notes = [str(n) for n in notes_of(Project.read(make(tmp_path / "p", CLIENT, server)))]
+    assert notes == [
+        "app/server.py:7: fraction_evaluate: P2PL has no such argument; all devices that are "
+        "there train and are scored"
+    ]
+    notes = [str(n) for n in notes_of(Project.read(make(tmp_path / "q", CLIENT, LEGACY_SERVER)))]
+    assert [note.partition(";")[0] for note in notes] == [
+        "app/server.py:3: FedAdam: how it aggregates has no counterpart",
+        "app/server.py:5: aggregate_fit of a class of yours is not called: P2PL has its own rounds",
+        "app/server.py:10: fraction_fit: P2PL has no such argument",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from flwr.app import Context, RecordDict
 from flwr.common import ndarrays_to_parameters
-from flwr.server import ServerAppComponents, ServerConfig
+from flwr.server import ServerApp, ServerAppComponents, ServerConfig
+from flwr.server import strategy as legacy_strategies
 from flwr.server.strategy import FedAvg
 from local_grid import RUN_ID, LocalGrid
 from test_legacy import make_app
 from test_strategy import by_hand, nx
 
-from p2pl_flower import MemoryRelay, PeerServerApp
+from p2pl_flower import P2PL, MemoryRelay, PeerServerApp
 from p2pl_flower.errors import ConfigError
 
 DEVICES = 5
@@ -90,6 +91,75 @@ def test_an_evaluate_fn_may_return_nothing() -> None:
 def test_initial_parameters_are_needed() -> None:
     with pytest.raises(ConfigError, match="initial_parameters=None: must be given"):
         serve(FedAvg())
+
+
+class Saving(FedAvg):
+    def aggregate_fit(self, server_round, results, failures):
+        raise AssertionError("must not be called")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        (Saving, "does not call aggregate_fit of Saving"),
+        (
+            lambda **given: legacy_strategies.FedProx(proximal_mu=1.0, **given),
+            "does not call configure_fit of FedProx",
+        ),
+        (FedAvg, ""),
+    ],
+)
+def test_what_is_not_called_is_logged(
+    strategy: Any, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    depth = {"on_evaluate_config_fn": lambda server_round: {"depth": 1}}
+    serve(strategy(initial_parameters=start(), **depth), rounds=1)
+    said = [r.message for r in caplog.records if "does not call" in r.message]
+    assert len(said) == bool(words)
+    assert all(words in line and "takes evaluate_fn, " in line for line in said)
+
+
+def wrapped(name: str, *arguments: Any) -> Any:
+    return getattr(legacy_strategies, name)(FedAvg(initial_parameters=start()), *arguments)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        (
+            lambda: wrapped("DifferentialPrivacyServerSideFixedClipping", 1.0, 1.0, 3),
+            "strategy='DifferentialPrivacyServerSideFixedClipping': is wrapped .*use LocalDpMod",
+        ),
+        (
+            lambda: wrapped("DifferentialPrivacyClientSideFixedClipping", 1.0, 1.0, 3),
+            "'DifferentialPrivacyClientSideFixedClipping': is wrapped around another: ",
+        ),
+        (lambda: wrapped("DPFedAvgFixed", 3, 1.0), "strategy='DPFedAvgFixed': is wrapped around"),
+        (
+            lambda: legacy_strategies.FedXgbBagging(),
+            "strategy='FedXgbBagging': trees .* cannot be averaged",
+        ),
+        (
+            lambda: legacy_strategies.FedXgbCyclic(),
+            "strategy='FedXgbCyclic': trees .* cannot be averaged",
+        ),
+        (lambda: P2PL("ring"), "strategy='P2PL': .*options to PeerServerApp"),
+    ],
+)
+def test_strategies_that_are_not_supported(strategy: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        serve(strategy())
+    assert "\n" not in str(caught.value)
+
+
+def test_p2pl_returned_by_a_server_fn_names_what_to_use_instead() -> None:
+    def server_fn(context: Context) -> ServerAppComponents:
+        return ServerAppComponents(strategy=P2PL("ring"), config=ServerConfig(num_rounds=1))
+
+    grid = LocalGrid(make_app(MemoryRelay()), DEVICES)
+    with pytest.raises(ConfigError, match=r"PeerServerApp\(server_fn, topology\)"):
+        ServerApp(server_fn=server_fn)(grid, Context(RUN_ID, 1, {}, RecordDict(), {}))
+    assert grid.log == []
 
 
 def test_bad_options_are_refused_when_the_app_is_made() -> None:

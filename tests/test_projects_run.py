@@ -1,14 +1,11 @@
 """The sample projects as users run them: by ``flwr run``, on Flower's Ray simulation.
 
 All runs share one SuperLink and one Ray cluster, and go two at a time: most of a run's time is
-that of processes starting one after the other. As that takes about a minute a run, only two
-projects run unless ``P2PL_TEST_ALL`` is set, as ``make test-projects`` does. In one process all of
-them run in ``test_projects.py``.
+that of processes starting one after the other.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -24,7 +21,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 DEVICES = 3
-CHOSEN = NAMES if os.environ.get("P2PL_TEST_ALL") else ["numpy-client", "pytorch"]
 
 Case = tuple[str, bool]
 
@@ -41,7 +37,8 @@ def printed(
     def run(case: Case, folder: Path) -> str:
         if case != cases[0]:
             wait([futures[cases[0]]])  # the first one starts the SuperLink
-        return flower.run(flower_projects.copy(case[0], folder, case[1], installs=False), DEVICES)
+        app = flower_projects.copy(case[0], folder, case[1], installs=False)
+        return flower.run(app, DEVICES, workers=1)
 
     with ThreadPoolExecutor(2) as pool:
         for case in cases:
@@ -51,7 +48,7 @@ def printed(
 
 
 @pytest.mark.parametrize("peer_to_peer", [False, True], ids=["fedavg", "p2pl"])
-@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("name", NAMES)
 def test_flwr_run(name: str, peer_to_peer: bool, printed: dict[Case, Future[str]]) -> None:
     said = printed[name, peer_to_peer].result()
     legacy = name == "numpy-client" and not peer_to_peer

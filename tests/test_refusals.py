@@ -29,7 +29,7 @@ def test_strategies_around_p2pl(wrapper: str, arguments: Any) -> None:
     app, relay = make_app()
     grid = LocalGrid(app, 3)
     wrapped = getattr(flower_strategies, wrapper)(P2PL("ring", relay=relay), *arguments)
-    with pytest.raises(ConfigError, match="P2PL cannot be inside another strategy") as caught:
+    with pytest.raises(ConfigError, match="P2PL cannot be inside another") as caught:
         wrapped.start(grid, START, 1)
     assert "LocalDpMod" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -41,7 +41,7 @@ def test_a_wrapper_around_a_strategy_that_has_run() -> None:
     strategy = P2PL("ring", relay=relay)
     strategy.start(LocalGrid(app, 3), START, 1)
     wrapped = flower_strategies.DifferentialPrivacyServerSideFixedClipping(strategy, 1.0, 1.0, 3)
-    with pytest.raises(ConfigError, match="cannot be inside another strategy"):
+    with pytest.raises(ConfigError, match="cannot be inside another"):
         wrapped.start(LocalGrid(app, 3), START, 1)
 
 
@@ -146,6 +146,17 @@ def test_what_train_functions_return(content, rounds: int, words: str) -> None:
     app, relay = returning(content)
     with pytest.raises(DeviceError, match=words):
         P2PL("ring", relay=relay).start(LocalGrid(app, 3), START, rounds)
+
+
+def test_a_changed_shape_is_refused_before_the_evaluate_function_trips_over_it() -> None:
+    app, relay = returning(lambda m, r: {"arrays": record({**m, "w": np.ones(3)})})
+
+    @app.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        raise ValueError(f"size mismatch: {values(message.content['arrays'])['w'].shape}")
+
+    with pytest.raises(DeviceError, match="training changed array 'w'"):
+        P2PL("ring", relay=relay).start(LocalGrid(app, 3), START, 1)
 
 
 def test_another_floating_type_is_taken_back() -> None:

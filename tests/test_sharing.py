@@ -144,6 +144,17 @@ def run_personal(draws: bool = False, **options):
     return strategy, result, seen, grid
 
 
+def test_an_evaluate_fn_is_said_to_get_no_personal_arrays(caplog) -> None:
+    run_personal(init="shared")
+    [said] = [r.message for r in caplog.records if "evaluate_fn" in r.message]
+    assert said.startswith("evaluate_fn gets a mean model whose steps, b are those of initial_arr")
+    caplog.clear()
+    app, relay = make_app()
+    strategy = P2PL("ring", relay=relay, init="shared")
+    strategy.start(LocalGrid(app, 3), START, 1, evaluate_fn=lambda *_: None)
+    assert not [r for r in caplog.records if "evaluate_fn" in r.message]
+
+
 @pytest.mark.parametrize("draws", [False, True])
 def test_a_run_with_a_personal_array(draws: bool) -> None:
     init = "max-norm" if draws else "shared"

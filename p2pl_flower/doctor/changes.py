@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from ..errors import ConfigError
+from ..unsupported import WRAPPERS
 from .findings import Change
 from .project import Component, Project
 from .source import Source
@@ -12,6 +13,7 @@ from .source import Source
 CLIENT_APPS = ("flwr.clientapp.ClientApp", "flwr.client.ClientApp")
 SERVER_APPS = ("flwr.serverapp.ServerApp", "flwr.server.ServerApp")
 STRATEGIES = "flwr.serverapp.strategy."
+LEGACY_STRATEGIES = "flwr.server.strategy."
 
 KEPT = frozenset(
     {
@@ -45,8 +47,14 @@ def is_app(component: Component, names: tuple[str, ...]) -> bool:
 
 
 def is_strategy(source: Source, node: ast.expr) -> bool:
-    """Return whether an expression names a strategy of Flower's message API."""
-    return source.stands_for(node).startswith(STRATEGIES)
+    """Return whether an expression names a strategy of Flower's message API, and no wrapper."""
+    name = source.stands_for(node)
+    return name.startswith(STRATEGIES) and not is_wrapper(name)
+
+
+def is_wrapper(name: str) -> bool:
+    """Return whether a dotted name is that of a strategy around another."""
+    return name.rpartition(".")[2].startswith(WRAPPERS)
 
 
 def _client(component: Component) -> list[Change]:

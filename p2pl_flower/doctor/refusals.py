@@ -5,17 +5,20 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..mods import REFUSED_MODS
-from .changes import CLIENT_APPS, STRATEGIES, is_app, is_strategy
+from ..unsupported import LEGACY_ARGUMENTS, LEGACY_UNCALLED, REFUSED_MODS, TREES, WRAPPER
+from .changes import (
+    CLIENT_APPS,
+    KEPT,
+    LEGACY_STRATEGIES,
+    STRATEGIES,
+    is_app,
+    is_strategy,
+    is_wrapper,
+)
 from .findings import Remark
 from .project import Project
 from .source import Source
 
-_TREES = "trees (XGBoost) cannot be averaged: train them with a strategy that aggregates"
-_WRAPPER = (
-    "{} clips and noises what a server aggregates, and here no server does: leave it out, and "
-    "use LocalDpMod on the devices for noise in what neighbors receive"
-)
 _WORKFLOW = "{} is a way to aggregate on a server: P2PL has its own rounds; leave it out"
 _RECORDS = (
     "the train function returns {} array records: P2PL needs exactly one, the model after training"
@@ -24,11 +27,14 @@ _AGGREGATES = (
     "aggregate_train of a class of yours is given metrics but no arrays: no model comes by"
 )
 _MEANING = {
-    "FedProx": "set 'proximal-mu' in train_config yourself; the proximal term then pulls a device "
-    "towards the model it begins the round with",
+    "FedProx": "set 'proximal-mu' in train_config yourself ('proximal_mu' by on_fit_config_fn in a "
+    "project with a server_fn); the proximal term then pulls a device towards the model it begins "
+    "the round with",
     "LocalDpMod": "its clipping and noise are on what neighbors receive, and on the device's own "
     "model; it cannot work with affinity, which sends a second array record",
 }
+_UNCALLED = "{} of a class of yours is not called: P2PL has its own rounds"
+_LEFT_OUT = "{}: P2PL has no such argument; all devices that are there train and are scored"
 _PEER_APP, _P2PL = "p2pl_flower.PeerApp", ("p2pl_flower.P2PL", "p2pl_flower.PeerServerApp")
 _UNSEEN_CLIENT = "cannot see that {!r} is a ClientApp or PeerApp: it must be a PeerApp"
 _UNSEEN_STRATEGY = "cannot see a strategy of flwr.serverapp.strategy: P2PL takes its place"
@@ -68,13 +74,13 @@ def _refused_import(name: str, stands_for: str) -> str:
     """Return why what a name stands for is refused; the empty text if it is not."""
     last = stands_for.rpartition(".")[2]
     if stands_for.partition(".")[0] == "xgboost" or last.startswith("FedXgb"):
-        return _TREES
+        return TREES
     if not stands_for.startswith("flwr"):
         return ""
     if last in REFUSED_MODS:
         return f"{last}: {REFUSED_MODS[last]}"
-    if last.startswith(("DifferentialPrivacy", "DPFedAvg")):
-        return _WRAPPER.format(name)
+    if is_wrapper(last):
+        return f"{name}: {WRAPPER}"
     return _WORKFLOW.format(name) if last.endswith("Workflow") else ""
 
 
@@ -87,9 +93,31 @@ def _notes(source: Source) -> Iterator[Remark]:
         module, _, last = stands_for.rpartition(".")
         if last in _MEANING and module.startswith("flwr"):
             yield Remark(source.path, statement.lineno, f"{last}: {_MEANING[last]}")
-        elif f"{module}.".startswith(STRATEGIES) and last.startswith("Fed") and last != "FedAvg":
+        elif f"{module}.".startswith((STRATEGIES, LEGACY_STRATEGIES)) and _aggregates(last):
             text = f"{last}: how it aggregates has no counterpart; P2PL averages with neighbors"
             yield Remark(source.path, statement.lineno, text)
+    for name, call in source.calls():
+        if left := _left_out(name, call):
+            yield Remark(source.path, call.lineno, _LEFT_OUT.format(", ".join(left)))
+    for node in source.classes():
+        if any(source.stands_for(base).startswith(LEGACY_STRATEGIES) for base in node.bases):
+            for function in node.body:
+                if isinstance(function, ast.FunctionDef) and function.name in LEGACY_UNCALLED:
+                    text = _UNCALLED.format(function.name)
+                    yield Remark(source.path, function.lineno, text)
+
+
+def _aggregates(name: str) -> bool:
+    return name.startswith("Fed") and name != "FedAvg" and not name.startswith("FedXgb")
+
+
+def _left_out(name: str, call: ast.Call) -> list[str]:
+    """Return the named arguments of a strategy of Flower's that P2PL has no use for."""
+    taken = {STRATEGIES: KEPT, LEGACY_STRATEGIES: LEGACY_ARGUMENTS}
+    kept = next((args for prefix, args in taken.items() if name.startswith(prefix)), None)
+    if kept is None or is_wrapper(name):
+        return []
+    return [k.arg for k in call.keywords if k.arg and k.arg not in kept]
 
 
 def _unseen(project: Project) -> Iterator[Remark]:

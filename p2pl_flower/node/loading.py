@@ -13,10 +13,10 @@ from flwr.clientapp import ClientApp
 
 from .. import wire
 from ..errors import ConfigError, RelayError
-from ..mods import REFUSED_MODS, refused_mod
 from ..peer_app import InitFunction, PeerApp
 from ..relay import Relay
 from ..relay.spool import Document
+from ..unsupported import REFUSED_MODS, refused_mod
 
 
 def load_app(
