@@ -60,7 +60,7 @@ def texts(claims: Sequence[Claim], results: Path = RESULTS) -> dict[str, str]:
     for claim in claims:
         found = rows(claim, histories[claim.name])
         judged = verdict(claim, found)
-        summary.append((claim.title, judged.word, judged.detail))
+        summary.append((claim.title, judged.word, judged.brief))
         if found:
             lines = _table(claim, found)
             tables[f"{claim.name}/{TABLE}"] = _json(lines)
@@ -78,7 +78,8 @@ def _section(claim: Claim, judged: Verdict, lines: Table, history: History) -> s
         [
             f"## {claim.title}\n",
             f"{claim.text}\n",
-            f"**{judged.word.capitalize()}**: {judged.detail}.\n",
+            f"**{judged.word.capitalize()}**\n",
+            "".join(f"- {line}\n" for line in judged.detail),
             aligned(lines),
             *(f"![{name}]({claim.name}/{name}.png)\n" for name in claim.figures),
             f"`python -m simulations paper --only {claim.name}`; {_seeds(seeds)}.{state} {keys}. "

@@ -11,6 +11,9 @@ from .summary import Row
 HOLDS, CONDITIONS, NOT = "holds", "holds with conditions", "does not hold"
 UNKNOWN = "open"
 
+_FEW = 3
+"""Cases that a brief verdict tells one by one."""
+
 Case = tuple[object, ...]
 Cases = Mapping[Case, "list[Judged]"]
 
@@ -39,10 +42,21 @@ class Judged:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One of four words, and the figures behind it in a sentence."""
+    """Whether a claim holds.
+
+    Attributes
+    ----------
+    word : str
+        `HOLDS`, `CONDITIONS`, `NOT` or `UNKNOWN`.
+    brief : str
+        The figures behind it, or what they add up to where the claim has many cases.
+    detail : tuple[str, ...]
+        All figures behind it.
+    """
 
     word: str
-    detail: str
+    brief: str
+    detail: tuple[str, ...]
 
 
 def judge(claim: Claim, rows: Sequence[Row]) -> list[Judged]:
@@ -62,7 +76,8 @@ def judge(claim: Claim, rows: Sequence[Row]) -> list[Judged]:
 def verdict(claim: Claim, rows: Sequence[Row]) -> Verdict:
     """Return whether the claim holds in every case as it stands, with other settings, or not."""
     if len(rows) < len(claim.variants):
-        return Verdict(UNKNOWN, f"{len(rows)} of {len(claim.variants)} variants have been run")
+        said = f"{len(rows)} of {len(claim.variants)} variants have been run"
+        return Verdict(UNKNOWN, said, (said,))
     cases: dict[Case, list[Judged]] = {}
     for judged in judge(claim, rows):
         key = tuple(judged.row.variant.value(name) for name in claim.test.cases)
@@ -76,7 +91,17 @@ def verdict(claim: Claim, rows: Sequence[Row]) -> Verdict:
     for key in failed:
         nearest = min(cases[key], key=lambda j: (j.worst_gap, j.mean_gap))
         parts.append(f"not {_tried(claim, key, nearest)}")
-    return Verdict(word, "; ".join(parts))
+    brief = "; ".join(parts) if len(cases) <= _FEW else _counts(plain, helped, failed)
+    return Verdict(word, brief, tuple(parts))
+
+
+def _counts(plain: Sequence[Case], helped: Sequence[Case], failed: Sequence[Case]) -> str:
+    """Say in how many cases the claim holds, and in which it does not."""
+    total = len(plain) + len(helped) + len(failed)
+    parts = [f"in {len(plain)} of {total} cases as they stand"]
+    parts += [f"in {len(helped)} more with other settings"] if helped else []
+    parts += [f"not for {', '.join(map(_name, failed))}"] if failed else []
+    return "; ".join(parts)
 
 
 def _passing(tried: Sequence[Judged]) -> list[Judged]:

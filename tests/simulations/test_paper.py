@@ -94,14 +94,26 @@ def test_words(claim):
     good, bad = (0.9, 0.89), (0.8, 0.7)
     assert judged(claim, [good, good, good, good]).word == HOLDS
     assert judged(claim, [bad, good, good, good]).word == CONDITIONS
-    assert "for ring with consensus-steps 3" in judged(claim, [bad, good, good, good]).detail
+    assert "for ring with consensus-steps 3" in judged(claim, [bad, good, good, good]).brief
     partly = judged(claim, [bad, good, bad, good])
     assert partly.word == CONDITIONS
     assert "not for ring: mean 10.00 below, worst device 20.00 below" in partly.detail
     assert judged(claim, [bad, bad, bad, good]).word == NOT
     everything = rows(claim, History({}, {}, made(claim, [good] * 4)))
     assert verdict(claim, everything[1:]).word == UNKNOWN
-    assert verdict(claim, []).detail == "0 of 4 variants have been run"
+    assert verdict(claim, []).brief == "0 of 4 variants have been run"
+
+
+def test_many_cases_are_counted(tmp_path):
+    path = tmp_path / "many.toml"
+    more = '["ring", "complete", "star", "path", "torus"]'
+    path.write_text(TOML.replace('["ring", "complete"]', more), encoding="utf-8")
+    many, good, bad = Claim.load(path), (0.9, 0.89), (0.8, 0.7)
+    found = judged(many, [bad, good, good, bad, good, good, good])
+    assert (
+        found.brief == "in 3 of 5 cases as they stand; in 1 more with other settings; not for path"
+    )
+    assert len(found.detail) == 3
 
 
 def test_the_worst_device_counts_too(claim):
