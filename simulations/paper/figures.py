@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ..graph_plot import SIZE
 from ..plots import DPI, color
@@ -42,7 +43,8 @@ def spread(claim: Claim, rows: Sequence[Row]) -> Figure:
         axes.axvline(level, color="#333333", linewidth=0.8, linestyle="--", zorder=0)
     axes.set_yticks(range(len(rows)), [str(row.variant) for row in rows], fontsize=8)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel("test accuracy: mean (dot), worst to best device (bar), reference (dashed)")
+    label = "test accuracy: mean (dot), worst to best device (bar), reference (dashed)"
+    figure.supxlabel(label, fontsize=9)
     return _clean(figure, axes, "x")
 
 
@@ -58,20 +60,30 @@ def oscillation(claim: Claim, rows: Sequence[Row]) -> Figure:
 
 def by_gap(claim: Claim, rows: Sequence[Row]) -> Figure:
     """Return the accuracy at the end by the spectral gap of the mixing matrix."""
-    figure = Figure(figsize=SIZE, layout="constrained")
+    figure = Figure(figsize=(SIZE[0], SIZE[1] + 1.5), layout="constrained")
     axes = figure.add_subplot()
+    shades = mpl.color_sequences["tab10"]
+    names: dict[str, float] = {}
+    steps: list[int] = []
     for row in rows:
-        found = gap(claim.scenario(row.variant, row.runs[0].seed))
+        scenario = claim.scenario(row.variant, row.runs[0].seed)
+        found = gap(scenario)
         if found is None or "topology" not in row.variant.settings:
             continue
-        tint = color(row.variant.contender)
+        if scenario.consensus_steps not in steps:
+            steps.append(scenario.consensus_steps)
+        tint = shades[steps.index(scenario.consensus_steps)]
         axes.vlines(found, row.worst, row.best, color=tint, alpha=0.45, linewidth=3)
         axes.plot(found, row.mean, "o", color=tint, markersize=5)
-        place: dict[str, Any] = {"xytext": (4, 3), "textcoords": "offset points", "fontsize": 7}
-        axes.annotate(row.variant.settings["topology"], (found, row.mean), **place)
+        weights = row.variant.settings.get("weights")
+        names[f"{scenario.topology}, {weights}" if weights else scenario.topology] = found
     axes.set_xscale("log")
     axes.set_xlabel("spectral gap of the mixing matrix")
     axes.set_ylabel("test accuracy: mean, worst to best device")
+    for place, count in enumerate(steps):
+        axes.plot([], [], "o", color=shades[place], label=f"consensus-steps {count}")
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    _name_above(axes, names)
     return _clean(figure, axes, "y")
 
 
@@ -81,6 +93,27 @@ FIGURES: dict[str, Callable[[Claim, Sequence[Row]], Figure]] = {
     "oscillation": oscillation,
     "spectral-gap": by_gap,
 }
+
+
+def _name_above(axes: Any, names: dict[str, float]) -> None:
+    """Write a name above each x, side by side where they are close, with a line to it."""
+    low, high = (np.log10(limit) for limit in axes.get_xlim())
+    right = -_BETWEEN_NAMES
+    for name, x in sorted(names.items(), key=lambda entry: entry[1]):
+        right = max((np.log10(x) - low) / (high - low), right + _BETWEEN_NAMES)
+        axes.annotate(
+            name,
+            (x, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(right, 1.06),
+            textcoords="axes fraction",
+            rotation=60,
+            fontsize=7,
+            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.6},
+        )
+
+
+_BETWEEN_NAMES = 0.035  # of the width of the axes
 
 
 def _panels(claim: Claim, rows: Sequence[Row], trained: bool) -> Figure:
@@ -95,6 +128,8 @@ def _panels(claim: Claim, rows: Sequence[Row], trained: bool) -> Figure:
             tint = shades[labels.index(_label(row, key)) % len(shades)]
             _curves(axes, row, tint, trained)
         axes.set_xlabel("round")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _leave_out_diverged(axes, [r for r in rows if not key or r.variant.value(key) == panel])
         axes.set_title("" if panel is None else str(panel), fontsize=10)
         _clean(figure, axes, "y")
     figure.axes[0].set_ylabel("test accuracy, band: worst to best device")
@@ -118,6 +153,16 @@ def _curves(axes: Any, row: Row, tint: Any, trained: bool) -> None:
     if before:
         numbers, means = zip(*((n, s.mean) for n, s in before), strict=True)
         axes.plot(numbers, means, color=tint, linewidth=1.2, linestyle=":")
+
+
+def _leave_out_diverged(axes: Any, rows: Sequence[Row]) -> None:
+    """Let runs that end at less than half of the best leave the panel, for the others' sake."""
+    best = max(row.mean for row in rows)
+    whole = [row.runs[0] for row in rows if row.mean >= best / 2]
+    if len(whole) < len(rows):
+        spreads = [spread for run in whole for _, spread in curve(run)]
+        low, high = min(s.min for s in spreads), max(s.max for s in spreads)
+        axes.set_ylim(low - (high - low) / 20, high + (high - low) / 20)
 
 
 def _label(row: Row, case: str) -> str:
