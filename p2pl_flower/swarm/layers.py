@@ -80,9 +80,9 @@ class DualLayer(Layer):
     .. math:: X_t W_t^T = X_t W_0^T
               - \eta \sum_{r < t} c_{t-1-r} (X_t X_r^T) \Delta_r + t X_t P^T,
 
-    so that all that touches the large W are two products over the whole round, at its
-    beginning and at its end. The inner products :math:`X X^T` are the same in all rounds.
-    It pays while a device's samples are not many more than a sample's features.
+    so that all that touches the large W are two products over all of a device's samples, at
+    the round's beginning and at its end. The inner products :math:`X X^T` are the same in all
+    rounds. It pays while a device's samples are not many more than a sample's features.
     """
 
     def __init__(
@@ -101,10 +101,10 @@ class DualLayer(Layer):
         self._start = space.empty("start", shape, weight)
         made = torch.arange(len(batches), device=weight.device).repeat_interleave(self._width)
         for k, start in enumerate(self._start):
-            x = batches.inputs(k, space)
-            linear(x, weight[k], out=start)
+            x, order = batches.inputs(k), batches.order[k]
+            torch.index_select(linear(x, weight[k]), 0, order, out=start)
             if pull is not None:
-                start += made[:, None] * linear(x, pull[k])
+                start += made[:, None] * linear(x, pull[k])[order]
         self._shares = self._momentum_shares(len(batches))
 
     def forward(self, step: int, batch: Batch, hidden: Tensor | None) -> Tensor:
@@ -129,10 +129,9 @@ class DualLayer(Layer):
         for k, steps in enumerate(self._batches.steps.tolist()):
             past = steps * self._width
             deltas = self._deltas[k, :past].mul_(self._shares[-past:, None])
-            x = self._batches.inputs(k, self._space)[:past]
-            change = self._space.empty("change", tuple(self._weight.shape[1:]), deltas)
-            linear(deltas.T, x.T, out=change)
-            self._weight[k].add_(change, alpha=-self._options.learning_rate)
+            x, order = self._batches.inputs(k), self._batches.order[k, :past]
+            each = deltas.new_zeros(len(x), deltas.shape[1]).index_add_(0, order, deltas)
+            self._weight[k].add_(linear(each.T, x.T), alpha=-self._options.learning_rate)
             if self._pull is not None:
                 self._weight[k].add_(self._pull[k], alpha=steps)
 

@@ -47,7 +47,7 @@ class PerceptronLearner(Learner):
         trained = all(p.requires_grad and p.dtype == torch.float32 for p in module.parameters())
         return trained and len(layers) % 2 == 1 and [type(layer) for layer in layers] == wanted
 
-    @torch.no_grad()
+    @torch.inference_mode()  # quicker calls than no_grad
     def train(self, model: Tensors, batches: Batches, pull: Tensors) -> None:
         """Train the devices of a chunk for a round, in place."""
         layers = [
@@ -110,7 +110,7 @@ class PerceptronLearner(Learner):
                 rate = self.options.learning_rate
                 descend(model[bias], velocities[bias], active, rate, pull.get(bias))
             if below is not None and inputs is not None:
-                delta = below.mul_(inputs > 0)
+                delta = torch.ops.aten.threshold_backward(below, inputs, 0)  # in one pass
 
 
 def _softmax_delta(logits: Tensor, batch: Batch) -> Tensor:

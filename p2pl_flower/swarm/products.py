@@ -40,7 +40,6 @@ def linear(
     weight: Tensor,
     bias: Tensor | None = None,
     relu: bool = False,
-    out: Tensor | None = None,
 ) -> Tensor:
     """Return ``x @ weight.T + bias``, and ReLU of it where asked for, in x's precision.
 
@@ -50,14 +49,10 @@ def linear(
     weight : Tensor, shape (outputs, inputs)
     bias : Tensor, shape (outputs,), or None
     relu : bool
-    out : Tensor, shape (N, outputs), or None
-        Where the result goes.
     """
     weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
     large = len(x) >= _MANY_ROWS and x.shape[1] > 0
     if _ONEDNN is not None and x.is_cpu and x.dtype in _KINDS and large:
-        outputs = _ONEDNN(x, weight, bias, "relu" if relu else "none", [], "")
-    else:
-        outputs = torch_linear(x, weight, bias)
-        outputs = outputs.relu_() if relu else outputs
-    return outputs if out is None else out.copy_(outputs)
+        return _ONEDNN(x, weight, bias, "relu" if relu else "none", [], "")
+    outputs = torch_linear(x, weight, bias)
+    return outputs.relu_() if relu else outputs

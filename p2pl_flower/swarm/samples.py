@@ -63,6 +63,11 @@ class Samples:
     def __len__(self) -> int:
         return len(self.counts)
 
+    def inputs(self, device: int) -> Tensor:
+        """Return a device's flattened inputs, shape (n_k, features), without a copy."""
+        start, count = int(self.starts[device]), int(self.counts[device])
+        return self.x[start : start + count].flatten(1)
+
     def gram(self, device: int) -> Tensor:
         """Return the inner products of a device's flattened inputs, shape (n_k, n_k).
 
@@ -70,8 +75,7 @@ class Samples:
         """
         if device in self._grams:
             return self._grams[device]
-        start, count = int(self.starts[device]), int(self.counts[device])
-        x = self.x[start : start + count].flatten(1)
+        x = self.inputs(device)
         gram = linear(x, x)
         if self._gram_bytes <= GRAM_BYTES:
             self._grams[device] = gram
@@ -180,19 +184,20 @@ class Batches:
         places, labels, share = self._places[part], self._labels[part], self._share[part]
         return Batch(self._samples.x, places, labels, share)
 
-    def inputs(self, row: int, space: Workspace) -> Tensor:
-        """Return one device's flattened inputs of all steps, shape (H * width, features)."""
-        places = self._places[row].flatten()
-        x = self._samples.x.flatten(1)
-        out = space.empty("inputs", (len(places), x.shape[1]), x)
-        return torch.index_select(x, 0, places, out=out)
+    def inputs(self, row: int) -> Tensor:
+        """Return one device's flattened inputs in their own order, shape (n_k, features)."""
+        return self._samples.inputs(int(self._devices[row]))
+
+    @cached_property
+    def order(self) -> Tensor:
+        """Which of its inputs each device meets in all steps, shape (C, H * width)."""
+        return self._index.flatten(1).to(self._samples.x.device)
 
     def gram(self, space: Workspace) -> Tensor:
-        """Return the inner products of the inputs, shape (C, H * width, H * width)."""
-        places = self._index.flatten(1).to(self._samples.x.device)
-        size = places.shape[1]
-        grams = space.empty("gram", (len(places), size, size), self._samples.x)
-        for gram, place, k in zip(grams, places, self._devices.tolist(), strict=True):
+        """Return the inner products of the inputs of all steps, (C, H * width, H * width)."""
+        size = self.order.shape[1]
+        grams = space.empty("gram", (len(self.order), size, size), self._samples.x)
+        for gram, place, k in zip(grams, self.order, self._devices.tolist(), strict=True):
             whole = self._samples.gram(k)
             rows = space.empty("gram rows", (size, len(whole)), whole)
             torch.index_select(whole, 0, place, out=rows)
