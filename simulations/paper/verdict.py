@@ -14,6 +14,9 @@ UNKNOWN = "open"
 _FEW = 3
 """Cases that a brief verdict tells one by one."""
 
+_ANY = 100.0
+"""A tolerance with which every device passes: the claim is about the mean alone."""
+
 Case = tuple[object, ...]
 Cases = Mapping[Case, "list[Judged]"]
 
@@ -115,7 +118,8 @@ def _as_it_stands(claim: Claim, plain: Sequence[Case], cases: Cases) -> str:
     everywhere = len(plain) == len(cases) and len(plain) > 3
     named = f"all {len(cases)} cases" if everywhere else ", ".join(map(_name, plain))
     where = f" for {named}" if claim.test.cases else ""
-    return f"as it stands{where}: {_gaps(mean, worst)}{' at most' if len(plain) > 1 else ''}"
+    most = " at most" if len(plain) > 1 else ""
+    return f"as it stands{where}: {_gaps(claim, mean, worst)}{most}"
 
 
 def _tried(claim: Claim, key: Case, judged: Judged) -> str:
@@ -127,11 +131,14 @@ def _tried(claim: Claim, key: Case, judged: Judged) -> str:
         means.insert(0, variant.contender)
     what = [f"for {_name(key)}"] if claim.test.cases else []
     what += [f"with {', '.join(means)}"] if means else []
-    return ": ".join([*filter(None, [" ".join(what)]), _gaps(judged.mean_gap, judged.worst_gap)])
+    return ": ".join(
+        [*filter(None, [" ".join(what)]), _gaps(claim, judged.mean_gap, judged.worst_gap)]
+    )
 
 
-def _gaps(mean: float, worst: float) -> str:
-    return f"mean {_points(mean)}, worst device {_points(worst)}"
+def _gaps(claim: Claim, mean: float, worst: float) -> str:
+    asked = claim.test.worst < _ANY
+    return f"mean {_points(mean)}" + (f", worst device {_points(worst)}" if asked else "")
 
 
 def _points(gap: float) -> str:
