@@ -27,7 +27,9 @@ _HEAD = """\
 
 `python -m simulations paper` runs all of this on the swarm engine, goes on where it was
 interrupted, and makes this page from the histories beside it; `--only NAME` runs one claim.
-The tolerances were set before the runs, in `simulations/scenarios/paper/`.
+The tolerances were set before the runs, in `simulations/scenarios/paper/`. Where a case did not
+hold as it stands, other settings within the algorithm were looked for; all that were tried are in
+the tables.
 
 """
 _LEGEND = """
