@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import logging
 import signal
 import sys
 from pathlib import Path
 
-from ..allocator import share_one_arena
-from ..node.node import Node
+from ..node.alone import run_alone
 from ..node.reports import Report
 from ..node.settings import Settings
 from .logs import configure_log
@@ -31,16 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the device's rounds, with a line for each."""
-    share_one_arena()
     configure_log(logging.DEBUG if options.verbose else logging.INFO)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = Settings.load(options.settings, options.set)
-    node = Node(settings, lambda report: _show(settings.device, report))
-    gc.freeze()  # what is loaded by now stays: collecting garbage need not look through it
-    try:
-        node.run()
-    finally:
-        node.close()
+    run_alone(settings, lambda report: _show(settings.device, report))
     return 0
 
 

@@ -25,7 +25,7 @@ from .merging import merge
 
 log = logging.getLogger("flwr.p2pl")
 
-_PRELOADED = ("p2pl_flower.node.node",)
+_PRELOADED = ("p2pl_flower.node.alone",)
 _STOP_SECONDS = 10.0
 
 Event = Mapping[str, Any]
@@ -142,7 +142,7 @@ class Cluster:
 def _device(settings: str, pipe: Connection, folder: str) -> None:
     """Be one device: in a process of its own."""
     from ..commands.logs import configure_log
-    from .node import Node
+    from .alone import run_alone
     from .reports import Report
     from .settings import Settings
 
@@ -167,11 +167,8 @@ def _device(settings: str, pipe: Connection, folder: str) -> None:
         tell(**place, **scores, received=received, arrived=report.arrived, asked=report.asked)
 
     try:
-        node = Node(Settings.of(json.loads(settings)), on_round)
-        try:
-            tell(run=History({}, {}, [node.run()]).to_json())
-        finally:
-            node.close()
+        run = run_alone(Settings.of(json.loads(settings)), on_round)
+        tell(run=History({}, {}, [run]).to_json())
     except P2PLError as error:
         tell(error=str(error))
 

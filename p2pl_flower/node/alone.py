@@ -1,0 +1,41 @@
+"""A device in a process of its own, whose memory is its own to look after."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+
+from ..allocator import share_one_arena
+from ..history import Run
+from .node import Node
+from .reports import Report
+from .settings import Settings
+
+
+def run_alone(settings: Settings, on_round: Callable[[Report], None]) -> Run:
+    """Run a device's rounds, leave the network, and return what was measured.
+
+    Garbage is collected after every message. So that this need not look through libraries and
+    data each time, what is loaded before the first round, and in it, is kept for good.
+    """
+    share_one_arena()
+    node = Node(settings, _after_first(gc.freeze, on_round))
+    gc.freeze()
+    try:
+        return node.run()
+    finally:
+        node.close()
+
+
+def _after_first(
+    act: Callable[[], None], on_round: Callable[[Report], None]
+) -> Callable[[Report], None]:
+    """Return a callback that also acts once."""
+    due = [act]
+
+    def both(report: Report) -> None:
+        on_round(report)
+        if due:
+            due.pop()()
+
+    return both
