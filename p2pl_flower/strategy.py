@@ -25,6 +25,7 @@ from .errors import ConfigError, DeviceError
 from .grids import MeteredGrid, PacedGrid
 from .history import Round
 from .joining import all_evaluate, refuse_mods, warn_of_versions
+from .mean_model import EvaluateFunction, MeanModel
 from .options import Options
 from .relay import FileRelay, OpenRelay, Relay
 from .roster import Roster
@@ -37,7 +38,6 @@ from .unsupported import WRAPPER
 log = logging.getLogger("flwr.p2pl")
 
 MetricsAggregation = Callable[[list[RecordDict], str], MetricRecord]
-EvaluateFunction = Callable[[int, ArrayRecord], MetricRecord | None]
 
 _IN_SERVER_FN = (
     "a server_fn cannot return it: leave the strategy of flwr.server.strategy there, and replace "
@@ -195,13 +195,14 @@ evaluate_metrics_aggr_fn
             rule = "there are no models on the server to evaluate; leave it out with this relay"
             raise ConfigError("evaluate_fn", evaluate_fn, rule)
         self._grid = MeteredGrid(PacedGrid(grid) if is_simulated(grid) else grid)
-        self._initial = wire.to_model(initial_arrays)
         self._keeper = Scorekeeper(self._on_round)
         self._scored = ScoredRounds(self.evaluate_every, num_rounds, self.evaluate_trained)
         self.evaluate_config = ConfigRecord(dict(evaluate_config or {}))
         run = int(grid.run.run_id)
         with OpenRelay(self.relay, run):
             self._set_up(run, initial_arrays, timeout)
+            initial = wire.to_model(initial_arrays)
+            mean = MeanModel(initial, self.options.shared, self._conductor.models)
             result = super().start(
                 self._grid,
                 initial_arrays,
@@ -209,11 +210,11 @@ evaluate_metrics_aggr_fn
                 timeout,
                 ConfigRecord({**(train_config or {}), **self._scored.travelling()}),
                 evaluate_config,
-                evaluate_fn and self._on_mean_model(evaluate_fn),
+                evaluate_fn and mean.given_to(evaluate_fn),
             )
             self._conductor.make_due()
             if self.relay.observable:
-                result.arrays = self._mean_arrays()
+                result.arrays = mean.arrays()
                 log.info("The result's arrays are the mean of all models, read from the relay")
             else:
                 result.arrays = ArrayRecord()
@@ -333,23 +334,6 @@ evaluate_metrics_aggr_fn
         self, function: MetricsAggregation, arrived: Mapping[int, RecordDict]
     ) -> MetricRecord | None:
         return function(list(arrived.values()), self.weighted_by_key) if arrived else None
-
-    def _on_mean_model(self, evaluate_fn: EvaluateFunction) -> EvaluateFunction:
-        if personal := self.options.shared.personal(self._initial):
-            log.warning(
-                "evaluate_fn gets a mean model whose %s are those of initial_arrays: the trained "
-                "ones stay on the devices, and @app.evaluate() scores those",
-                ", ".join(personal),
-            )
-        return lambda server_round, _: evaluate_fn(server_round, self._mean_arrays())
-
-    def _mean_arrays(self) -> ArrayRecord:
-        names = self.options.shared.takes
-        seen = [
-            {name: array for name, array in model.items() if names(name)}
-            for model in self._conductor.models().values()
-        ]
-        return wire.to_arrays({**self._initial, **consensus.mean_model(seen)})
 
     def _report(self, measured: Round) -> None:
         """Log one line about a round."""
