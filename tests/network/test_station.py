@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,9 +42,11 @@ def network():
     """Make stations, and close them in the end."""
     made: list[Station] = []
 
-    def make(device: int, credentials: Credentials | None = None, **waiting) -> Station:
+    def make(
+        device: int, credentials: Credentials | None = None, listen: str = "127.0.0.1:0", **waiting
+    ) -> Station:
         waiting = {"deadline": 5.0, **waiting}
-        station = Station(device, "127.0.0.1:0", credentials, Waiting(**waiting))
+        station = Station(device, listen, credentials, Waiting(**waiting))
         station.open(RUN, last_round=9)
         station.start()
         made.append(station)
@@ -162,6 +165,53 @@ def test_at_the_deadline_it_goes_on_with_what_arrived(network) -> None:
     StationMailbox(b, RUN).publish(SLOT, model())
     assert list(StationMailbox(a, RUN).collect([1, 2], SLOT)) == [1]
     assert a.ledger.counts() == {1: {"arrived": 1}, 2: {"absent": 1}}
+
+
+@pytest.mark.parametrize("returns", [False, True])
+def test_who_leaves_while_waited_for_is_absent_until_back(network, returns, monkeypatch) -> None:
+    a, b = network(0, deadline=20 if returns else 2), network(1)
+    connect(a, b)
+    asked = threading.Event()
+    monkeypatch.setattr(b.office(RUN), "check_admitted", lambda reader: asked.set())
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(StationMailbox(a, RUN).collect, [1], SLOT)
+        assert asked.wait(20)
+        b.close()
+        if returns:
+            back = network(1, listen=b.address)
+            back.meet(RUN, {0: a.address})
+            StationMailbox(back, RUN).publish(SLOT, model())
+        assert list(waiting.result(30)) == [1] * returns
+    assert a.ledger.counts() == {1: {"arrived": 1} if returns else {"absent": 1}}
+    assert a.unreachable == (set() if returns else {1})
+
+
+class GoneThenSilent:
+    """A neighbor that cannot be reached, and is still being tried when time runs out."""
+
+    def __init__(self) -> None:
+        self._over, self._tries = threading.Event(), 0
+
+    def fetch(self, run, slot, seconds, most_bytes, watch):
+        self._tries += 1
+        if self._tries == 1:
+            raise RefusedError(Refusal.ABSENT, "cannot be reached")
+        watch(self)
+        assert self._over.wait(20)
+        raise RefusedError(Refusal.LATE, "its answer has not come in time")
+
+    def cancel(self) -> None:
+        self._over.set()
+
+    def close(self) -> None:
+        assert self._tries == 2
+
+
+def test_a_last_try_that_time_runs_out_for_does_not_hide_who_is_absent(network) -> None:
+    a = network(0, deadline=1)
+    a.remotes[1] = GoneThenSilent()
+    assert StationMailbox(a, RUN).collect([1], SLOT) == {}
+    assert a.ledger.counts() == {1: {"absent": 1}}
 
 
 def test_who_could_not_be_reached_is_given_less_time_until_heard_of(network) -> None:

@@ -106,15 +106,19 @@ class _Fetching:
             raise RefusedError(Refusal.STRANGER, f"device {sender} is not on the neighbor list")
         most = self._station.most_bytes if self._own is None else self._own.size + _HEADER_SLACK
         end = time.monotonic() + seconds
+        absent: RefusedError | None = None
         while True:
             left = max(0.0, end - time.monotonic())
             try:
                 document = remote.fetch(self._run, self._slot, left, most, self.calls.add)
             except RefusedError as refused:
-                if refused.refusal is Refusal.ABSENT:
-                    unreachable.add(sender)
-                again = refused.refusal is Refusal.ABSENT and left > _RETRY_SECONDS
-                if not again or self.calls.over.wait(_RETRY_SECONDS):
+                if refused.refusal is Refusal.LATE and absent is not None:
+                    raise absent from None  # time ran out while it was tried again
+                if refused.refusal is not Refusal.ABSENT:
+                    raise
+                absent = refused
+                unreachable.add(sender)
+                if left <= _RETRY_SECONDS or self.calls.over.wait(_RETRY_SECONDS):
                     raise
             else:
                 unreachable.discard(sender)
