@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
@@ -40,14 +42,16 @@ class FunctionalLearner(Learner):
                 rate = self.options.learning_rate
                 descend(model[name], velocity[name], active, rate, pull.get(name))
 
-    @torch.no_grad()
-    def logits(self, model: Tensors, inputs: Inputs) -> Tensor:
-        """Return one device's outputs on a batch of inputs."""
+    def logits(self, model: Tensors, inputs: Inputs) -> Iterator[Tensor]:
+        """Yield the devices' outputs on each batch of inputs."""
         self.template.eval()
-        x, precision = inputs.x, inputs.precision
-        with torch.autocast(x.device.type, precision, enabled=precision != torch.float32):
-            outputs: Tensor = functional_call(self.template, dict(model), (x,))
-        return outputs.float()
+        devices = len(next(iter(model.values())))
+        each = [{name: tensor[d] for name, tensor in model.items()} for d in range(devices)]
+        half = inputs.precision != torch.float32
+        for x in inputs.batches:
+            with torch.autocast(x.device.type, inputs.precision, enabled=half):
+                outputs = [functional_call(self.template, one, (x,)).float() for one in each]
+            yield torch.stack(outputs)
 
     def _loss(
         self,

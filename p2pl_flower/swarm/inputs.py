@@ -2,67 +2,109 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+BATCH = 1000
+"""Samples in one pass: enough for large products, few enough for the cache."""
+
 
 @dataclass(frozen=True)
 class Inputs:
-    """A batch of inputs.
+    """Inputs in batches.
 
     Attributes
     ----------
-    x : Tensor, shape (N, ...)
+    batches : Sequence[Tensor], each of shape (N, ...)
         The inputs.
     precision : torch.dtype
         What products are to be computed in.
     """
 
-    x: Tensor
+    batches: Sequence[Tensor]
     precision: torch.dtype
+
+    @classmethod
+    def of(cls, x: Tensor, precision: torch.dtype) -> Inputs:
+        """Split inputs into batches, shape (N, ...)."""
+        return cls(torch.split(x, BATCH), precision)
 
 
 @dataclass(frozen=True)
 class VaryingInputs(Inputs):
-    r"""A batch of flat inputs without those that are the same in all its samples.
+    r"""Batches of flat inputs, each without those that all its samples have as usual.
 
     A linear layer's outputs are the same from fewer products:
 
-    .. math:: X W^T + b = X_V W_V^T + (W c + b)
+    .. math:: X W^T + b = (X - m)_V W_V^T + (W m + b)
 
-    where V are the inputs that vary, and c holds those that do not, with 0 for the others.
-    The margins of images, say, hardly ever vary.
+    where m holds what is usual for each input, its median, and V are the inputs that are
+    anything else in some sample of the batch. The margins of images, say, hardly ever are.
 
     Attributes
     ----------
-    x : Tensor, shape (N, |V|)
-        :math:`X_V`, in the precision.
-    varying : Tensor, shape (|V|,)
+    batches : Sequence[Tensor], each of shape (N, |V|)
+        :math:`(X - m)_V`, in the precision.
+    varying : Sequence[Tensor], each of shape (|V|,)
         V, in ascending order.
-    constant : Tensor, shape (inputs,)
-        c.
+    usual : Tensor, shape (inputs,)
+        m.
     """
 
-    varying: Tensor
-    constant: Tensor
+    varying: Sequence[Tensor]
+    usual: Tensor
 
     @classmethod
     def of(cls, x: Tensor, precision: torch.dtype) -> VaryingInputs:
-        """Look for what varies in a batch, shape (N, inputs)."""
-        first = x[0]
-        varies = (x != first).any(0)
-        varying = varies.nonzero()[:, 0]
-        return cls(x[:, varying].to(precision), precision, varying, first.masked_fill(varies, 0))
+        """Split inputs into batches, shape (N, inputs), and look for what varies in each."""
+        usual = x.median(0).values
+        whole = torch.split(x, BATCH)
+        varying = [(batch != usual).any(0).nonzero()[:, 0] for batch in whole]
+        batches = [
+            (batch[:, v] - usual[v]).to(precision) for batch, v in zip(whole, varying, strict=True)
+        ]
+        return cls(batches, precision, varying, usual)
 
-    def layer(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return weight and bias of the layer that does the same on the varying inputs.
+    def layers(self, weight: Tensor, bias: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield, for each batch, weight and bias that do the same on the inputs that vary.
 
         Parameters
         ----------
         weight : Tensor, shape (outputs, inputs)
         bias : Tensor, shape (outputs,), or None
         """
-        fixed = weight @ self.constant
-        return weight.index_select(1, self.varying), fixed if bias is None else fixed + bias
+        fixed = weight @ self.usual
+        fixed = (fixed if bias is None else fixed + bias).to(self.precision)
+        columns = weight.to(self.precision).T.contiguous()  # whole rows are quick to pick
+        for varying in self.varying:
+            yield columns.index_select(0, varying).T, fixed
+
+
+def alike(x: Tensor) -> Tensor:
+    """Return an order of samples in which few inputs vary among neighbors.
+
+    Again and again those samples come next that have the input which is seldom other than
+    usual, as `VaryingInputs` has it, and now the most seldom: no sample after them needs it.
+
+    Parameters
+    ----------
+    x : Tensor, shape (N, inputs)
+
+    Returns
+    -------
+    Tensor, shape (N,)
+        A permutation.
+    """
+    unusual = x != x.median(0).values
+    left = torch.ones(len(x), dtype=torch.bool, device=x.device)
+    count, order = unusual.sum(0), []
+    while bool(count.any()):
+        rarest = torch.where(count > 0, count, len(x) + 1).argmin()
+        chosen = (unusual[:, rarest] & left).nonzero()[:, 0]
+        left[chosen] = False
+        count -= unusual[chosen].sum(0)
+        order.append(chosen)
+    return torch.cat([*order, left.nonzero()[:, 0]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ Tensors = Mapping[str, Tensor]
 
 
 class Learner(ABC):
-    r"""Local training of the devices of a chunk, and evaluation of one device after the other.
+    r"""Local training of the devices of a chunk, and evaluation.
 
     One of the H steps of a round on a device, with learning rate :math:`\eta`, momentum
     :math:`\mu`, affinity :math:`\beta` and drift :math:`D`:
@@ -55,13 +55,29 @@ class Learner(ABC):
             What each step adds to a parameter, shape (C, ...); empty for nothing.
         """
 
+    def order(self, x: Tensor) -> Tensor:
+        """Return an order of test samples that `logits` are quick in, as indices."""
+        return torch.arange(len(x), device=x.device)
+
     def inputs(self, x: Tensor, precision: torch.dtype = torch.float32) -> Inputs:
-        """Make a batch of inputs ready for the `logits` of many models."""
-        return Inputs(x, precision)
+        """Make inputs ready for the `logits` of many models."""
+        return Inputs.of(x, precision)
 
     @abstractmethod
-    def logits(self, model: Tensors, inputs: Inputs) -> Tensor:
-        """Return one device's outputs on a batch of inputs, with layers as in evaluation."""
+    def logits(self, model: Tensors, inputs: Inputs) -> Iterator[Tensor]:
+        """Yield the devices' outputs on each batch of inputs, with layers as in evaluation.
+
+        Parameters
+        ----------
+        model : Mapping[str, Tensor]
+            The parameters and buffers of C devices, each of shape (C, ...).
+        inputs : Inputs
+            What `inputs` has made.
+
+        Yields
+        ------
+        Tensor, shape (C, N, classes)
+        """
 
 
 @torch.no_grad()

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
-from .inputs import Inputs, VaryingInputs
+from .inputs import Inputs, VaryingInputs, alike
 from .layers import DualLayer, Layer, PlainLayer
 from .learner import Learner, Tensors, descend
 from .options import TrainOptions
 from .products import linear
 from .samples import Batch, Batches
+
+Plain = tuple[Tensor, Tensor | None]
+"""A layer's weight and bias."""
 
 _DUAL_UP_TO = 2.0
 """Samples of a round for each feature of a sample, up to which `DualLayer` is quicker."""
@@ -60,20 +66,31 @@ class PerceptronLearner(Learner):
         for layer in layers:
             layer.finish()
 
+    def order(self, x: Tensor) -> Tensor:
+        """Return an order of test samples in which few inputs vary in a batch."""
+        return alike(x.flatten(1))
+
     def inputs(self, x: Tensor, precision: torch.dtype = torch.float32) -> VaryingInputs:
-        """Make a batch of inputs ready for the `logits` of many models."""
+        """Make inputs ready for the `logits` of many models."""
         return VaryingInputs.of(x.flatten(1), precision)
 
-    @torch.no_grad()
-    def logits(self, model: Tensors, inputs: Inputs) -> Tensor:
-        """Return one device's outputs on a batch of inputs; the last layer's in full precision."""
-        layers = [(model[weight], model[bias] if bias else None) for weight, bias in self._names]
-        if isinstance(inputs, VaryingInputs):
-            layers[0] = inputs.layer(*layers[0])
-        hidden = inputs.x
-        for weight, bias in layers[:-1]:
-            hidden = linear(hidden, weight, bias, relu=True)
-        return linear(hidden.float(), *layers[-1])
+    def logits(self, model: Tensors, inputs: Inputs) -> Iterator[Tensor]:
+        """Yield the devices' outputs on each batch; the first layer is one product for all."""
+        weight, bias = self._names[0]
+        devices = len(model[weight])
+        first = model[weight].flatten(0, 1), model[bias].flatten() if bias else None
+        above = [self._above(model, d, inputs.precision) for d in range(devices)]
+        ready = cast("VaryingInputs", inputs)
+        for x, narrow in zip(ready.batches, ready.layers(*first), strict=True):
+            outputs = linear(x, *narrow, relu=len(self._names) > 1)
+            each = outputs.view(len(x), devices, -1).unbind(1)
+            ends = [_pass_on(some, layers) for some, layers in zip(each, above, strict=True)]
+            yield torch.stack(ends).float()
+
+    def _above(self, model: Tensors, device: int, precision: torch.dtype) -> list[Plain]:
+        """Return a device's layers above the first, in a precision."""
+        layers = [(model[w][device], model[b][device] if b else None) for w, b in self._names[1:]]
+        return [(w.to(precision), None if b is None else b.to(precision)) for w, b in layers]
 
     def _layer(self, place: int, weight: Tensor, batches: Batches, pull: Tensor | None) -> Layer:
         samples = len(batches) * batches.width
@@ -111,6 +128,13 @@ class PerceptronLearner(Learner):
                 descend(model[bias], velocities[bias], active, rate, pull.get(bias))
             if below is not None and inputs is not None:
                 delta = torch.ops.aten.threshold_backward(below, inputs, 0)  # in one pass
+
+
+def _pass_on(hidden: Tensor, layers: list[Plain]) -> Tensor:
+    """Return what layers make of what comes from the first; the last one has no ReLU."""
+    for place, layer in enumerate(layers, start=1):
+        hidden = linear(hidden, *layer, relu=place < len(layers))
+    return hidden
 
 
 def _softmax_delta(logits: Tensor, batch: Batch) -> Tensor:

@@ -11,12 +11,15 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from ..history import Scores, Spread
+from .inputs import BATCH
 from .learner import Learner
-from .stack import Stack
+from .stack import Stack, rows_of
 from .workers import Workers
 
-BATCH = 1000
-"""Samples in one pass: enough for large products, few enough for the cache."""
+Ids = NDArray[np.int64]
+
+TOGETHER = 4
+"""Devices that are scored together: enough for large products in the first layer."""
 
 
 class Scoring:
@@ -47,32 +50,31 @@ class Scoring:
             rule = "must have as many labels as inputs, and one at least"
             raise ConfigError("test", (len(x), len(y)), rule)
         self.samples = len(y)
-        # Samples of one class have more in common, and what they have is computed once.
-        order = y.argsort(stable=True)
-        self._batches = [
-            (learner.inputs(x[part], precision), y[part]) for part in torch.split(order, BATCH)
-        ]
+        order = learner.order(x)
+        self._inputs = learner.inputs(x[order], precision)
+        self._labels = torch.split(y[order], BATCH)
 
-    def scores(
-        self, stack: Stack, devices: NDArray[np.int64], workers: Workers[Learner]
-    ) -> Scores | None:
+    def scores(self, stack: Stack, devices: Ids, workers: Workers[Learner]) -> Scores | None:
         """Return the scores of the devices' models on the whole test set."""
         if not len(devices):
             return None
         sums = np.zeros((2, len(devices)))
 
-        def score(learner: Learner, place: int) -> None:
-            model = stack.model(int(devices[place]))
-            each = torch.stack([_score(learner.logits(model, x), y) for x, y in self._batches])
-            sums[:, place] = each.sum(0).cpu().numpy()
+        @torch.inference_mode()
+        def score(learner: Learner, places: Ids) -> None:
+            logits = learner.logits(stack.models(rows_of(devices[places])), self._inputs)
+            each = [_score(some, y) for some, y in zip(logits, self._labels, strict=True)]
+            sums[:, places] = torch.stack(each).sum(0).cpu().numpy()
 
-        workers.map(score, range(len(devices)))
+        workers.map(score, workers.chunks(np.arange(len(devices)), TOGETHER))
         losses, hits = sums / self.samples
         return Scores(Spread.over(hits), Spread.over(losses))
 
 
 def _score(logits: Tensor, y: Tensor) -> Tensor:
-    """Return the sum of cross-entropies (nats) and the number of hits, shape (2,)."""
-    losses = logits.logsumexp(1) - logits.gather(1, y[:, None])[:, 0]
-    hits = logits.argmax(1) == y
-    return torch.stack([losses.sum(dtype=torch.float64), hits.sum(dtype=torch.float64)])
+    """Return the devices' sums of cross-entropies (nats) and numbers of hits, shape (2, C)."""
+    classes = logits.movedim(2, 0).contiguous()  # leading, reductions over them are quicker
+    found = y.expand(1, *classes.shape[1:])
+    losses = -classes.log_softmax(0).gather(0, found)[0]
+    hits = classes.max(0).indices == y
+    return torch.stack([part.sum(1, dtype=torch.float64) for part in (losses, hits)])

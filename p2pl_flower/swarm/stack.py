@@ -101,6 +101,10 @@ class Stack:
         """Return one device's model, without a copy."""
         return {name: tensor[device] for name, tensor in self.tensors.items()}
 
+    def models(self, rows: slice | Tensor) -> dict[str, Tensor]:
+        """Return several devices' models; without a copy where ``rows`` is a slice."""
+        return {name: tensor[rows] for name, tensor in self.tensors.items()}
+
     def take(self, origins: NDArray[np.int64]) -> None:
         """Give each device the mixed tensors that ``origins`` drew, group by group.
 
@@ -116,6 +120,14 @@ class Stack:
                 tensor[:] = tensor[int(column[0])].clone()
             else:
                 tensor[:] = tensor[torch.from_numpy(column.copy()).to(tensor.device)]
+
+
+def rows_of(devices: NDArray[np.int64]) -> slice | Tensor:
+    """Return devices as a slice where they are one, for then nothing is copied."""
+    first, last = int(devices[0]), int(devices[-1])
+    if np.array_equal(devices, np.arange(first, last + 1)):
+        return slice(first, last + 1)
+    return torch.from_numpy(devices)
 
 
 def as_arrays(model: Mapping[str, Tensor]) -> dict[str, NDArray[np.generic]]:

@@ -14,7 +14,7 @@ from ..seeding import Stream, derive
 from .learner import Learner
 from .options import TrainOptions
 from .samples import Batches, Samples, step_counts
-from .stack import Stack
+from .stack import Stack, rows_of
 from .workers import Workers
 
 Ids = NDArray[np.int64]
@@ -68,22 +68,19 @@ class Trainer:
         # Those with the most steps first: the last chunks to end are then short ones.
         steps = step_counts(self.samples.counts[devices], self.options)
         order = devices[np.argsort(-steps, kind="stable")]
-        # As many chunks for every worker, so that none waits for the others.
-        share = -(-len(order) // (self.chunk * workers.count)) * workers.count
-        chunks = np.array_split(order, min(share, len(order))) if len(order) else []
 
         def work(learner: Learner, chunk: Ids) -> None:
             self._train_chunk(learner, chunk, round_number, drift)
 
-        workers.map(work, chunks)
+        workers.map(work, workers.chunks(order, self.chunk))
 
     def _train_chunk(
         self, learner: Learner, chunk: Ids, round_number: int, drift: Mapping[str, Tensor]
     ) -> None:
         learner.options = self.options.in_round(round_number)
         batches = Batches(self.samples, chunk, self.options, self.seed, round_number)
-        rows = _rows(chunk)
-        model = {name: tensor[rows] for name, tensor in self.stack.tensors.items()}
+        rows = rows_of(chunk)
+        model = self.stack.models(rows)
         pull = {name: self._pull(drift[name][rows], batches) for name in drift}
         if learner.draws:
             seed = derive(self.seed, Stream.LAYERS, round_number, int(chunk[0]))
@@ -100,11 +97,3 @@ class Trainer:
         """Return what each step adds: affinity * drift / H."""
         share = torch.from_numpy(self.options.affinity / batches.steps).to(drift)
         return drift * share.view(-1, *[1] * (drift.dim() - 1))
-
-
-def _rows(chunk: Ids) -> slice | Tensor:
-    """Return the chunk as a slice where it is one, for then nothing is copied."""
-    first, last = int(chunk[0]), int(chunk[-1])
-    if np.array_equal(chunk, np.arange(first, last + 1)):
-        return slice(first, last + 1)
-    return torch.from_numpy(chunk)

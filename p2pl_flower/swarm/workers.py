@@ -8,7 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+
+from ..allocator import keep_for_reuse
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -37,6 +41,7 @@ class Workers(Generic[W]):
         self._local, self.count = threading.local(), count
         self._threads_before = torch.get_num_threads()
         self._make_tool = make_tool
+        keep_for_reuse()
         self._pool = ThreadPoolExecutor(count, initializer=self._begin)
 
     def map(self, task: Callable[[W, T], None], items: Iterable[T]) -> None:
@@ -44,6 +49,14 @@ class Workers(Generic[W]):
         futures = [self._pool.submit(self._do, task, item) for item in items]
         for future in futures:
             future.result()
+
+    def chunks(self, ids: NDArray[np.int64], most: int) -> list[NDArray[np.int64]]:
+        """Cut ids into chunks of ``most`` at most.
+
+        They are as many for every worker, so that none waits for the others.
+        """
+        share = -(-len(ids) // (most * self.count)) * self.count
+        return np.array_split(ids, min(share, len(ids))) if len(ids) else []
 
     def __enter__(self) -> Workers[W]:
         return self
