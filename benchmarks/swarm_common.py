@@ -50,7 +50,8 @@ def swarm(
     rounds : int
         For how many rounds.
     evaluate : bool
-        Whether all models are scored, twice in every round.
+        Whether all models are scored in every round: after consensus and, by the
+        scenario's ``eval-trained``, after training.
     samples : int or None
         How many of its images each device keeps; None is all.
     """

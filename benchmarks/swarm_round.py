@@ -3,8 +3,9 @@
 ``python -m benchmarks.swarm_round`` runs in turn, several times over, on the MNIST scenario
 (100 devices with 600 images, 784-200-200-10 perceptron, batches of 10, one epoch, one
 consensus step on Erdos-Renyi p=0.1): rounds of the swarm, the scoring of all models on the
-whole test set, the bare matrix products of such a round done step by step, and, unless
-``--no-flower`` is given, rounds of Flower's own FedAvg on its Ray simulation.
+whole test set (by which rounds that score them twice are longer than rounds that do so once),
+the bare matrix products of such a round done step by step, and, unless ``--no-flower`` is given,
+rounds of Flower's own FedAvg on its Ray simulation.
 """
 
 from __future__ import annotations
@@ -54,13 +55,20 @@ def _measure(scenario: Scenario, parsed: Any) -> dict[str, float]:
     machine, total = Machine(parsed.device), WARM_UP + parsed.rounds
     measured = {"swarm round": median(seconds(swarm(scenario, machine, total).run()))}
     for precision in PRECISIONS:
-        scored = Scenario.of({**scenario.keys(), "eval-precision": precision})
-        both = median(seconds(swarm(scored, machine, WARM_UP + 3, evaluate=True).run()))
-        measured[f"scoring all models, {precision}"] = (both - measured["swarm round"]) / 2
+        once, twice = (
+            _scored(scenario, machine, total, {"eval-precision": precision, "eval-trained": both})
+            for both in (False, True)
+        )
+        measured[f"scoring all models, {precision}"] = twice - once
     measured["bare matrix products"] = _bare(parsed.device, scenario.num_devices, 60)
     if not parsed.no_flower:
         measured["Flower FedAvg round"] = _flower(scenario, total)
     return measured
+
+
+def _scored(scenario: Scenario, machine: Machine, total: int, changes: dict[str, Any]) -> float:
+    changed = Scenario.of({**scenario.keys(), **changes})
+    return median(seconds(swarm(changed, machine, total, evaluate=True).run()))
 
 
 def _flower(scenario: Scenario, total: int) -> float:

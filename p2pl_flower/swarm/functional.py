@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
@@ -42,16 +40,18 @@ class FunctionalLearner(Learner):
                 rate = self.options.learning_rate
                 descend(model[name], velocity[name], active, rate, pull.get(name))
 
-    def logits(self, model: Tensors, inputs: Inputs) -> Iterator[Tensor]:
-        """Yield the devices' outputs on each batch of inputs."""
+    def logits(self, model: Tensors, inputs: Inputs) -> Tensor:
+        """Return the devices' outputs on all inputs."""
         self.template.eval()
         devices = len(next(iter(model.values())))
         each = [{name: tensor[d] for name, tensor in model.items()} for d in range(devices)]
-        half = inputs.precision != torch.float32
-        for x in inputs.batches:
-            with torch.autocast(x.device.type, inputs.precision, enabled=half):
-                outputs = [functional_call(self.template, one, (x,)).float() for one in each]
-            yield torch.stack(outputs)
+        kind, half = inputs.batches[0].device.type, inputs.precision != torch.float32
+        with torch.autocast(kind, inputs.precision, enabled=half):
+            outputs = [
+                torch.stack([functional_call(self.template, one, (x,)) for one in each])
+                for x in inputs.batches
+            ]
+        return torch.cat(outputs, 1).float()
 
     def _loss(
         self,

@@ -86,8 +86,9 @@ class VaryingInputs(Inputs):
 def alike(x: Tensor) -> Tensor:
     """Return an order of samples in which few inputs vary among neighbors.
 
-    Again and again those samples come next that have the input which is seldom other than
-    usual, as `VaryingInputs` has it, and now the most seldom: no sample after them needs it.
+    A sample needs an input that is not as usual in it (see `VaryingInputs`). Next come, of the
+    samples that are left, those that need the input which the fewest need: all that come after
+    them do without it.
 
     Parameters
     ----------

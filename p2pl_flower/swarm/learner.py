@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -64,8 +64,8 @@ class Learner(ABC):
         return Inputs.of(x, precision)
 
     @abstractmethod
-    def logits(self, model: Tensors, inputs: Inputs) -> Iterator[Tensor]:
-        """Yield the devices' outputs on each batch of inputs, with layers as in evaluation.
+    def logits(self, model: Tensors, inputs: Inputs) -> Tensor:
+        """Return the devices' outputs on all inputs, with layers as in evaluation.
 
         Parameters
         ----------
@@ -74,9 +74,10 @@ class Learner(ABC):
         inputs : Inputs
             What `inputs` has made.
 
-        Yields
-        ------
+        Returns
+        -------
         Tensor, shape (C, N, classes)
+            In single precision.
         """
 
 

@@ -97,7 +97,7 @@ def _try(template: nn.Module, options: TrainOptions, samples: Samples) -> bool:
             state = _random_state(samples)
             learner.train(stack.tensors, batches, {})
             draws = not torch.equal(state, _random_state(samples))
-        list(learner.logits(stack.tensors, learner.inputs(samples.x[:2])))
+        learner.logits(stack.tensors, learner.inputs(samples.x[:2]))
     changed = [n for n in before if n not in stack.trained]
     changed = [n for n in changed if not torch.equal(before[n], stack.tensors[n])]
     if changed:

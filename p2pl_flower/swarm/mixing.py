@@ -161,14 +161,12 @@ def column_blocks(flat: Tensor, size: int = _BLOCK_BYTES) -> Iterator[slice]:
 def consensus_distance(stack: Stack) -> float:
     r"""Return :math:`\sqrt{\frac{1}{K} \sum_k \|w_k - \bar{w}\|^2}` over the mixed tensors.
 
-    From the differences to device 0, so that equal models have distance 0; summed in double
-    precision.
+    In double precision, from the differences to device 0: equal models have distance 0.
     """
     total = 0.0
     for name in stack.mixed:
         flat = stack.tensors[name].view(stack.devices, -1)
         for block in column_blocks(flat):
-            apart = flat[:, block] - flat[0, block]
-            apart -= apart.mean(0)
-            total += float(apart.square_().sum(dtype=torch.float64))
+            apart = flat[:, block].double() - flat[0, block].double()
+            total += float((apart - apart.mean(0)).square().sum())
     return float(np.sqrt(total / stack.devices))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import cast
 
 import torch
@@ -74,18 +73,20 @@ class PerceptronLearner(Learner):
         """Make inputs ready for the `logits` of many models."""
         return VaryingInputs.of(x.flatten(1), precision)
 
-    def logits(self, model: Tensors, inputs: Inputs) -> Iterator[Tensor]:
-        """Yield the devices' outputs on each batch; the first layer is one product for all."""
+    def logits(self, model: Tensors, inputs: Inputs) -> Tensor:
+        """Return the devices' outputs on all inputs; the first layer is one product for all."""
         weight, bias = self._names[0]
         devices = len(model[weight])
         first = model[weight].flatten(0, 1), model[bias].flatten() if bias else None
         above = [self._above(model, d, inputs.precision) for d in range(devices)]
+        outputs = []
         ready = cast("VaryingInputs", inputs)
         for x, narrow in zip(ready.batches, ready.layers(*first), strict=True):
-            outputs = linear(x, *narrow, relu=len(self._names) > 1)
-            each = outputs.view(len(x), devices, -1).unbind(1)
+            hidden = linear(x, *narrow, relu=len(self._names) > 1)
+            each = hidden.view(len(x), devices, -1).unbind(1)
             ends = [_pass_on(some, layers) for some, layers in zip(each, above, strict=True)]
-            yield torch.stack(ends).float()
+            outputs.append(torch.stack(ends))
+        return torch.cat(outputs, 1).float()
 
     def _above(self, model: Tensors, device: int, precision: torch.dtype) -> list[Plain]:
         """Return a device's layers above the first, in a precision."""

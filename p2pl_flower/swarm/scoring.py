@@ -11,7 +11,6 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from ..history import Scores, Spread
-from .inputs import BATCH
 from .learner import Learner
 from .stack import Stack, rows_of
 from .workers import Workers
@@ -52,7 +51,7 @@ class Scoring:
         self.samples = len(y)
         order = learner.order(x)
         self._inputs = learner.inputs(x[order], precision)
-        self._labels = torch.split(y[order], BATCH)
+        self._labels = y[order]
 
     def scores(self, stack: Stack, devices: Ids, workers: Workers[Learner]) -> Scores | None:
         """Return the scores of the devices' models on the whole test set."""
@@ -63,8 +62,7 @@ class Scoring:
         @torch.inference_mode()
         def score(learner: Learner, places: Ids) -> None:
             logits = learner.logits(stack.models(rows_of(devices[places])), self._inputs)
-            each = [_score(some, y) for some, y in zip(logits, self._labels, strict=True)]
-            sums[:, places] = torch.stack(each).sum(0).cpu().numpy()
+            sums[:, places] = _score(logits, self._labels).cpu().numpy()
 
         workers.map(score, workers.chunks(np.arange(len(devices)), TOGETHER))
         losses, hits = sums / self.samples

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from p2pl_flower.errors import ConfigError
-from p2pl_flower.swarm import TrainOptions, scoring
+from p2pl_flower.swarm import TrainOptions, inputs, scoring
 from p2pl_flower.swarm.functional import FunctionalLearner
 from p2pl_flower.swarm.inputs import VaryingInputs
 from p2pl_flower.swarm.perceptron import PerceptronLearner
@@ -45,6 +45,11 @@ def expected(stack: Stack, template: nn.Module, x: torch.Tensor, y: torch.Tensor
     return np.array(found)
 
 
+def alone(template: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the stack of one model."""
+    return {name: tensor[None] for name, tensor in template.state_dict().items()}
+
+
 @pytest.mark.parametrize("learner", [FunctionalLearner, PerceptronLearner])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("samples", [1, 7, 300])
@@ -52,7 +57,8 @@ def expected(stack: Stack, template: nn.Module, x: torch.Tensor, y: torch.Tensor
 def test_scores_are_those_of_each_model_alone(
     learner, bias, samples, precision, monkeypatch
 ) -> None:
-    monkeypatch.setattr(scoring, "BATCH", 64)
+    monkeypatch.setattr(inputs, "BATCH", 64)
+    monkeypatch.setattr(scoring, "TOGETHER", 2)
     template, (x, y) = perceptron(bias), images(samples)
     stack = Stack(template, DEVICES)
     fill(stack, lambda: perceptron(bias), range(DEVICES))
@@ -71,34 +77,74 @@ def test_scores_are_those_of_each_model_alone(
         assert found.accuracy.mean == pytest.approx(accuracies.mean(), abs=0.05)
 
 
-def test_bfloat16_is_computed_in_bfloat16() -> None:
+@pytest.mark.parametrize("learner", [FunctionalLearner, PerceptronLearner])
+def test_bfloat16_is_computed_in_bfloat16(learner) -> None:
     template, (x, _) = perceptron(), images(40)
-    for learner in (FunctionalLearner, PerceptronLearner):
-        made, model = learner(template, TrainOptions()), dict(template.state_dict())
-        full = made.logits(model, made.inputs(x))
-        half = made.logits(model, made.inputs(x, torch.bfloat16))
-        assert full.dtype == half.dtype == torch.float32
-        assert 0 < float((full - half).abs().max()) < 0.02
+    made, model = learner(template, TrainOptions()), alone(template)
+    full = made.logits(model, made.inputs(x))
+    half = made.logits(model, made.inputs(x, torch.bfloat16))
+    assert full.dtype == half.dtype == torch.float32
+    assert 0 < float((full - half).abs().max()) < 0.02
 
 
-def test_what_does_not_vary_is_left_out_of_products_alone() -> None:
-    x = torch.tensor([[1.0, 2.0, 3.0], [1.0, 5.0, 3.0]])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_one_layer_is_a_perceptron_too(precision) -> None:
+    template, (x, _) = nn.Sequential(nn.Flatten(), nn.Linear(FEATURES, CLASSES)), images(40)
+    learner = PerceptronLearner(template, TrainOptions())
+    logits = learner.logits(alone(template), learner.inputs(x, precision))
+    assert (logits < 0).any()  # no ReLU
+    torch.testing.assert_close(logits[0], template(x).detach(), rtol=2e-2, atol=2e-2)
+
+
+def test_what_is_as_usual_is_left_out_of_products_alone(monkeypatch) -> None:
+    monkeypatch.setattr(inputs, "BATCH", 2)
+    x = torch.tensor([[1.0, 2.0, 3.0], [1.0, 5.0, 3.0], [1.0, 2.0, 3.0], [4.0, 2.0, 0.0]])
     weight, bias = torch.tensor([[1.0, 10.0, 100.0], [2.0, 0.0, 1.0]]), torch.tensor([0.5, 0.0])
-    inputs = VaryingInputs.of(x, torch.float32)
-    assert inputs.varying.tolist() == [1]
-    narrow, fixed = inputs.layer(weight, bias)
-    assert narrow.tolist() == [[10.0], [0.0]]
-    assert fixed.tolist() == [301.5, 5.0]
-    torch.testing.assert_close(inputs.x @ narrow.T + fixed, x @ weight.T + bias)
+    ready = VaryingInputs.of(x, torch.float32)
+    assert ready.usual.tolist() == [1, 2, 3]
+    assert [v.tolist() for v in ready.varying] == [[1], [0, 2]]
+    assert [batch.tolist() for batch in ready.batches] == [[[0], [3]], [[0, 0], [3, -3]]]
+    layers = list(ready.layers(weight, bias))
+    assert [narrow.tolist() for narrow, _ in layers] == [[[10], [0]], [[1, 100], [2, 1]]]
+    outputs = [some @ w.T + b for some, (w, b) in zip(ready.batches, layers, strict=True)]
+    torch.testing.assert_close(torch.cat(outputs), x @ weight.T + bias)
 
 
-def test_a_batch_in_which_nothing_varies() -> None:
+def test_samples_with_a_rare_input_come_first() -> None:
+    x = torch.zeros(7, 4)
+    x[[1, 3, 4], 1] = 1.0
+    x[[3, 6], 2] = 2.0
+    x[:, 3] = 5.0  # no sample is unusual in it
+    order = inputs.alike(x).tolist()
+    assert set(order[:2]) == {3, 6}  # input 2 is unusual in two samples,
+    assert set(order[2:4]) == {1, 4}  # input 1 in two of the others
+    assert sorted(order) == list(range(7))
+
+
+def test_few_inputs_vary_among_neighbors() -> None:
+    generator = torch.Generator().manual_seed(0)
+    places = torch.rand(400, generator=generator).square().mul(50).long()
+    x = torch.zeros(400, 50)
+    x[torch.arange(400), places] = 1.0  # every sample has one input, some inputs are rare
+    assert sum(_varying(x)) > 1.5 * sum(_varying(x[inputs.alike(x)]))
+
+
+def _varying(x: torch.Tensor) -> list[int]:
+    return [int((batch != 0).any(0).sum()) for batch in torch.split(x, 100)]
+
+
+def test_samples_that_have_nothing_in_common_are_all_there() -> None:
+    x = torch.randn(30, 5, generator=torch.Generator().manual_seed(0))
+    assert sorted(inputs.alike(x).tolist()) == list(range(30))
+
+
+def test_inputs_that_are_all_as_usual() -> None:
     template, x = perceptron(), torch.full((50, 1, 3, 4), 0.5)
     learner = PerceptronLearner(template, TrainOptions())
     for precision in (torch.float32, torch.bfloat16):
-        inputs = learner.inputs(x, precision)
-        assert inputs.x.shape == (50, 0)
-        logits = learner.logits(dict(template.state_dict()), inputs)
+        ready = learner.inputs(x, precision)
+        assert [batch.shape for batch in ready.batches] == [(50, 0)]
+        logits = learner.logits(alone(template), ready)[0]
         torch.testing.assert_close(logits, template(x).detach(), rtol=2e-2, atol=2e-2)
 
 
