@@ -36,7 +36,7 @@ def swarm(
     scenario: Scenario,
     machine: Machine,
     rounds: int,
-    evaluate: bool = False,
+    evaluate_every: int = 0,
     samples: int | None = None,
 ) -> Swarm:
     """Return a swarm that runs the scenario's one contender.
@@ -49,16 +49,15 @@ def swarm(
         Where it runs.
     rounds : int
         For how many rounds.
-    evaluate : bool
-        Whether all models are scored in every round: after consensus and, by the
-        scenario's ``eval-trained``, after training.
+    evaluate_every : int
+        Rounds between two in which all models are scored, after training and after consensus.
     samples : int or None
         How many of its images each device keeps; None is all.
     """
     [contender] = scenario.named_contenders()
     job = make_job(scenario, contender, lambda *_: None)
     data = [(x[:samples], y[:samples]) for x, y in job.data]
-    job = replace(job, machine=machine, rounds=rounds, evaluate_every=int(evaluate), data=data)
+    job = replace(job, machine=machine, rounds=rounds, evaluate_every=evaluate_every, data=data)
     return Swarm(job, contender.plan(make_task(scenario), [len(y) for _, y in data]))
 
 

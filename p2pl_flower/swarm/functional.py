@@ -51,7 +51,7 @@ class FunctionalLearner(Learner):
                 torch.stack([functional_call(self.template, one, (x,)) for one in each])
                 for x in inputs.batches
             ]
-        return torch.cat(outputs, 1).float()
+        return torch.cat(outputs, 1)
 
     def _loss(
         self,

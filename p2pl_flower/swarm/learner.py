@@ -77,7 +77,7 @@ class Learner(ABC):
         Returns
         -------
         Tensor, shape (C, N, classes)
-            In single precision.
+            In the precision asked for.
         """
 
 

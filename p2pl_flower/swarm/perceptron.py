@@ -86,7 +86,7 @@ class PerceptronLearner(Learner):
             each = hidden.view(len(x), devices, -1).unbind(1)
             ends = [_pass_on(some, layers) for some, layers in zip(each, above, strict=True)]
             outputs.append(torch.stack(ends))
-        return torch.cat(outputs, 1).float()
+        return torch.cat(outputs, 1)
 
     def _above(self, model: Tensors, device: int, precision: torch.dtype) -> list[Plain]:
         """Return a device's layers above the first, in a precision."""

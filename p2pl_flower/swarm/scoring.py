@@ -71,8 +71,13 @@ class Scoring:
 
 def _score(logits: Tensor, y: Tensor) -> Tensor:
     """Return the devices' sums of cross-entropies (nats) and numbers of hits, shape (2, C)."""
-    classes = logits.movedim(2, 0).contiguous()  # leading, reductions over them are quicker
-    found = y.expand(1, *classes.shape[1:])
-    losses = -classes.log_softmax(0).gather(0, found)[0]
-    hits = classes.max(0).indices == y
+    # With the classes leading, reductions over them are quicker.
+    classes = logits.movedim(2, 0).to(torch.float32, memory_format=torch.contiguous_format)
+    places = y.expand(1, *classes.shape[1:])
+    losses = -classes.log_softmax(0).gather(0, places)[0]
+    # The first of the largest is the prediction; argmax does not foresee its branches and is slow.
+    right = classes.gather(0, places)[0]
+    before = torch.arange(len(classes), device=y.device)[:, None] < y
+    earlier = classes + torch.where(before, 0.0, -torch.inf)[:, None]
+    hits = (right >= classes.amax(0)) & (right > earlier.amax(0))
     return torch.stack([part.sum(1, dtype=torch.float64) for part in (losses, hits)])

@@ -83,7 +83,7 @@ def test_bfloat16_is_computed_in_bfloat16(learner) -> None:
     made, model = learner(template, TrainOptions()), alone(template)
     full = made.logits(model, made.inputs(x))
     half = made.logits(model, made.inputs(x, torch.bfloat16))
-    assert full.dtype == half.dtype == torch.float32
+    assert (full.dtype, half.dtype) == (torch.float32, torch.bfloat16)
     assert 0 < float((full - half).abs().max()) < 0.02
 
 
@@ -93,7 +93,7 @@ def test_one_layer_is_a_perceptron_too(precision) -> None:
     learner = PerceptronLearner(template, TrainOptions())
     logits = learner.logits(alone(template), learner.inputs(x, precision))
     assert (logits < 0).any()  # no ReLU
-    torch.testing.assert_close(logits[0], template(x).detach(), rtol=2e-2, atol=2e-2)
+    torch.testing.assert_close(logits[0].float(), template(x).detach(), rtol=2e-2, atol=2e-2)
 
 
 def test_what_is_as_usual_is_left_out_of_products_alone(monkeypatch) -> None:
@@ -108,6 +108,19 @@ def test_what_is_as_usual_is_left_out_of_products_alone(monkeypatch) -> None:
     assert [narrow.tolist() for narrow, _ in layers] == [[[10], [0]], [[1, 100], [2, 1]]]
     outputs = [some @ w.T + b for some, (w, b) in zip(ready.batches, layers, strict=True)]
     torch.testing.assert_close(torch.cat(outputs), x @ weight.T + bias)
+
+
+def test_of_equal_logits_the_first_class_is_the_prediction() -> None:
+    template, (x, y) = perceptron(), images(60)
+    stack = Stack(template, 2)
+    for tensor in stack.tensors.values():
+        tensor.zero_()  # all logits are 0, as in a model that was never drawn
+    learner = PerceptronLearner(template, TrainOptions())
+    test = Scoring((x, y), learner, "cpu", torch.float32)
+    with Workers(lambda: learner, 1) as workers:
+        found = test.scores(stack, np.arange(2), workers)
+    assert 0 < found.accuracy.mean == pytest.approx(float((y == 0).float().mean()))
+    assert found.loss.mean == pytest.approx(np.log(CLASSES))
 
 
 def test_samples_with_a_rare_input_come_first() -> None:
@@ -144,7 +157,7 @@ def test_inputs_that_are_all_as_usual() -> None:
     for precision in (torch.float32, torch.bfloat16):
         ready = learner.inputs(x, precision)
         assert [batch.shape for batch in ready.batches] == [(50, 0)]
-        logits = learner.logits(alone(template), ready)[0]
+        logits = learner.logits(alone(template), ready)[0].float()
         torch.testing.assert_close(logits, template(x).detach(), rtol=2e-2, atol=2e-2)
 
 
