@@ -37,7 +37,8 @@ class Spread:
         array = np.fromiter(values, dtype=np.float64)
         if array.size == 0:
             return None
-        return cls(*(float(f(array)) for f in (np.mean, np.min, np.max, np.std)))
+        with np.errstate(invalid="ignore"):  # the spread of infinities is no number
+            return cls(*(float(f(array)) for f in (np.mean, np.min, np.max, np.std)))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import ConfigError
@@ -28,9 +27,7 @@ from .samples import Samples
 from .scoring import Scoring
 from .stack import Stack, draw, fill, norms
 from .trainer import Trainer
-from .workers import Workers
-
-Ids = NDArray[np.int64]
+from .workers import Ids, Workers
 
 
 class Swarm:

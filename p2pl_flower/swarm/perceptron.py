@@ -14,7 +14,7 @@ from .options import TrainOptions
 from .products import linear
 from .samples import Batch, Batches
 
-Plain = tuple[Tensor, Tensor | None]
+Affine = tuple[Tensor, Tensor | None]
 """A layer's weight and bias."""
 
 _DUAL_UP_TO = 2.0
@@ -88,7 +88,7 @@ class PerceptronLearner(Learner):
             outputs.append(torch.stack(ends))
         return torch.cat(outputs, 1)
 
-    def _above(self, model: Tensors, device: int, precision: torch.dtype) -> list[Plain]:
+    def _above(self, model: Tensors, device: int, precision: torch.dtype) -> list[Affine]:
         """Return a device's layers above the first, in a precision."""
         layers = [(model[w][device], model[b][device] if b else None) for w, b in self._names[1:]]
         return [(w.to(precision), None if b is None else b.to(precision)) for w, b in layers]
@@ -131,7 +131,7 @@ class PerceptronLearner(Learner):
                 delta = torch.ops.aten.threshold_backward(below, inputs, 0)  # in one pass
 
 
-def _pass_on(hidden: Tensor, layers: list[Plain]) -> Tensor:
+def _pass_on(hidden: Tensor, layers: list[Affine]) -> Tensor:
     """Return what layers make of what comes from the first; the last one has no ReLU."""
     for place, layer in enumerate(layers, start=1):
         hidden = linear(hidden, *layer, relu=place < len(layers))

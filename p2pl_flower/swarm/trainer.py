@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..seeding import Stream, derive
@@ -15,9 +14,7 @@ from .learner import Learner
 from .options import TrainOptions
 from .samples import Batches, Samples, step_counts
 from .stack import Stack, rows_of
-from .workers import Workers
-
-Ids = NDArray[np.int64]
+from .workers import Ids, Workers
 
 
 @dataclass(frozen=True)

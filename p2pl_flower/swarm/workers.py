@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from ..allocator import keep_for_reuse
 
+Ids = NDArray[np.int64]
+
 T = TypeVar("T")
 W = TypeVar("W")
 
@@ -50,7 +52,7 @@ class Workers(Generic[W]):
         for future in futures:
             future.result()
 
-    def chunks(self, ids: NDArray[np.int64], most: int) -> list[NDArray[np.int64]]:
+    def chunks(self, ids: Ids, most: int) -> list[Ids]:
         """Cut ids into chunks of ``most`` at most.
 
         They are as many for every worker, so that none waits for the others.

@@ -123,6 +123,21 @@ def test_of_equal_logits_the_first_class_is_the_prediction() -> None:
     assert found.loss.mean == pytest.approx(np.log(CLASSES))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_model_that_diverged_is_scored_as_pytorch_does(value) -> None:
+    template, (x, y) = perceptron(), images(60)
+    stack = Stack(template, DEVICES)
+    fill(stack, perceptron, range(DEVICES))
+    stack.tensors["5.bias"][1, 2] = value
+    learner = PerceptronLearner(template, TrainOptions())
+    with Workers(lambda: learner, 1) as workers:
+        test = Scoring((x, y), learner, "cpu", torch.float32)
+        found = test.scores(stack, np.arange(DEVICES), workers)
+    losses, accuracies = expected(stack, template, x, y).T
+    assert found.accuracy.mean == pytest.approx(accuracies.mean())
+    assert found.loss.mean == pytest.approx(losses.mean(), nan_ok=True)
+
+
 def test_samples_with_a_rare_input_come_first() -> None:
     x = torch.zeros(7, 4)
     x[[1, 3, 4], 1] = 1.0
