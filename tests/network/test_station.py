@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,20 +13,14 @@ import grpc
 import numpy as np
 import pytest
 from documents import pack
+from stations import RUN, SLOT, connect, model
 
 from p2pl_flower.certificates import make_certificates
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.relay import Slot
-from p2pl_flower.relay.grpc import Credentials, Station, StationMailbox, Waiting, protocol
+from p2pl_flower.relay.grpc import Credentials, Station, StationMailbox, protocol
 from p2pl_flower.relay.grpc.protocol import Refusal, RefusedError
 from p2pl_flower.relay.grpc.remote import Remote
-
-RUN = "1"
-SLOT = Slot("model", 1, 0)
-
-
-def model(value: float = 1.0, size: int = 3) -> dict[str, np.ndarray]:
-    return {"w": np.full(size, value, np.float32), "b": np.array(float(value))}
 
 
 @pytest.fixture(scope="module")
@@ -35,32 +28,6 @@ def certificates(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("certificates")
     make_certificates(folder, range(4))
     return folder
-
-
-@pytest.fixture
-def network():
-    """Make stations, and close them in the end."""
-    made: list[Station] = []
-
-    def make(
-        device: int, credentials: Credentials | None = None, listen: str = "127.0.0.1:0", **waiting
-    ) -> Station:
-        waiting = {"deadline": 5.0, **waiting}
-        station = Station(device, listen, credentials, Waiting(**waiting))
-        station.open(RUN, last_round=9)
-        station.start()
-        made.append(station)
-        return station
-
-    yield make
-    for station in made:
-        station.close()
-
-
-def connect(*stations: Station) -> None:
-    for station in stations:
-        others = {other.device: other.address for other in stations if other is not station}
-        station.meet(RUN, others)
 
 
 def test_a_large_model_passes_over_tls(network, certificates) -> None:
@@ -146,91 +113,6 @@ def test_a_port_in_use_is_a_clear_error(network) -> None:
     a = network(0)
     with pytest.raises(ConfigError, match=f"listen='{a.address}'.*the port is in use"):
         Station(1, a.address, None)
-
-
-def test_a_quorum_does_not_wait_for_the_rest(network) -> None:
-    a, b, c = network(0, quorum=1, deadline=30), network(1), network(2)
-    connect(a, b, c)
-    StationMailbox(b, RUN).publish(SLOT, model())
-    started = time.monotonic()
-    assert list(StationMailbox(a, RUN).collect([1, 2], SLOT)) == [1]
-    assert time.monotonic() - started < 10
-    assert a.ledger.counts() == {1: {"arrived": 1}, 2: {"late": 1}}
-
-
-def test_at_the_deadline_it_goes_on_with_what_arrived(network) -> None:
-    a, b, c = network(0, deadline=0.5), network(1), network(2)
-    connect(a, b, c)
-    c.close()
-    StationMailbox(b, RUN).publish(SLOT, model())
-    assert list(StationMailbox(a, RUN).collect([1, 2], SLOT)) == [1]
-    assert a.ledger.counts() == {1: {"arrived": 1}, 2: {"absent": 1}}
-
-
-@pytest.mark.parametrize("returns", [False, True])
-def test_who_leaves_while_waited_for_is_absent_until_back(network, returns, monkeypatch) -> None:
-    a, b = network(0, deadline=20 if returns else 2), network(1)
-    connect(a, b)
-    asked = threading.Event()
-    monkeypatch.setattr(b.office(RUN), "check_admitted", lambda reader: asked.set())
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(StationMailbox(a, RUN).collect, [1], SLOT)
-        assert asked.wait(20)
-        b.close()
-        if returns:
-            back = network(1, listen=b.address)
-            back.meet(RUN, {0: a.address})
-            StationMailbox(back, RUN).publish(SLOT, model())
-        assert list(waiting.result(30)) == [1] * returns
-    assert a.ledger.counts() == {1: {"arrived": 1} if returns else {"absent": 1}}
-    assert a.unreachable == (set() if returns else {1})
-
-
-class GoneThenSilent:
-    """A neighbor that cannot be reached, and is still being tried when time runs out."""
-
-    def __init__(self) -> None:
-        self._over, self._tries = threading.Event(), 0
-
-    def fetch(self, run, slot, seconds, most_bytes, watch):
-        self._tries += 1
-        if self._tries == 1:
-            raise RefusedError(Refusal.ABSENT, "cannot be reached")
-        watch(self)
-        assert self._over.wait(20)
-        raise RefusedError(Refusal.LATE, "its answer has not come in time")
-
-    def cancel(self) -> None:
-        self._over.set()
-
-    def close(self) -> None:
-        assert self._tries == 2
-
-
-def test_a_last_try_that_time_runs_out_for_does_not_hide_who_is_absent(network) -> None:
-    a = network(0, deadline=1)
-    a.remotes[1] = GoneThenSilent()
-    assert StationMailbox(a, RUN).collect([1], SLOT) == {}
-    assert a.ledger.counts() == {1: {"absent": 1}}
-
-
-def test_who_could_not_be_reached_is_given_less_time_until_heard_of(network) -> None:
-    a, b = network(0, deadline=2, grace=0.1), network(1)
-    connect(a, b)
-    address, _ = b.address, b.close()
-    for most, least in ((5, 1.5), (1, 0)):
-        started = time.monotonic()
-        assert StationMailbox(a, RUN).collect([1], SLOT) == {}
-        assert least <= time.monotonic() - started < most
-    back = Station(1, address, None)
-    try:
-        back.open(RUN)
-        back.start()
-        back.meet(RUN, {0: a.address})
-        back.hello(RUN, 0, 5)
-        assert not a.unreachable
-    finally:
-        back.close()
 
 
 class Liar(grpc.GenericRpcHandler):
@@ -369,11 +251,3 @@ def test_a_neighbor_of_another_protocol_version_is_refused(network) -> None:
     with pytest.raises(RefusedError, match="speaks version 99"):
         remote.hello(RUN, {"protocol": 99}, 5)
     remote.close()
-
-
-@pytest.mark.parametrize(
-    "bad", [{"quorum": -1}, {"deadline": 0}, {"deadline": True}, {"grace": -1}]
-)
-def test_a_waiting_policy_that_makes_no_sense_is_refused(bad) -> None:
-    with pytest.raises(ConfigError, match=f"{next(iter(bad))}="):
-        Waiting(**bad)
