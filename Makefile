@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OLDEST := .venv-oldest
 OLDEST_FLWR := $(shell sed -n 's/.*"flwr>=\([0-9.]*\),.*/\1/p' pyproject.toml)
-FLOWER_TESTS := tests/test_strategy.py tests/test_legacy.py tests/test_legacy_server.py \
+FLOWER_TESTS := tests/test_strategy.py tests/test_strategy_trouble.py tests/test_legacy.py tests/test_legacy_server.py \
 	tests/test_sharing.py tests/test_refusals.py tests/test_grids.py tests/test_doctor.py \
 	tests/test_federated_dataset.py tests/test_projects.py tests/node/test_node.py \
 	tests/test_simulation.py::test_p2pl_and_fedavg_with_the_same_app

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from local_grid import LocalGrid
 
-from p2pl_flower import MemoryRelay, PeerApp
+from p2pl_flower import P2PL, MemoryRelay, PeerApp
 
 START = ArrayRecord(
     {"w": Array(np.zeros(2)), "steps": Array(np.array(0)), "b": Array(np.zeros(()))}
@@ -68,3 +69,14 @@ def make_app(draws: bool = False, **options: Any) -> tuple[PeerApp, MemoryRelay]
             return record({"w": drawn[:2], "steps": np.array(0), "b": np.array(drawn[2])})
 
     return app, relay
+
+
+def run(grid: LocalGrid, relay, rounds: int = 2, initial: ArrayRecord = START, **options):
+    """Run P2PL and return the strategy and its result."""
+    start = {
+        k: options.pop(k)
+        for k in list(options)
+        if k in ("evaluate_fn", "train_config", "timeout", "evaluate_config")
+    }
+    strategy = P2PL(relay=relay, connect_timeout=0.1, **options)
+    return strategy, strategy.start(grid, initial, rounds, **start)
