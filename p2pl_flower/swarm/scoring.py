@@ -90,7 +90,7 @@ def _hits(classes: Tensor, right: Tensor, y: Tensor) -> Tensor:
     """
     if not bool(right.isfinite().all()):  # to argmax NaN is the largest
         return classes.argmax(0) == y
-    # In two maxima, for argmax itself takes five times as long: processors mispredict it.
+    # In two maxima, for argmax takes several times as long: its branches are mispredicted.
     before = torch.arange(len(classes), device=y.device)[:, None] < y
     earlier = classes + torch.where(before, 0.0, -torch.inf)[:, None]
     return (right >= classes.amax(0)) & (right > earlier.amax(0))
