@@ -12,10 +12,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OLDEST := .venv-oldest
 OLDEST_FLWR := $(shell sed -n 's/.*"flwr>=\([0-9.]*\),.*/\1/p' pyproject.toml)
-FLOWER_TESTS := tests/test_strategy.py tests/test_strategy_trouble.py tests/test_legacy.py tests/test_legacy_server.py \
-	tests/test_sharing.py tests/test_refusals.py tests/test_grids.py tests/test_doctor.py \
-	tests/test_federated_dataset.py tests/test_projects.py tests/node/test_node.py \
-	tests/test_simulation.py::test_p2pl_and_fedavg_with_the_same_app
+FLOWER_TESTS := tests/flower tests/doctor tests/serverless/test_node.py --ignore tests/flower/test_projects_run.py \
+	--ignore tests/flower/test_flwr_run.py
 
 .PHONY: demo test test-oldest test-projects lint benchmark clean
 .DEFAULT_GOAL := help
@@ -58,7 +56,7 @@ test-oldest: $(OLDEST)/.ready
 	$(OLDEST)/bin/python -m pytest $(FLOWER_TESTS)
 
 test-projects: $(READY)
-	$(BIN)/python -m pytest tests/test_projects.py tests/test_projects_run.py
+	$(BIN)/python -m pytest tests/flower/test_projects.py tests/flower/test_projects_run.py
 
 benchmark: $(READY)
 	$(BIN)/python -m benchmarks.round_seconds

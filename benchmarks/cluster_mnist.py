@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 1
         history = History.load(Path(folder) / "history.json")
     parsed.out.write_text(history.to_json(), encoding="utf-8")
-    budget_keys = {"num-devices": parsed.devices, "rounds": parsed.rounds, "eval-every": EVERY}
+    budget_keys = {"num-devices": parsed.devices, "rounds": parsed.rounds, "evaluate-every": EVERY}
     scenario = Scenario.load("mnist", {"contenders": "fedavg", "topology": "ring", **budget_keys})
     history.runs.append(run_contender(scenario, contender("fedavg"), lambda *_: None))
     parsed.out.write_text(history.to_json(), encoding="utf-8")

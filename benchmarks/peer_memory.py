@@ -30,10 +30,10 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 
 from benchmarks.memory import ANONYMOUS, PEAK, memory
 from p2pl_flower import PeerApp
-from p2pl_flower.certificates import make_certificates
 from p2pl_flower.cli import main as p2pl_flower
 from p2pl_flower.history import History, environment
-from p2pl_flower.node.cluster import free_ports
+from p2pl_flower.relay.grpc.certificates import make_certificates
+from p2pl_flower.serverless.cluster import free_ports
 from simulations.report import aligned
 
 LEAVES = 4

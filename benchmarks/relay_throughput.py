@@ -27,10 +27,10 @@ import grpc
 import numpy as np
 
 from benchmarks.memory import NOW, PEAK, memory
-from p2pl_flower.certificates import make_certificates
 from p2pl_flower.history import environment
 from p2pl_flower.relay import Slot
-from p2pl_flower.relay.grpc import Credentials, Station, StationMailbox, Waiting, protocol
+from p2pl_flower.relay.grpc import Credentials, Endpoint, EndpointMailbox, Waiting, protocol
+from p2pl_flower.relay.grpc.certificates import make_certificates
 from p2pl_flower.relay.grpc.credentials import host_name
 from simulations.report import aligned
 
@@ -71,21 +71,21 @@ def main(arguments: list[str] | None = None) -> int:
 def _publish(folder: str) -> int:
     """Be the peer that publishes, and the bare stream beside it."""
     credentials = Credentials.load(folder, 0)
-    station = Station(0, "127.0.0.1:0", credentials)
-    station.open(RUN)
-    station.meet(RUN, {1: "127.0.0.1:1"})
+    endpoint = Endpoint(0, "127.0.0.1:0", credentials)
+    endpoint.open(RUN)
+    endpoint.meet(RUN, {1: "127.0.0.1:1"})
     before = memory(NOW)
-    StationMailbox(station, RUN).publish(SLOT, _model())
-    station.start()
+    EndpointMailbox(endpoint, RUN).publish(SLOT, _model())
+    endpoint.start()
     bare = grpc.server(ThreadPoolExecutor(4), options=protocol.MESSAGE_OPTIONS)
     bare.add_generic_rpc_handlers((_Bare(),))
     port = bare.add_secure_port("127.0.0.1:0", credentials.for_server())
     bare.start()
-    _tell({"relay": station.address, "bare": f"127.0.0.1:{port}"})
+    _tell({"relay": endpoint.address, "bare": f"127.0.0.1:{port}"})
     sys.stdin.read()
     _tell({"peak_bytes": memory(PEAK) - before})
     bare.stop(0).wait()
-    station.close()
+    endpoint.close()
     return 0
 
 
@@ -110,24 +110,24 @@ class _Bare(grpc.GenericRpcHandler):  # type: ignore[misc]
 def _fetch(folder: str, places: dict[str, str], repeats: int) -> dict[str, Any]:
     """Be the peer that fetches; return seconds by what was done, and memory."""
     credentials = Credentials.load(folder, 1)
-    station = Station(1, "127.0.0.1:0", credentials, Waiting(deadline=120))
-    station.open(RUN)
-    station.meet(RUN, {0: places["relay"]})
+    endpoint = Endpoint(1, "127.0.0.1:0", credentials, Waiting(deadline=120))
+    endpoint.open(RUN)
+    endpoint.meet(RUN, {0: places["relay"]})
     before = memory(NOW)
-    StationMailbox(station, RUN).publish(SLOT, _model())
-    station.start()
+    EndpointMailbox(endpoint, RUN).publish(SLOT, _model())
+    endpoint.start()
     options = [*protocol.MESSAGE_OPTIONS, ("grpc.ssl_target_name_override", host_name(0))]
     channel = grpc.secure_channel(places["bare"], credentials.for_channel(), options)
     seconds: dict[str, list[float]] = {"relay": [], "bare": []}
     for number in range(repeats + 1):
-        relay, bare = _relay(station), _bare(channel, protocol.CHUNK_BYTES)
+        relay, bare = _relay(endpoint), _bare(channel, protocol.CHUNK_BYTES)
         if number:  # the first one warms up
             seconds["relay"].append(relay)
             seconds["bare"].append(bare)
     peak = memory(PEAK) - before
     by_chunk = {size: min(_bare(channel, size) for _ in range(3)) for size in CHUNKS}
     channel.close()
-    station.close()
+    endpoint.close()
     ratios = [b / r for r, b in zip(seconds["relay"], seconds["bare"], strict=True)]
     return {
         "seconds": seconds,
@@ -139,9 +139,9 @@ def _fetch(folder: str, places: dict[str, str], repeats: int) -> dict[str, Any]:
     }
 
 
-def _relay(station: Station) -> float:
+def _relay(endpoint: Endpoint) -> float:
     started = time.perf_counter()
-    arrived = StationMailbox(station, RUN).collect([0], SLOT)
+    arrived = EndpointMailbox(endpoint, RUN).collect([0], SLOT)
     taken = time.perf_counter() - started
     if sum(array.nbytes for array in arrived[0].values()) != BYTES:
         raise RuntimeError("not all of the model has arrived")

@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     parsed = parser.parse_args(arguments)
     total = WARM_UP + parsed.rounds + 1
-    scenario = Scenario.load("mnist", {"rounds": total, "eval-every": total})
+    scenario = Scenario.load("mnist", {"rounds": total, "evaluate-every": total})
     measured = [_measure(scenario) for _ in range(parsed.repeats)]
     summary = _summary(measured)
     result = {

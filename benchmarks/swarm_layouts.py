@@ -17,8 +17,9 @@ from unittest import mock
 
 import torch
 
-from p2pl_flower.swarm import Machine, Swarm, perceptron, products
+from p2pl_flower.swarm import Machine, Swarm, products
 from p2pl_flower.swarm.options import cores
+from p2pl_flower.swarm.perceptron import learner
 from simulations.scenario import Scenario
 
 from .swarm_common import median, parser, seconds, swarm, write
@@ -105,13 +106,13 @@ def _measure(scenario: Scenario, way: Way) -> list[float]:
 def _as(way: Way) -> Iterator[None]:
     """Make the library take another way than its own choice."""
     dual = 2.0 if way.learner == "dual" else 0.0
-    fits = perceptron.PerceptronLearner.fits
+    fits = learner.PerceptronLearner.fits
     if way.learner == "torch.func":
         fits = mock.Mock(return_value=False)
     onednn = products._ONEDNN if way.onednn else None
     with (
-        mock.patch.object(perceptron, "_DUAL_UP_TO", dual),
-        mock.patch.object(perceptron.PerceptronLearner, "fits", staticmethod(fits)),
+        mock.patch.object(learner, "_DUAL_UP_TO", dual),
+        mock.patch.object(learner.PerceptronLearner, "fits", staticmethod(fits)),
         mock.patch.object(products, "_ONEDNN", onednn),
     ):
         yield

@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     line.add_argument("--rounds", type=int, default=10, help="rounds of each kind to measure")
     line.add_argument("--no-flower", action="store_true", help="leave Flower's FedAvg out")
     parsed = line.parse_args(arguments)
-    scenario = Scenario.load("mnist", {"contenders": "p2pl", "device": parsed.device})
+    scenario = Scenario.load("mnist", {"contenders": "p2pl", "torch-device": parsed.device})
     repeats = [_measure(scenario, parsed) for _ in range(parsed.repeats)]
     medians = {key: median([r[key] for r in repeats]) for key in repeats[0]}
     table = [
@@ -56,7 +56,7 @@ def _measure(scenario: Scenario, parsed: Any) -> dict[str, float]:
     machine, total = Machine(parsed.device), WARM_UP + parsed.rounds
     plain, scoring = [], {}
     for precision in PRECISIONS:
-        scored = Scenario.of({**scenario.keys(), "eval-precision": precision})
+        scored = Scenario.of({**scenario.keys(), "evaluate-precision": precision})
         made = swarm(scored, machine, WARM_UP + 2 * parsed.rounds, evaluate_every=2)
         taken = seconds(made.run())
         plain += taken[::2]
@@ -82,7 +82,7 @@ def _distance(made: Swarm) -> float:
 def _flower(scenario: Scenario, total: int) -> float:
     from simulations.flower_engine import run_contender
 
-    changed = Scenario.of({**scenario.keys(), "rounds": total + 1, "eval-every": total + 1})
+    changed = Scenario.of({**scenario.keys(), "rounds": total + 1, "evaluate-every": total + 1})
     run = run_contender(changed, contender("fedavg"), lambda *_: None)
     return median([r.seconds for r in run.rounds[WARM_UP:-1] if r.seconds is not None])
 

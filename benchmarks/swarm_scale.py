@@ -62,7 +62,7 @@ def _in_process(devices: int, device: str) -> dict[str, Any]:
 
 def _measure(devices: int, device: str) -> dict[str, Any]:
     samples = dict(CASES)[devices]
-    keys = {"contenders": "p2pl", "topology": "regular:d=10", "device": device}
+    keys = {"contenders": "p2pl", "topology": "regular:d=10", "torch-device": device}
     scenario = Scenario.load("mnist", {**keys, "num-devices": devices})
     rounds = WARM_UP + ROUNDS.get(devices, 8)
     run = swarm(scenario, Machine(device), rounds, samples=samples).run()

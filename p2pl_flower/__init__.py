@@ -20,29 +20,29 @@ if TYPE_CHECKING:
         TopologyError,
         WeightsError,
     )
+    from .flower.peer_app import PeerApp
+    from .flower.server_fn import PeerServerApp
+    from .flower.strategy import P2PL
     from .history import History
-    from .legacy_server import PeerServerApp
     from .options import Options
-    from .peer_app import PeerApp
     from .relay import FileRelay, MemoryRelay, RayRelay, Relay
-    from .relay.grpc import GrpcRelay
-    from .strategy import P2PL
+    from .relay.daemon.relay import GrpcRelay
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "P2PL": "strategy",
+    "P2PL": "flower.strategy",
     "ConfigError": "errors",
     "DeviceError": "errors",
     "FileRelay": "relay",
-    "GrpcRelay": "relay.grpc",
+    "GrpcRelay": "relay.daemon.relay",
     "History": "history",
     "LayoutError": "errors",
     "MemoryRelay": "relay",
     "Options": "options",
     "P2PLError": "errors",
-    "PeerApp": "peer_app",
-    "PeerServerApp": "legacy_server",
+    "PeerApp": "flower.peer_app",
+    "PeerServerApp": "flower.server_fn",
     "RayRelay": "relay",
     "Relay": "relay",
     "RelayError": "errors",

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import ConfigError
 from .links import Links, Perfect, make_links
 from .sharing import Sharing
-from .weights import LOSS_POLICIES, WEIGHTS, Custom, Metropolis, WeightRule, check_matrix
+from .weights import MISSING_POLICIES, WEIGHTS, Custom, Metropolis, WeightRule, check_matrix
 
 INITS = ("max-norm", "shared", "independent")
 SCOPES = ("model", "tensor")
@@ -41,7 +41,7 @@ class Options:
         ``model``: one winner for all arrays; ``tensor``: one for each.
     links : Links
         Which links are up when.
-    on_loss : str
+    on_missing : str
         Where the weight of a neighbor that did not answer goes: to the device itself
         (``self``, keeps symmetric losses doubly stochastic) or to those that answered
         (``neighbors``).
@@ -61,7 +61,7 @@ class Options:
     init: str = "max-norm"
     max_norm_scope: str = "model"
     links: Links = field(default_factory=Perfect)
-    on_loss: str = "self"
+    on_missing: str = "self"
     affinity: float = 0.0
     shared: Sharing = field(default_factory=Sharing)
     seed: int = 0
@@ -77,7 +77,7 @@ class Options:
         for name, value, choices in (
             ("init", self.init, INITS),
             ("max-norm-scope", self.max_norm_scope, SCOPES),
-            ("on-loss", self.on_loss, LOSS_POLICIES),
+            ("on-missing", self.on_missing, MISSING_POLICIES),
         ):
             if value not in choices:
                 raise ConfigError(name, value, "unknown name", choices)
@@ -105,15 +105,15 @@ class Options:
         sharing = Sharing.of(shared)
         return cls(weights=rule, matrix=matrix, links=made, shared=sharing, seed=seed, **rest)
 
-    def travelling(self) -> dict[str, str | int | float]:
+    def to_config(self) -> dict[str, str | int | float]:
         """Return the options as flat values that fit into a message to a device."""
         flat = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "matrix"}
         texts = {"links": self.links.spec(), "shared": self.shared.spec()}
         return {**flat, "weights": self.weights.name, **texts}
 
     @classmethod
-    def arrived(cls, flat: dict[str, Any]) -> Options:
-        """Rebuild what `travelling` made; ``matrix`` stays behind."""
+    def from_config(cls, flat: dict[str, Any]) -> Options:
+        """Rebuild what `to_config` made; ``matrix`` stays behind."""
         return cls.of(**{f.name: flat[f.name] for f in fields(cls) if f.name != "matrix"})
 
 

@@ -35,12 +35,12 @@ class ScoredRounds:
         """Return whether models are scored after the training of a round."""
         return self.trained and self.due(round_number)
 
-    def travelling(self) -> dict[str, Any]:
+    def to_config(self) -> dict[str, Any]:
         """Return what a train config says, for devices to score after training."""
         return {_EVERY: self.every, _LAST: self.last} if self.trained and self.every else {}
 
     @classmethod
-    def arrived(cls, config: Mapping[str, Any]) -> ScoredRounds:
-        """Read back what `travelling` put into a train config: never, where it says nothing."""
+    def from_config(cls, config: Mapping[str, Any]) -> ScoredRounds:
+        """Read back what `to_config` put into a train config: never, where it says nothing."""
         every, last = (config.get(key, 0) for key in (_EVERY, _LAST))
         return cls(every if isinstance(every, int) else 0, last if isinstance(last, int) else 0)

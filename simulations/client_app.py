@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from p2pl_flower import PeerApp, Relay
+from p2pl_flower.flower.messages import DRIFT
 from p2pl_flower.seeding import batch_order
 from p2pl_flower.swarm import PRECISIONS
-from p2pl_flower.wire import DRIFT
 
 from . import datasets, models, training
 from .partition import partition
@@ -62,13 +62,13 @@ def make_model(scenario: Scenario, seed: int) -> nn.Module:
     """Return the scenario's model, drawn from ``seed``."""
     data = datasets.load(scenario.dataset, scenario.data_dir)
     model = models.build(scenario.model, data.shape, data.classes, seed)
-    return model.to(scenario.device)
+    return model.to(scenario.torch_device)
 
 
 def score(scenario: Scenario, model: nn.Module) -> MetricRecord:
     """Return loss and accuracy of a model on the whole test set."""
-    x, y = _test_set(scenario.dataset, scenario.data_dir, scenario.device)
-    loss, accuracy = training.evaluate(model, x, y, PRECISIONS[scenario.eval_precision])
+    x, y = _test_set(scenario.dataset, scenario.data_dir, scenario.torch_device)
+    loss, accuracy = training.evaluate(model, x, y, PRECISIONS[scenario.evaluate_precision])
     return MetricRecord({"num-examples": len(y), "loss": loss, "accuracy": accuracy})
 
 
@@ -80,7 +80,7 @@ def device_samples(scenario: Scenario, num_devices: int) -> tuple[NDArray[Any], 
 
 def _received_model(scenario: Scenario, message: Message) -> nn.Module:
     torch.set_num_threads(1)  # as many processes as cores train side by side
-    model = _workspace(scenario.dataset, scenario.data_dir, scenario.model, scenario.device)
+    model = _workspace(scenario.dataset, scenario.data_dir, scenario.model, scenario.torch_device)
     arrays = message.content.array_records["arrays"]
     model.load_state_dict(arrays.to_torch_state_dict())
     return model
@@ -98,7 +98,7 @@ def _own_samples(scenario: Scenario, context: Context) -> tuple[Tensor, Tensor]:
     count = int(context.node_config["num-partitions"])
     own = device_samples(scenario, count)[int(context.node_config["partition-id"])]
     x, y = torch.from_numpy(data.pixels(data.train_x[own])), torch.from_numpy(data.train_y[own])
-    return x.to(scenario.device), y.to(scenario.device)
+    return x.to(scenario.torch_device), y.to(scenario.torch_device)
 
 
 def _round_number(message: Message) -> int:
@@ -118,7 +118,7 @@ def _drift(scenario: Scenario, message: Message) -> dict[str, Tensor] | None:
     arrays = message.content.array_records.get(DRIFT)
     if arrays is None:
         return None
-    return {name: t.to(scenario.device) for name, t in arrays.to_torch_state_dict().items()}
+    return {name: t.to(scenario.torch_device) for name, t in arrays.to_torch_state_dict().items()}
 
 
 @functools.lru_cache(maxsize=2)

@@ -53,7 +53,7 @@ def run_contender(scenario: Scenario, contender: Contender, on_round: OnRound) -
 
 def _backend(scenario: Scenario) -> dict[str, Any]:
     """Give each simulated device one core and, where asked for, the GPU to all in turn."""
-    gpus = 1.0 if scenario.device == "cuda" else 0.0
+    gpus = 1.0 if scenario.torch_device == "cuda" else 0.0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "client_resources": {"num_cpus": 1, "num_gpus": gpus},

@@ -55,7 +55,7 @@ class Scenario:
     max_norm_scope: str = "model"
     shared: str = "*"
     links: str = "perfect"
-    on_loss: str = "self"
+    on_missing: str = "self"
     affinity: float = 0.5
     fraction_train: float = 1.0
     rounds: int = 20
@@ -64,27 +64,28 @@ class Scenario:
     learning_rate: float = 0.05
     learning_rate_decay: float = 1.0
     momentum: float = 0.5
-    eval_every: int = 5
-    eval_trained: bool = True
-    eval_precision: str = "float32"
+    evaluate_every: int = 5
+    evaluate_trained: bool = True
+    evaluate_precision: str = "float32"
     seed: int = 0
-    device: str = "cpu"
+    torch_device: str = "cpu"
 
     def __post_init__(self) -> None:
         """Check every key for itself, and those that must fit each other."""
-        for name, least in (("num_devices", 0), ("rounds", 1), ("eval_every", 1)):
+        for name, least in (("num_devices", 0), ("rounds", 1), ("evaluate_every", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(_key(name), getattr(self, name), f"must be at least {least}")
         for name, choices in (
             ("dataset", DATASETS),
             ("model", models.MODELS),
-            ("device", _DEVICES),
-            ("eval_precision", PRECISIONS),
+            ("torch_device", _DEVICES),
+            ("evaluate_precision", PRECISIONS),
         ):
             if getattr(self, name) not in choices:
                 raise ConfigError(_key(name), getattr(self, name), "unknown name", choices)
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("device", self.device, "no CUDA device is available", ["cpu"])
+        if self.torch_device == "cuda" and not torch.cuda.is_available():
+            rule = "no CUDA device is available"
+            raise ConfigError("torch-device", self.torch_device, rule, ["cpu"])
         if not 0 < self.fraction_train <= 1:
             raise ConfigError("fraction-train", self.fraction_train, "must be in (0, 1]")
         models.check(self.model, self.dataset)
@@ -138,7 +139,7 @@ class Scenario:
     def train_options(self, affinity: float = 0.0) -> TrainOptions:
         """Return the options of local training."""
         return TrainOptions(
-            epochs=self.local_epochs,
+            local_epochs=self.local_epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             learning_rate_decay=self.learning_rate_decay,
@@ -156,7 +157,7 @@ class Scenario:
             "max_norm_scope": self.max_norm_scope,
             "shared": self.shared,
             "links": self.links,
-            "on_loss": self.on_loss,
+            "on_missing": self.on_missing,
             "affinity": self.affinity,
         }
 

@@ -33,8 +33,8 @@ def make_task(
     return Task(
         devices=scenario.num_devices or None,
         rounds=scenario.rounds,
-        evaluate_every=scenario.eval_every,
-        evaluate_trained=scenario.eval_trained,
+        evaluate_every=scenario.evaluate_every,
+        evaluate_trained=scenario.evaluate_trained,
         topology=scenario.topology,
         options=scenario.peer_options(),
         seed=scenario.seed,

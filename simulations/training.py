@@ -60,7 +60,7 @@ def train(
     momenta: list[Tensor | None] = [None] * len(weights)
     pull = _pull(model, options, drift, len(y))
     losses = []
-    for epoch in range(options.epochs):
+    for epoch in range(options.local_epochs):
         for images, labels in _batches(x, y, order(epoch), options.batch_size):
             loss = cross_entropy(model(images), labels)
             gradients = torch.autograd.grad(loss, weights)
@@ -69,7 +69,7 @@ def train(
                 for weight, change in zip(weights, pull, strict=False):
                     weight.add_(change)
             losses.append(loss.detach() * len(labels))
-    return float(torch.stack(losses).sum()) / (options.epochs * len(y))
+    return float(torch.stack(losses).sum()) / (options.local_epochs * len(y))
 
 
 @torch.inference_mode()
@@ -142,5 +142,5 @@ def _pull(
     missing = [name for name in names if name not in drift]
     if missing:
         raise LayoutError(f"drift lacks {missing}; give it for all of the model's parameters")
-    steps = options.epochs * math.ceil(samples / options.batch_size)
+    steps = options.local_epochs * math.ceil(samples / options.batch_size)
     return [drift[name] * (options.affinity / steps) for name in names]

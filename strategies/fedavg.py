@@ -10,10 +10,10 @@ from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
 
-from p2pl_flower.grids import MeteredGrid
+from p2pl_flower.flower.grids import MeteredGrid
+from p2pl_flower.flower.metrics import RoundMetrics
 from p2pl_flower.history import Round, Run
 from p2pl_flower.scored_rounds import ScoredRounds
-from p2pl_flower.scorekeeper import Scorekeeper
 from p2pl_flower.swarm.plans import Averaging, Plan
 
 from .base import Contender, Task
@@ -45,7 +45,7 @@ class FedAvg(Contender):
             task.initial_arrays,
             task.rounds,
             task.timeout,
-            ConfigRecord(keeping.scored.travelling()),
+            ConfigRecord(keeping.scored.to_config()),
             evaluate_fn=keeping.after_averaging,
         )
         return Run(self.name, "flower", task.seed, count, {}, keeping.rounds())
@@ -55,7 +55,7 @@ class _Keeping:
     """Keeps the score through the callbacks that FedAvg offers, and a metered grid."""
 
     def __init__(self, grid: Grid, task: Task) -> None:
-        self.grid, self.keeper = MeteredGrid(grid), Scorekeeper(task.on_round)
+        self.grid, self.keeper = MeteredGrid(grid), RoundMetrics(task.on_round)
         self._task = task
         self.scored = ScoredRounds(task.evaluate_every, task.rounds, task.evaluate_trained)
         self._average = FlowerFedAvg().train_metrics_aggr_fn

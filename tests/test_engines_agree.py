@@ -13,8 +13,8 @@ from local_grid import RUN_ID, LocalGrid
 
 from p2pl_flower import P2PL, MemoryRelay
 from p2pl_flower.consensus import Model
+from p2pl_flower.device import MODEL
 from p2pl_flower.history import Run
-from p2pl_flower.peer import MODEL
 from simulations.client_app import make_client_app
 from simulations.scenario import Scenario
 from simulations.swarm_engine import make_swarm
@@ -29,7 +29,7 @@ BASE: dict[str, Any] = {
     "model": "mlp",
     "topology": "erdos-renyi:p=0.4",
     "rounds": 3,
-    "eval-every": 3,
+    "evaluate-every": 3,
     "learning-rate": 0.05,
     "seed": 5,
 }
@@ -37,7 +37,7 @@ BASE: dict[str, Any] = {
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "static": ("p2pl", {}),
     "lossy": ("p2pl", {"links": "bernoulli:up=0.6", "weights": "uniform", "consensus-steps": 2}),
-    "lossy-to-neighbors": ("p2pl", {"links": "bernoulli:up=0.6", "on-loss": "neighbors"}),
+    "lossy-to-neighbors": ("p2pl", {"links": "bernoulli:up=0.6", "on-missing": "neighbors"}),
     "bursts-and-churn": (
         "p2pl_affinity",
         {"links": "gilbert-elliott:up=0.7+churn:away=0.3,absence=2", "weights": "data-size"},
@@ -58,9 +58,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "dsgd": ("dsgd", {}),
     "sparse": (
         "p2pl",
-        {"links": "periodic:every=2", "learning-rate-decay": 0.5, "eval-trained": False},
+        {"links": "periodic:every=2", "learning-rate-decay": 0.5, "evaluate-trained": False},
     ),
-    "fedavg-consensus-only": ("fedavg", {"eval-trained": False}),
+    "fedavg-consensus-only": ("fedavg", {"evaluate-trained": False}),
     "local": ("local", {}),
     "fedavg": ("fedavg", {"partition": "dirichlet:0.5"}),
     "centralized": ("centralized", {}),
@@ -118,7 +118,7 @@ def test_every_device_ends_with_the_same_model(case: str) -> None:
     theirs, models = run_flower(scenario)
     for device in range(swarm.stack.devices):
         assert_close(swarm.stack.model(device), models[device])
-    assert all(r.after_training is None for r in ours.rounds if not scenario.eval_trained)
+    assert all(r.after_training is None for r in ours.rounds if not scenario.evaluate_trained)
     assert_same_measures(ours, theirs, peers=isinstance(contender(name), PeerToPeer))
 
 

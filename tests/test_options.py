@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2pl_flower import errors, wire
-from p2pl_flower.neighbors import Neighbor
+from p2pl_flower import errors
+from p2pl_flower.flower import messages
 from p2pl_flower.options import Options
+from p2pl_flower.topology.neighborhood import Neighbor
 
 
 def test_defaults_are_plain_p2pl() -> None:
@@ -24,7 +25,7 @@ def test_defaults_are_plain_p2pl() -> None:
     [
         {},
         {"weights": "data-size", "consensus_steps": 3, "consensus_gamma": 0.25, "seed": 9},
-        {"links": "bernoulli:up=0.5+churn:away=0.1", "on_loss": "neighbors", "affinity": 0.5},
+        {"links": "bernoulli:up=0.5+churn:away=0.1", "on_missing": "neighbors", "affinity": 0.5},
         {"links": "gilbert-elliott:up=0.7,burst=4", "init": "shared", "max_norm_scope": "tensor"},
         {"weights": np.eye(3)},
         {"shared": ["conv?.*", "!*.bias"]},
@@ -32,13 +33,13 @@ def test_defaults_are_plain_p2pl() -> None:
 )
 def test_options_travel_to_devices_as_flat_values(changes) -> None:
     options = Options.of(**changes)
-    config = wire.options_to_config(options)
+    config = messages.options_to_config(options)
     assert all(isinstance(value, str | int | float) for value in config.values())
-    arrived = wire.options_from_config({**config, "neighbor-id": [1], "id": 0})
+    arrived = messages.options_from_config({**config, "neighbor-id": [1], "id": 0})
     assert arrived.links == options.links
     assert arrived.weights == options.weights
     assert arrived.shared == options.shared
-    assert arrived.travelling() == options.travelling()
+    assert arrived.to_config() == options.to_config()
     assert arrived.matrix is None
 
 
@@ -51,7 +52,7 @@ def test_options_travel_to_devices_as_flat_values(changes) -> None:
         ({"seed": -1}, "seed=-1"),
         ({"init": "same"}, "init='same': unknown name; choose one of: max-norm"),
         ({"max_norm_scope": "layer"}, "choose one of: model, tensor"),
-        ({"on_loss": "drop"}, "choose one of: self, neighbors"),
+        ({"on_missing": "drop"}, "choose one of: self, neighbors"),
         ({"weights": [[1, 0], [0, 2]]}, "row 1"),
         ({"weights": "custom:1"}, "weights='custom:1'"),
         ({"shared": " ,"}, "shared=' ,': must hold a glob on array names"),
@@ -81,30 +82,30 @@ def test_neighbor_lists_travel(neighbor_ids, addressed, weighted, data) -> None:
         for i in neighbor_ids
     )
     me = Neighbor(7, len(neighbors), 20)
-    config = wire.neighbors_to_config(me, neighbors)
+    config = messages.neighbors_to_config(me, neighbors)
     assert all(value != [] for value in config.values())  # flwr cannot carry empty lists
-    assert wire.neighbors_from_config(config) == (me, neighbors)
+    assert messages.neighbors_from_config(config) == (me, neighbors)
 
 
 def test_zero_weights_travel_too() -> None:
     neighbors = (Neighbor(1, 1, weight=0.0), Neighbor(2, 1, weight=0.0))
-    config = wire.neighbors_to_config(Neighbor(0, 2), neighbors)
-    assert wire.neighbors_from_config(config)[1] == neighbors
+    config = messages.neighbors_to_config(Neighbor(0, 2), neighbors)
+    assert messages.neighbors_from_config(config)[1] == neighbors
 
 
 def test_models_travel_as_records_in_order() -> None:
     model = {"b": np.ones((2, 1), np.float32), "a": np.array(3), "c": np.zeros(0)}
-    there_and_back = wire.to_model(wire.to_arrays(model))
+    there_and_back = messages.to_model(messages.to_arrays(model))
     assert list(there_and_back) == ["b", "a", "c"]
     assert all(np.array_equal(there_and_back[k], v) for k, v in model.items())
-    assert wire.layout_digest(model) != wire.layout_digest({**model, "c": np.zeros(1)})
-    assert wire.layout_digest(model) == wire.layout_digest({**model, "a": np.array(5)})
+    assert messages.layout_digest(model) != messages.layout_digest({**model, "c": np.zeros(1)})
+    assert messages.layout_digest(model) == messages.layout_digest({**model, "a": np.array(5)})
 
 
 def test_models_in_records_are_looked_at_where_they_lie() -> None:
     model = {"rows": np.arange(6.0).reshape(2, 3), "columns": np.arange(6.0).reshape(2, 3).T}
-    record = wire.to_arrays(model)
-    for name, array in wire.to_model(record).items():
+    record = messages.to_arrays(model)
+    for name, array in messages.to_model(record).items():
         assert np.array_equal(array, model[name])
         assert np.shares_memory(array, np.frombuffer(record[name].data, np.uint8))
 

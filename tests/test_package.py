@@ -76,7 +76,7 @@ def test_private_imports_of_flwr_are_in_one_file() -> None:
             lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
             modules = [line.split()[1] for line in lines if line.startswith("from flwr.")]
             private = [m for m in modules if not m.startswith(public)]
-            assert not private or path.name == "_flwr.py", (path, private)
+            assert not private or path.name == "_compat.py", (path, private)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ def bag(n: int, color: str = "red") -> tuple[str, int, str]:
     return ("bag", n, color)
 
 
-TABLE: Table[object] = Table("parcel", {"box": Box, "bag": bag})
+TABLE: Table[object] = Table("publication", {"box": Box, "bag": bag})
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_dashes_and_underscores_are_alike():
 
 
 def test_reserved_parameters_are_not_the_users():
-    table = Table("parcel", {"bag": bag}, reserved=("n",))
+    table = Table("publication", {"bag": bag}, reserved=("n",))
     assert table.bind("bag:blue") == (bag, {"color": "blue"})
     with pytest.raises(ConfigError, match="unknown parameter 'n'; choose one of: color"):
         table.bind("bag:n=3")
@@ -71,16 +71,16 @@ def test_reserved_parameters_are_not_the_users():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("crate", "parcel='crate': unknown name; choose one of: bag, box"),
-        ("", "parcel='': unknown name"),
-        ("box", r"parcel='box': needs size, as in 'box:size=\.\.\.'"),
+        ("crate", "publication='crate': unknown name; choose one of: bag, box"),
+        ("", "publication='': unknown name"),
+        ("box", r"publication='box': needs size, as in 'box:size=\.\.\.'"),
         ("box:3,depth=1", "unknown parameter 'depth'; choose one of: size, weight"),
         ("box:x", "size must be of type int, got 'x'"),
         ("box:1.5", "size must be of type int, got '1.5'"),
         ("box:1,weight=", "weight must be of type float, got ''"),
         ("box:1,fragile=maybe", "fragile must be of type bool, got 'maybe'"),
         ("box:1,2,3,0,5", r"takes at most 4 value\(s\)"),
-        ("bag:-1", "parcel='bag:-1': n=-1: must not be negative"),
+        ("bag:-1", "publication='bag:-1': n=-1: must not be negative"),
     ],
 )
 def test_refusals_say_what_is_wrong(text, message):
@@ -91,5 +91,5 @@ def test_refusals_say_what_is_wrong(text, message):
 def test_blame_keeps_the_kind_of_error_and_does_not_stack():
     once = TABLE.blame("bag:-1", TopologyError("n", -1, "no"))
     assert type(once) is TopologyError
-    assert str(once) == "parcel='bag:-1': n=-1: no"
+    assert str(once) == "publication='bag:-1': n=-1: no"
     assert str(TABLE.blame("bag:-1", once)) == str(once)

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..certificates import make_certificates
 from ..errors import ConfigError
+from ..relay.grpc.certificates import make_certificates
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,12 +10,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ..certificates import make_certificates
 from ..errors import ConfigError
 from ..history import History, Run, environment
-from ..node.cluster import Cluster, Event
-from ..node.settings import Settings
-from ..node.values import change
+from ..relay.grpc.certificates import make_certificates
+from ..serverless.cluster import Cluster, Event
+from ..serverless.settings import Settings
+from ..serverless.values import change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

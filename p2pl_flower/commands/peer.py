@@ -8,10 +8,10 @@ import signal
 import sys
 from pathlib import Path
 
-from ..node.alone import run_alone
-from ..node.reports import Report
-from ..node.settings import Settings
-from .logs import configure_log
+from ..logs import configure_log
+from ..serverless.process import run_alone
+from ..serverless.reports import Report
+from ..serverless.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

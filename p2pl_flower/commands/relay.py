@@ -13,9 +13,9 @@ from pathlib import Path
 
 from ..allocator import share_one_arena
 from ..errors import ConfigError
-from ..relay.grpc import Credentials, Station, Waiting
-from ..relay.grpc.daemon import LocalServer
-from .logs import configure_log
+from ..logs import configure_log
+from ..relay.daemon.server import LocalServer
+from ..relay.grpc import Credentials, Endpoint, Waiting
 
 log = logging.getLogger("flwr.p2pl")
 
@@ -57,24 +57,24 @@ def run(options: argparse.Namespace) -> int:
         credentials = Credentials.load(options.certificates, options.device)
     waiting = Waiting(options.quorum, options.deadline)
     local = options.local or f"unix:{tempfile.gettempdir()}/p2pl-relay-{options.device}.sock"
-    station = Station(options.device, options.listen, credentials, waiting)
-    station.address = options.address or station.address
+    endpoint = Endpoint(options.device, options.listen, credentials, waiting)
+    endpoint.address = options.address or endpoint.address
     try:
-        server = LocalServer(local, station)
+        server = LocalServer(local, endpoint)
         if local.startswith("unix:"):
             Path(local.removeprefix("unix:")).chmod(0o600)
-        station.start()
+        endpoint.start()
         server.start()
         sys.stdout.write(
-            f"relay of device {options.device}: neighbors reach it at {station.address}; start the "
-            f"SuperNode with --node-config 'p2pl-relay=\"{server.address}\"'\n"
+            f"relay of device {options.device}: neighbors reach it at {endpoint.address}; "
+            f"start the SuperNode with --node-config 'p2pl-relay=\"{server.address}\"'\n"
         )
         sys.stdout.flush()
         _wait_for_a_signal()
         server.close()
     finally:
-        station.close()
-        for neighbor, counts in station.ledger.counts().items():
+        endpoint.close()
+        for neighbor, counts in endpoint.statistics.counts().items():
             log.info("neighbor %d: %s", neighbor, counts)
     return 0
 

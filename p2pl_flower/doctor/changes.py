@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from ..errors import ConfigError
-from ..unsupported import WRAPPERS
+from ..flower.unsupported import WRAPPERS
 from .findings import Change
 from .project import Component, Project
 from .source import Source

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ..unsupported import LEGACY_ARGUMENTS, LEGACY_UNCALLED, REFUSED_MODS, TREES, WRAPPER
+from ..flower.unsupported import LEGACY_ARGUMENTS, LEGACY_UNCALLED, REFUSED_MODS, TREES, WRAPPER
 from .changes import (
     CLIENT_APPS,
     KEPT,

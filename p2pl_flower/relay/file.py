@@ -25,8 +25,8 @@ from safetensors.numpy import save_file
 
 from ..consensus import Model
 from ..errors import RelayError
-from ..parts import join, split
 from .base import KEPT, Mailbox, Relay, Slot
+from .parts import join, split
 from .tensors import DTYPES
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder of a run is ours alone

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..consensus import Model
 from ..errors import RelayError
-from ..parts import join, split
 from .base import Mailbox, Relay, Slot
-from .post_office import Parcel, PostOffice
+from .parts import join, split
+from .publications import Publication, Publications
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -47,7 +47,7 @@ class RayRelay(Relay):
         ray = _import_ray()
         self._wait_for_ray(ray)
         # No CPU is reserved: it only hands out references, and Flower's own actors need all.
-        actor = ray.remote(num_cpus=0)(PostOffice).options(name=_name(run)).remote()
+        actor = ray.remote(num_cpus=0)(Publications).options(name=_name(run)).remote()
         self._held[run] = actor
 
     def admit(self, run: int, neighbors: Mapping[int, Collection[int]]) -> None:
@@ -60,8 +60,8 @@ class RayRelay(Relay):
 
     def observe(self, run: int, channel: str) -> dict[int, Model]:
         """Return every device's newest publication, straight from shared memory."""
-        parcels = _import_ray().get(self._actor(run).newest.remote(channel))
-        return dict(zip(parcels, _fetch(parcels.values()), strict=True))
+        publications = _import_ray().get(self._actor(run).newest.remote(channel))
+        return dict(zip(publications, _fetch(publications.values()), strict=True))
 
     def close(self, run: int) -> None:
         """Stop the run's actor."""
@@ -93,14 +93,14 @@ class _RayMailbox(Mailbox):
         _find(run)
 
     def publish(self, slot: Slot, model: Model, private: Collection[str] = ()) -> None:
-        # References travel inside the parcel: Ray replaces a bare reference among an actor
+        # References travel inside the publication: Ray replaces a bare reference among an actor
         # call's arguments by the object itself, which would move the model to the actor.
         parts = [None if part is None else self._ray.put(part) for part in split(model, private)]
-        self._ask("put", self.device, slot, Parcel(*parts))
+        self._ask("put", self.device, slot, Publication(*parts))
 
     def recall(self, channel: str) -> list[tuple[Slot, Model]]:
         kept = self._ask("own", self.device, channel)
-        models = _fetch(parcel for _, parcel in kept)
+        models = _fetch(publication for _, publication in kept)
         return [(slot, model) for (slot, _), model in zip(kept, models, strict=True)]
 
     def _take(self, senders: list[int], slot: Slot) -> dict[int, Model]:
@@ -116,10 +116,10 @@ class _RayMailbox(Mailbox):
             return self._ray.get(getattr(_find(self._run), method).remote(*arguments))
 
 
-def _fetch(parcels: Iterable[Parcel[Any]]) -> list[Model]:
+def _fetch(publications: Iterable[Publication[Any]]) -> list[Model]:
     """Read the models behind references, all in one call."""
-    listed = list(parcels)
-    references = [part for parcel in listed for part in parcel if part is not None]
+    listed = list(publications)
+    references = [part for publication in listed for part in publication if part is not None]
     parts = iter(_import_ray().get(references))
     return [join(next(parts), p.private and next(parts)) for p in listed]
 

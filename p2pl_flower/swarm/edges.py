@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import WeightsError
-from ..neighbors import neighborhood
+from ..topology.neighborhood import neighborhood
 from ..weights import Custom, DataSize, Metropolis, Uniform, WeightRule
 
 Ints = NDArray[np.int64]
@@ -117,10 +117,10 @@ _FORMULAS: dict[type[WeightRule], Callable[[Edges, Ints, Floats | None], Floats]
 }
 
 
-def keep_heard(weights: Floats, heard: NDArray[np.bool_], edges: Edges, on_loss: str) -> Floats:
+def keep_heard(weights: Floats, heard: NDArray[np.bool_], edges: Edges, on_missing: str) -> Floats:
     """Return the weights with 0 where nothing was heard: `keep_answered`, all rows at once."""
     kept = np.where(heard, weights, 0.0)
-    if on_loss == "self" or heard.all():
+    if on_missing == "self" or heard.all():
         return kept
     left, whole = edges.sums(kept), edges.sums(weights)
     scale = np.divide(whole, left, out=np.ones_like(left), where=left > 0)

@@ -58,18 +58,18 @@ class Swarm:
         self.job, self.plan = job, plan
         self.measured = Run(job.name, "swarm", plan.seed, plan.devices)
         self._training = replace(job.training, affinity=plan.affinity)
-        self._samples = Samples(job.data, job.machine.device)
+        self._samples = Samples(job.data, job.machine.torch_device)
         if len(self._samples) != plan.devices:
             rule = f"must hold {plan.devices} devices' samples, as many as the plan has devices"
             raise ConfigError("data", len(self._samples), rule)
         every = 0 if job.test is None else job.evaluate_every
         self._scored = ScoredRounds(every, job.rounds, job.evaluate_trained)
-        template = draw(job.model, derive(plan.seed, Stream.INIT, 0)).to(job.machine.device)
+        template = draw(job.model, derive(plan.seed, Stream.INIT, 0)).to(job.machine.torch_device)
         self._learners = learner_for(template, self._training, self._samples)
         self._threads = 1 if self._learners.draws else job.machine.threads
         self._scoring = self._test()
         chunk = self._fit(template)
-        self.stack = Stack(template, plan.devices, job.machine.device, plan.shared)
+        self.stack = Stack(template, plan.devices, job.machine.torch_device, plan.shared)
         self._drift: dict[str, Tensor] = {}
         self._trainer = Trainer(self.stack, self._samples, self._training, chunk, plan.seed)
 
@@ -119,7 +119,7 @@ class Swarm:
         for name, value in traffic.items():
             setattr(measured, name, value)
         if not self.job.machine.is_cpu:
-            torch.cuda.synchronize(self.job.machine.device)
+            torch.cuda.synchronize(self.job.machine.torch_device)
         measured.seconds = time.perf_counter() - started
         return measured
 
@@ -140,7 +140,7 @@ class Swarm:
         if job.test is None or not job.evaluate_every:
             return None
         precision = PRECISIONS[job.evaluate_precision]
-        return Scoring(job.test, self._learners.make(), job.machine.device, precision)
+        return Scoring(job.test, self._learners.make(), job.machine.torch_device, precision)
 
     def _scores(self, devices: Ids, workers: Workers[Learner]) -> Scores | None:
         if self._scoring is None:
@@ -177,7 +177,7 @@ class Swarm:
 
     def _resume(self, kept: Checkpoint) -> bool:
         """Take up a saved state, if there is one."""
-        found = kept.load(self.job.machine.device)
+        found = kept.load(self.job.machine.torch_device)
         if found is None:
             return False
         run, tensors = found

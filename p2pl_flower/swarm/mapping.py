@@ -17,7 +17,7 @@ from ..errors import ConfigError
 from .functional import FunctionalLearner
 from .learner import Learner
 from .options import TrainOptions
-from .perceptron import PerceptronLearner
+from .perceptron.learner import PerceptronLearner
 from .samples import Batches, Samples
 from .stack import Stack
 

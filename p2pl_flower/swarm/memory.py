@@ -68,13 +68,13 @@ class Needs:
         parts = ", ".join(f"{name} {_gib(size)}" for name, size in asdict(self).items())
         rule = f"needs {_gib(self.total)} ({parts}), but {_gib(free)} are free; "
         rule += "use fewer devices, a smaller model, affinity 0 or a smaller chunk"
-        raise ConfigError("device", machine.device, rule)
+        raise ConfigError("torch-device", machine.torch_device, rule)
 
 
 def available(machine: Machine) -> int | None:
     """Return the bytes that are free on the machine's device; None where nothing tells."""
     if not machine.is_cpu:
-        return torch.cuda.mem_get_info(machine.device)[0]
+        return torch.cuda.mem_get_info(machine.torch_device)[0]
     limits = [_meminfo(), _cgroup()]
     known = [limit for limit in limits if limit is not None]
     return min(known) if known else None

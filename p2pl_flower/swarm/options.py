@@ -20,7 +20,7 @@ class TrainOptions:
 
     Attributes
     ----------
-    epochs : int
+    local_epochs : int
         Passes over the device's samples.
     batch_size : int
         Samples in a step; the last step of an epoch takes what is left.
@@ -32,7 +32,7 @@ class TrainOptions:
         Factor by which the learning rate falls from round to round, in (0, 1].
     """
 
-    epochs: int = 1
+    local_epochs: int = 1
     batch_size: int = 10
     learning_rate: float = 0.05
     momentum: float = 0.5
@@ -40,7 +40,7 @@ class TrainOptions:
     learning_rate_decay: float = 1.0
 
     def __post_init__(self) -> None:
-        _require("local-epochs", self.epochs, self.epochs >= 1, "must be 1 or more")
+        _require("local-epochs", self.local_epochs, self.local_epochs >= 1, "must be 1 or more")
         _require("batch-size", self.batch_size, self.batch_size >= 1, "must be 1 or more")
         positive = 0 < self.learning_rate < math.inf
         _require("learning-rate", self.learning_rate, positive, "must be a positive number")
@@ -62,7 +62,7 @@ class Machine:
 
     Attributes
     ----------
-    device : str
+    torch_device : str
         ``cpu``, ``cuda`` or ``cuda:1``, say.
     chunk : int or None
         Devices that train together as one batched step; None picks what suits the CPU's
@@ -73,7 +73,7 @@ class Machine:
         on a CPU, and one on a GPU.
     """
 
-    device: str = "cpu"
+    torch_device: str = "cpu"
     chunk: int | None = None
     workers: int | None = None
 
@@ -81,13 +81,13 @@ class Machine:
         for name, value in (("chunk", self.chunk), ("workers", self.workers)):
             valid = value is None or value >= 1
             _require(name, value, valid, "must be 1 or more, or None to have it picked")
-        known = self.device.partition(":")[0] in ("cpu", "cuda")
-        _require("device", self.device, known, "must be 'cpu', 'cuda' or 'cuda:INDEX'")
+        known = self.torch_device.partition(":")[0] in ("cpu", "cuda")
+        _require("torch-device", self.torch_device, known, "must be 'cpu', 'cuda' or 'cuda:INDEX'")
 
     @property
     def is_cpu(self) -> bool:
         """Whether it runs on the CPU."""
-        return self.device == "cpu"
+        return self.torch_device == "cpu"
 
     @property
     def threads(self) -> int:

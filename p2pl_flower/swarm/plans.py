@@ -157,7 +157,7 @@ class Gossip(Plan):
         for step in range(1, options.consensus_steps + 1):
             up = options.links.up(edges.to, edges.source, round_number, step)
             heard = np.broadcast_to(up, edges.to.shape) & there[edges.source]
-            kept = keep_heard(weights, heard, edges, options.on_loss)
+            kept = keep_heard(weights, heard, edges, options.on_missing)
             yield Mixing.gossip(edges, kept, heard, there, options.consensus_gamma)
 
     def scored(self, round_number: int) -> Ids:

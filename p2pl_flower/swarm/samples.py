@@ -158,7 +158,7 @@ class Batches:
         self._sizes = np.zeros(shape, dtype=np.int64)
         for row, sizes, k in zip(index, self._sizes, devices.tolist(), strict=True):
             count, each = int(samples.counts[k]), -(-int(samples.counts[k]) // self.width)
-            for epoch in range(options.epochs):
+            for epoch in range(options.local_epochs):
                 part = slice(epoch * each, (epoch + 1) * each)
                 order = batch_order(seed, k, round_number, epoch, count)
                 row[part].reshape(-1)[:count] = order
@@ -206,8 +206,8 @@ class Batches:
 
 
 def step_counts(counts: NDArray[np.int64], options: TrainOptions) -> NDArray[np.int64]:
-    """Return the local steps of devices with so many samples: epochs times ceil(n / batch)."""
-    return np.asarray(options.epochs * -(-counts // options.batch_size), dtype=np.int64)
+    """Return the local steps of devices with n samples each: epochs times ceil(n / batch)."""
+    return np.asarray(options.local_epochs * -(-counts // options.batch_size), dtype=np.int64)
 
 
 def _pick(samples: Tensor, places: Tensor) -> Tensor:

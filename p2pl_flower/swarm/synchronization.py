@@ -51,7 +51,7 @@ def flood(
 ) -> Start:
     """Let each device keep the strongest among its own and its neighbors' initial models.
 
-    It is what `p2pl_flower.peer.Peer.synchronize` does step by step: claims of the norms are
+    It is what `p2pl_flower.device.Device.synchronize` does step by step: claims of the norms are
     compared first, and a model is fetched only from a neighbor that holds a stronger one.
 
     Parameters

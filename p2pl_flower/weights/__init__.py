@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from ..specs import Table
 from .matrices import check_matrix, mixing_matrix, spectral_gap, stationary_distribution
-from .rows import LOSS_POLICIES, keep_answered, own_weight
+from .rows import MISSING_POLICIES, keep_answered, own_weight
 from .rules import Custom, DataSize, Metropolis, Uniform, WeightRule
 
 __all__ = [
-    "LOSS_POLICIES",
+    "MISSING_POLICIES",
     "WEIGHTS",
     "Custom",
     "DataSize",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import WeightsError
-from ..neighbors import neighborhood
+from ..topology.neighborhood import neighborhood
 from .rows import own_weight
 from .rules import TOLERANCE, WeightRule
 

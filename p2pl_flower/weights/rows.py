@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from ..errors import ConfigError
 
-LOSS_POLICIES = ("self", "neighbors")
+MISSING_POLICIES = ("self", "neighbors")
 
 
 def own_weight(row: Mapping[int, float]) -> float:
@@ -15,7 +15,7 @@ def own_weight(row: Mapping[int, float]) -> float:
 
 
 def keep_answered(
-    row: Mapping[int, float], answered: Iterable[int], on_loss: str = "self"
+    row: Mapping[int, float], answered: Iterable[int], on_missing: str = "self"
 ) -> dict[int, float]:
     """Return the row without the neighbors that did not answer; it still sums to 1.
 
@@ -25,7 +25,7 @@ def keep_answered(
         Weight of each neighbor.
     answered : Iterable[int]
         Ids of those that answered; others than the row's are ignored.
-    on_loss : str
+    on_missing : str
         Where a lost neighbor's weight goes. ``self``: back to the device itself, which
         keeps a symmetric matrix symmetric under symmetric losses, hence doubly
         stochastic. ``neighbors``: to those that did answer, in proportion to their
@@ -34,14 +34,14 @@ def keep_answered(
     Raises
     ------
     ConfigError
-        ``on_loss`` is not in `LOSS_POLICIES`.
+        ``on_missing`` is not in `MISSING_POLICIES`.
     """
-    if on_loss not in LOSS_POLICIES:
-        raise ConfigError("on_loss", on_loss, "unknown policy", LOSS_POLICIES)
+    if on_missing not in MISSING_POLICIES:
+        raise ConfigError("on_missing", on_missing, "unknown policy", MISSING_POLICIES)
     heard = set(answered)
     kept = {j: weight for j, weight in row.items() if j in heard}
     total = sum(kept.values())
-    if on_loss == "self" or total <= 0 or len(kept) == len(row):
+    if on_missing == "self" or total <= 0 or len(kept) == len(row):
         return kept
     scale = sum(row.values()) / total
     return {j: weight * scale for j, weight in kept.items()}

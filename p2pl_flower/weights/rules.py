@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..errors import WeightsError
-from ..neighbors import Neighbor
+from ..topology.neighborhood import Neighbor
 
 TOLERANCE = 1e-6
 

@@ -61,7 +61,7 @@ def test_compare_end_to_end(tmp_path: Path) -> None:
         "contenders=p2pl,p2pl_affinity,fedavg,centralized",
         "num-devices=6",
         "rounds=3",
-        "eval-every=2",
+        "evaluate-every=2",
         "topology=ring",
         "links=bernoulli:up=0.7",
         "partition=dirichlet:0.5",

@@ -28,7 +28,7 @@ dataset = "digits"
 num-devices = 6
 topology = "ring"
 rounds = 2
-eval-every = 1
+evaluate-every = 1
 
 [[vary]]
 contender = "p2pl"

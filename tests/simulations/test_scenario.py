@@ -63,7 +63,7 @@ def test_flwr_run_knows_the_same_keys() -> None:
         ({"rounds": True}, "must be of type int"),
         ({"batch-size": 0}, "batch-size=0"),
         ({"momentum": 1.0}, "momentum=1.0"),
-        ({"device": "tpu"}, "choose one of: cpu, cuda"),
+        ({"torch-device": "tpu"}, "choose one of: cpu, cuda"),
         ({"consensus-gamma": 0.0}, "consensus-gamma=0.0: must be in (0, 1]"),
         ({"consensus-steps": -1}, "consensus-steps=-1"),
     ],

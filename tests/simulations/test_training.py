@@ -58,7 +58,7 @@ def test_equals_the_optimizer_of_torch(momentum):
     y = torch.randint(0, 10, (23,), generator=generator)
     orders = [np.random.default_rng(epoch).permutation(23) for epoch in range(3)]
     ours, theirs = (build("mlp", (1, 8, 8), 10, seed=0) for _ in range(2))
-    options = TrainOptions(epochs=3, batch_size=5, learning_rate=0.1, momentum=momentum)
+    options = TrainOptions(local_epochs=3, batch_size=5, learning_rate=0.1, momentum=momentum)
     loss = train(ours, x, y, options, orders.__getitem__)
     optimizer = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=momentum)
     losses = []
@@ -79,7 +79,7 @@ def test_affinity_alone_moves_by_its_share_of_the_drift():
     start = {name: p.detach().clone() for name, p in model.named_parameters()}
     drift = {name: torch.ones_like(p) for name, p in model.named_parameters()}
     x, y = torch.zeros(7, 1, 8, 8), torch.zeros(7, dtype=torch.int64)
-    options = TrainOptions(epochs=2, batch_size=3, learning_rate=1e-12, momentum=0.0, affinity=0.25)
+    options = TrainOptions(2, batch_size=3, learning_rate=1e-12, momentum=0.0, affinity=0.25)
     train(model, x, y, options, in_order(7), drift)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.detach(), start[name] + 0.25)
@@ -101,7 +101,7 @@ def test_every_epoch_has_its_order():
         asked.append(epoch)
         return np.random.default_rng(epoch).permutation(4)
 
-    options = TrainOptions(epochs=3, batch_size=4)
+    options = TrainOptions(local_epochs=3, batch_size=4)
     train(linear([0.0, 1.0]), torch.ones(4, 1), torch.tensor([0, 1, 0, 1]), options, order)
     assert asked == [0, 1, 2]
 
@@ -112,7 +112,8 @@ def test_training_learns_digits():
     y = torch.from_numpy(labels)
     model = build("mlp", (1, 8, 8), 10, seed=0)
     before = evaluate(model, x, y)
-    train(model, x, y, TrainOptions(epochs=3), lambda e: np.random.default_rng(e).permutation(1797))
+    shuffle = lambda e: np.random.default_rng(e).permutation(1797)  # noqa: E731
+    train(model, x, y, TrainOptions(local_epochs=3), shuffle)
     after = evaluate(model, x, y)
     assert after[0] < 0.5 < before[0]
     assert before[1] < 0.3 < 0.9 < after[1]
@@ -144,7 +145,7 @@ def test_a_drift_that_lacks_a_parameter():
 @pytest.mark.parametrize(
     ("options", "pattern"),
     [
-        ({"epochs": 0}, "local-epochs=0: must be 1 or more"),
+        ({"local_epochs": 0}, "local-epochs=0: must be 1 or more"),
         ({"batch_size": 0}, "batch-size=0: must be 1 or more"),
         ({"learning_rate": 0.0}, "learning-rate=0.0: must be a positive number"),
         ({"learning_rate": math.nan}, "learning-rate=nan: must be a positive number"),

@@ -8,8 +8,8 @@ from flwr.app import MetricRecord
 from local_grid import LocalGrid
 from toy_app import START, make_app, values
 
-from p2pl_flower import strategy
 from p2pl_flower.errors import ConfigError
+from p2pl_flower.flower import strategy
 from strategies import Task, contender, contenders
 
 K = 4

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from p2pl_flower.errors import WeightsError
-from p2pl_flower.neighbors import neighborhood
 from p2pl_flower.swarm.edges import Edges, edge_weights, keep_heard
 from p2pl_flower.topology import schedule
+from p2pl_flower.topology.neighborhood import neighborhood
 from p2pl_flower.weights import Custom, DataSize, Metropolis, Uniform, keep_answered
 
 TOPOLOGIES = ["complete", "ring", "star", "erdos-renyi:p=0.3", "scale-free:m=2", "random-matchings"]

@@ -189,7 +189,7 @@ def test_the_chunk_is_as_set_or_suits_the_cache() -> None:
     [
         (lambda: Machine(chunk=0), "chunk=0: must be 1 or more"),
         (lambda: Machine(workers=0), "workers=0: must be 1 or more"),
-        (lambda: Machine(device="tpu"), "device='tpu': must be 'cpu', 'cuda'"),
+        (lambda: Machine(torch_device="tpu"), "torch-device='tpu': must be 'cpu', 'cuda'"),
         (lambda: make_swarm(rounds=0), "rounds=0: must be at least 1"),
         (lambda: make_swarm(evaluate_every=-1), "evaluate-every=-1: must be at least 0"),
         (

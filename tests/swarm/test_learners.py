@@ -10,7 +10,7 @@ from torch import nn
 from p2pl_flower.seeding import batch_order
 from p2pl_flower.swarm import TrainOptions
 from p2pl_flower.swarm.functional import FunctionalLearner
-from p2pl_flower.swarm.perceptron import PerceptronLearner
+from p2pl_flower.swarm.perceptron.learner import PerceptronLearner
 from p2pl_flower.swarm.samples import Batches, Samples
 from p2pl_flower.swarm.stack import Stack
 from simulations.training import train
@@ -58,8 +58,8 @@ def stack_of(template: nn.Module, devices: int) -> Stack:
     [
         TrainOptions(batch_size=5, learning_rate=0.1, momentum=0.0),
         TrainOptions(batch_size=5, learning_rate=0.1, momentum=0.9, affinity=0.3),
-        TrainOptions(epochs=3, batch_size=4, learning_rate=0.1, momentum=0.5),
-        TrainOptions(epochs=1, batch_size=100, learning_rate=0.1, momentum=0.5),
+        TrainOptions(local_epochs=3, batch_size=4, learning_rate=0.1, momentum=0.5),
+        TrainOptions(local_epochs=1, batch_size=100, learning_rate=0.1, momentum=0.5),
     ],
 )
 def test_every_device_trains_as_it_would_alone(learner, features, bias, options) -> None:

@@ -13,7 +13,7 @@ from p2pl_flower.errors import ConfigError
 from p2pl_flower.swarm import TrainOptions, inputs, scoring
 from p2pl_flower.swarm.functional import FunctionalLearner
 from p2pl_flower.swarm.inputs import VaryingInputs
-from p2pl_flower.swarm.perceptron import PerceptronLearner
+from p2pl_flower.swarm.perceptron.learner import PerceptronLearner
 from p2pl_flower.swarm.scoring import Scoring
 from p2pl_flower.swarm.stack import Stack, fill
 from p2pl_flower.swarm.workers import Workers

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pl_flower.consensus import nbytes
+from p2pl_flower.device import Device
 from p2pl_flower.errors import DeviceError
 from p2pl_flower.links import Bernoulli, Links, Perfect
-from p2pl_flower.neighbors import neighborhood
 from p2pl_flower.options import Options
-from p2pl_flower.peer import Peer
 from p2pl_flower.relay import MemoryRelay
 from p2pl_flower.swarm.synchronization import flood
 from p2pl_flower.topology import Static, schedule
+from p2pl_flower.topology.neighborhood import neighborhood
 
 RUN = 1
 
@@ -28,7 +28,7 @@ def one_by_one(graph, links, models, scope, steps):
     relay.admit(RUN, {d: sorted(graph[d]) for d in graph})
     options = Options(links=links, max_norm_scope=scope)
     peers = [
-        Peer(*neighborhood(graph, d), relay.mailbox(RUN, d), options) for d in range(len(graph))
+        Device(*neighborhood(graph, d), relay.mailbox(RUN, d), options) for d in range(len(graph))
     ]
     for peer, model in zip(peers, models, strict=True):
         peer.start(model)

@@ -18,7 +18,7 @@ from ..tensors import not_finite
 from .protocol import Refusal, RefusedError
 
 if TYPE_CHECKING:
-    from .station import Station
+    from .endpoint import Endpoint
 
 _RETRY_SECONDS = 0.2
 _HEADER_SLACK = 1 << 16
@@ -26,20 +26,20 @@ _TRANSFER_SECONDS = 10.0  # for what is there already, where nothing is waited f
 
 
 def collect(
-    station: Station, run: str, senders: list[int], slot: Slot, deadline: float | None
+    endpoint: Endpoint, run: str, senders: list[int], slot: Slot, deadline: float | None
 ) -> dict[int, Model]:
-    """Return the models that arrived, by sender; all else is counted in the ledger.
+    """Return the models that arrived, by sender; all else is counted in the statistics.
 
     They are fetched side by side, into files, and checked one after the other.
     """
     policy = deadline is None
-    seconds = station.waiting.deadline if deadline is None else deadline
-    enough = station.waiting.enough(len(senders)) if policy else len(senders)
+    seconds = endpoint.waiting.deadline if deadline is None else deadline
+    enough = endpoint.waiting.enough(len(senders)) if policy else len(senders)
     end = time.monotonic() + (seconds or _TRANSFER_SECONDS)
-    fetching = _Fetching(station, run, slot)
+    fetching = _Fetching(endpoint, run, slot)
     for j in senders:
-        brief = policy and j in station.unreachable
-        fetching.begin(j, min(seconds, station.waiting.grace) if brief else seconds)
+        brief = policy and j in endpoint.unreachable
+        fetching.begin(j, min(seconds, endpoint.waiting.grace) if brief else seconds)
     pending = set(fetching.senders)
     while pending and len(fetching.arrived) < enough:
         done, pending = wait(pending, max(0.0, end - time.monotonic()), FIRST_COMPLETED)
@@ -78,9 +78,9 @@ class _Calls:
 class _Fetching:
     """What is being fetched from whom, and what of it has arrived and was found good."""
 
-    def __init__(self, station: Station, run: str, slot: Slot) -> None:
-        self._station, self._run, self._slot = station, run, slot
-        kept = station.office(run).sealed(slot.channel)
+    def __init__(self, endpoint: Endpoint, run: str, slot: Slot) -> None:
+        self._endpoint, self._run, self._slot = endpoint, run, slot
+        kept = endpoint.publications(run).stored(slot.channel)
         self._own = kept[0][1].document if kept else None
         self.calls = _Calls()
         self.senders: dict[Future[Document], int] = {}
@@ -88,23 +88,23 @@ class _Fetching:
 
     def begin(self, sender: int, seconds: float) -> None:
         """Fetch from a neighbor, in a thread of its own."""
-        self.senders[self._station.pool.submit(self._fetch, sender, seconds)] = sender
+        self.senders[self._endpoint.pool.submit(self._fetch, sender, seconds)] = sender
 
     def settle(self, future: Future[Document]) -> None:
         """Check what came, and note it."""
-        sender, ledger = self.senders[future], self._station.ledger
+        sender, statistics = self.senders[future], self._endpoint.statistics
         try:
             self.arrived[sender] = _checked(future.result(), self._own, self._slot, sender)
-            ledger.arrived(sender)
+            statistics.arrived(sender)
         except RefusedError as refused:
-            ledger.refused(sender, refused.refusal, refused.reason)
+            statistics.refused(sender, refused.refusal, refused.reason)
 
     def _fetch(self, sender: int, seconds: float) -> Document:
         """Fetch a publication; who cannot be reached is tried again and again."""
-        remote, unreachable = self._station.remotes.get(sender), self._station.unreachable
+        remote, unreachable = self._endpoint.remotes.get(sender), self._endpoint.unreachable
         if remote is None:
             raise RefusedError(Refusal.STRANGER, f"device {sender} is not on the neighbor list")
-        most = self._station.most_bytes if self._own is None else self._own.size + _HEADER_SLACK
+        most = self._endpoint.most_bytes if self._own is None else self._own.size + _HEADER_SLACK
         end = time.monotonic() + seconds
         absent: RefusedError | None = None
         while True:

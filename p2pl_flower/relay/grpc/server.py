@@ -13,15 +13,15 @@ from ...errors import ConfigError
 from ..base import Slot
 from . import protocol
 from .credentials import Credentials, caller
-from .ledger import Ledger
-from .office import Office
+from .own_publications import OwnPublications
 from .protocol import Refusal, RefusedError
 from .streams import Streams
+from .transfer_statistics import TransferStatistics
 
 _LONGEST_WAIT = 600.0
 
 Identify = Callable[[grpc.ServicerContext, Mapping[str, Any]], int]
-Greet = Callable[[Office, int, dict[str, Any]], dict[str, Any]]
+Greet = Callable[[OwnPublications, int, dict[str, Any]], dict[str, Any]]
 
 
 class Server:
@@ -33,11 +33,11 @@ class Server:
         ``host:port``; port 0 takes a free one.
     credentials : Credentials or None
         None to listen without TLS: callers are then whoever they say they are.
-    offices : Mapping[str, Office]
+    runs : Mapping[str, OwnPublications]
         The mailboxes of the runs that are open.
     greet : Callable
         Answers a neighbor's greeting.
-    ledger : Ledger
+    statistics : TransferStatistics
         Where refusals are counted.
     threads : int
         Calls that are answered at the same time, those that wait included.
@@ -52,12 +52,12 @@ class Server:
         self,
         listen: str,
         credentials: Credentials | None,
-        offices: Mapping[str, Office],
+        runs: Mapping[str, OwnPublications],
         greet: Greet,
-        ledger: Ledger,
+        statistics: TransferStatistics,
         threads: int,
     ) -> None:
-        self._offices, self._greet, self._ledger = offices, greet, ledger
+        self._runs, self._greet, self._statistics = runs, greet, statistics
         self._streams = Streams()
         self._identify = _declared if credentials is None else _certified
         pool = ThreadPoolExecutor(threads, thread_name_prefix="p2pl-server")
@@ -74,32 +74,32 @@ class Server:
     def close(self) -> None:
         """Stop answering; calls that wait end now."""
         stopped = self._server.stop(0)
-        for office in list(self._offices.values()):
-            office.wake()
+        for publications in list(self._runs.values()):
+            publications.wake()
         stopped.wait()
 
     def _hello(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        with _Answering(self, request, context) as (office, sender, fields):
-            return protocol.encode(self._greet(office, sender, fields))
+        with _Answering(self, request, context) as (publications, sender, fields):
+            return protocol.encode(self._greet(publications, sender, fields))
 
     def _fetch(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         with contextlib.ExitStack() as until_sent:
-            with _Answering(self, request, context) as (office, sender, fields):
+            with _Answering(self, request, context) as (publications, sender, fields):
                 until_sent.enter_context(self._streams.one_of(sender))
                 slot = Slot(protocol.text(fields, "channel"), *_place(fields))
                 wait = float(protocol.whole(fields, "wait-ms")) / 1000
-                context.add_callback(office.wake)  # whoever hangs up is not waited for
+                context.add_callback(publications.wake)  # whoever hangs up is not waited for
                 seconds = min(max(wait, 0), _LONGEST_WAIT)
-                document = office.wait_for(sender, slot, seconds, context.is_active)
-            yield protocol.encode({"size": document.size, "round": office.round})
+                document = publications.wait_for(sender, slot, seconds, context.is_active)
+            yield protocol.encode({"size": document.size, "round": publications.round})
             yield from document.chunks(protocol.CHUNK_BYTES)
 
-    def office(self, fields: Mapping[str, Any]) -> Office:
+    def publications(self, fields: Mapping[str, Any]) -> OwnPublications:
         """Return the mailbox that a request is about."""
         run = protocol.text(dict(fields), "run")
-        if run not in self._offices:
+        if run not in self._runs:
             raise RefusedError(Refusal.MISMATCH, f"takes no part in run {run!r:.80}")
-        return self._offices[run]
+        return self._runs[run]
 
     def identify(self, context: grpc.ServicerContext, fields: Mapping[str, Any]) -> int:
         """Return who calls."""
@@ -108,7 +108,7 @@ class Server:
     def count(self, sender: int, refused: RefusedError) -> None:
         """Count a refusal that is the caller's fault."""
         if refused.refusal not in (Refusal.LATE, Refusal.GONE):
-            self._ledger.refused(sender, refused.refusal, refused.reason)
+            self._statistics.refused(sender, refused.refusal, refused.reason)
 
 
 class _Answering:
@@ -118,17 +118,17 @@ class _Answering:
         self._server, self._request, self._context = server, request, context
         self._sender, self._round = -1, 0
 
-    def __enter__(self) -> tuple[Office, int, dict[str, Any]]:
+    def __enter__(self) -> tuple[OwnPublications, int, dict[str, Any]]:
         try:
             fields = protocol.decode(self._request)
             self._sender = self._server.identify(self._context, fields)
-            office = self._server.office(fields)
-            self._round = office.round
-            office.check_admitted(self._sender)
+            publications = self._server.publications(fields)
+            self._round = publications.round
+            publications.check_admitted(self._sender)
         except RefusedError as refused:
             self._end(refused)
             raise
-        return office, self._sender, fields
+        return publications, self._sender, fields
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, RefusedError):

@@ -1,0 +1,79 @@
+"""What we use of flwr beyond its public API (``flwr.app``, ``clientapp``, ``serverapp``).
+
+The codes of `flwr.app.Error` are public only as numbers. We must tell a device that could
+not be reached (the others go on) from one whose code failed (the run ends).
+
+Projects with a ``server_fn`` hand over parameters in a class of `flwr.common`, and a strategy
+of `flwr.server.strategy`.
+
+Whether nodes are simulated can be seen only by the name of the grid's class, which has moved
+from module to module. It matters for speed alone: see `p2pl_flower.flower.grids.PacedGrid`.
+
+What has been registered with a plain ClientApp can be seen in its private attributes alone.
+
+A message with metadata of one's own can be made, but for Flower's typing it cannot: it stamps
+messages itself, with the identity of the ServerApp, and a peer without a server has none.
+How long such a message lives is exported by `flwr.app` in newer versions only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+from uuid import uuid4
+
+from flwr.app import Context, Message, Metadata, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.common import DEFAULT_TTL, parameters_to_ndarrays
+from flwr.common.constant import ErrorCode
+from flwr.server.strategy import FedAvg as LegacyFedAvg
+from flwr.serverapp import Grid
+from numpy.typing import NDArray
+
+UNREACHABLE = frozenset(
+    {
+        ErrorCode.MESSAGE_UNAVAILABLE,
+        ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+        ErrorCode.NODE_UNAVAILABLE,
+    }
+)
+
+
+def ndarrays_of(parameters: Any) -> list[NDArray[Any]]:
+    """Return legacy ``Parameters`` as arrays."""
+    return parameters_to_ndarrays(parameters)
+
+
+def unlike_fedavg(legacy: type, methods: Iterable[str]) -> list[str]:
+    """Return which of these methods of a legacy strategy are not those of FedAvg."""
+    return [m for m in methods if getattr(legacy, m, None) is not getattr(LegacyFedAvg, m)]
+
+
+def registered(app: ClientApp) -> tuple[bool, bool, list[Any]]:
+    """Return whether an app has a ``client_fn``, whether it evaluates, and its mods."""
+    legacy = app._call is not None
+    return legacy, legacy or "evaluate.default" in app._registered_funcs, list(app._mods)
+
+
+def is_simulated(grid: Grid) -> bool:
+    """Return whether a grid's nodes live in Flower's simulation."""
+    return type(grid).__name__ == "InMemoryGrid"
+
+
+def instruct(kind: str, content: RecordDict, context: Context, round_number: int) -> Message:
+    """Return a message to the node of ``context``, as if a ServerApp had sent it."""
+    metadata = Metadata(
+        run_id=context.run_id,
+        message_id=str(uuid4()),
+        src_node_id=1,  # where Flower's server would be
+        dst_node_id=context.node_id,
+        reply_to_message_id="",
+        group_id=str(round_number),
+        created_at=time.time(),
+        ttl=DEFAULT_TTL,
+        message_type=kind,
+    )
+    make: Any = Message
+    message: Message = make(content=content, metadata=metadata)
+    return message

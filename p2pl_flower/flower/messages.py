@@ -1,0 +1,126 @@
+"""What the strategy and the devices say to each other, as Flower records.
+
+No model is among it, but for the initial arrays that one device is given where the devices
+draw none of their own.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from flwr.app import Array, ArrayRecord
+from numpy.typing import NDArray
+
+from .. import consensus
+from ..consensus import Model
+from ..options import Options
+from ..topology.neighborhood import Neighbor
+
+JOIN = "query.p2pl_join"
+INIT = "query.p2pl_init"
+SYNC = "query.p2pl_sync"
+TRAIN = "train.p2pl"
+MIX = "query.p2pl_mix"
+EVALUATE = "evaluate.p2pl"
+
+RECORD = "p2pl"
+"""Key of our own record in messages and in ``Context.state``."""
+
+MIX_ROUND, MIX_STEP = "mix-round", "mix-step"
+"""Keys of an order to make a consensus step, alone or before something else."""
+
+DRIFT = "p2pl-drift"
+"""Key of the array record with the pull of P2PL with Affinity, in train messages."""
+
+SCORE_CONFIG = "p2pl-evaluate-config"
+"""Key of the config record that evaluate functions are to get after training."""
+
+AFTER_TRAINING = "after-training-"
+"""Prefix of the metrics of a device's model after training, before consensus."""
+
+_NUMPY = "numpy.ndarray"  # how Flower calls arrays in the format of NumPy's own files
+_PREFIX = "neighbor-"
+
+
+def neighbors_to_config(me: Neighbor, neighbors: Sequence[Neighbor]) -> dict[str, Any]:
+    """Return a device's entry and its neighbor list as flat config values.
+
+    Empty lists, and columns that nobody uses, are left out.
+    """
+    columns: dict[str, list[Any]] = {
+        "id": [n.id for n in neighbors],
+        "degree": [n.degree for n in neighbors],
+        "samples": [n.samples for n in neighbors],
+        "address": [n.address for n in neighbors],
+        "weight": [n.weight for n in neighbors],
+    }
+    used = {k: v for k, v in columns.items() if k in ("id", "weight") or any(v)}
+    if any(n.weight is None for n in neighbors):
+        del used["weight"]
+    lists = {_PREFIX + name: column for name, column in used.items() if column}
+    return {"id": me.id, "degree": me.degree, "samples": me.samples, **lists}
+
+
+def neighbors_from_config(config: Mapping[str, Any]) -> tuple[Neighbor, tuple[Neighbor, ...]]:
+    """Rebuild what `neighbors_to_config` made."""
+    ids = config.get(_PREFIX + "id", [])
+    blank = [0] * len(ids)
+    columns = (
+        ids,
+        config.get(_PREFIX + "degree", blank),
+        config.get(_PREFIX + "samples", blank),
+        config.get(_PREFIX + "address", [""] * len(ids)),
+        config.get(_PREFIX + "weight", [None] * len(ids)),
+    )
+    me = Neighbor(int(config["id"]), int(config["degree"]), int(config["samples"]))
+    return me, tuple(Neighbor(*row) for row in zip(*columns, strict=True))
+
+
+def options_to_config(options: Options) -> dict[str, Any]:
+    """Return the options as flat config values."""
+    return dict(options.to_config())
+
+
+def options_from_config(config: Mapping[str, Any]) -> Options:
+    """Rebuild what `options_to_config` made."""
+    return _from_config(*((name, config[name]) for name in _OPTION_NAMES))
+
+
+_OPTION_NAMES = tuple(Options().to_config())
+
+
+@functools.lru_cache(maxsize=8)
+def _from_config(*items: tuple[str, Any]) -> Options:
+    return Options.from_config(dict(items))  # the same for every message of a run
+
+
+def to_arrays(model: Model) -> ArrayRecord:
+    """Return a model as Flower's ArrayRecord, in the same order."""
+    return ArrayRecord({name: Array(np.asarray(model[name])) for name in model})
+
+
+def to_model(arrays: ArrayRecord) -> dict[str, NDArray[Any]]:
+    """Return Flower's ArrayRecord as a model, in the same order: read-only, and no copy."""
+    return {name: _view(array) for name, array in arrays.items()}
+
+
+def _view(array: Array) -> NDArray[Any]:
+    """Return an array where it lies: ``Array.numpy()`` makes a copy of it."""
+    file = io.BytesIO(array.data)
+    if array.stype != _NUMPY or np.lib.format.read_magic(file) != (1, 0):
+        return array.numpy()
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+    flat = np.frombuffer(array.data, dtype, math.prod(shape), file.tell())
+    return flat.reshape(shape, order="F" if by_columns else "C")
+
+
+def layout_digest(model: Model) -> str:
+    """Return a short digest of the names, shapes and dtypes of a model's arrays."""
+    text = repr(sorted(consensus.layout(model).items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,76 @@
+"""GrpcRelay: the relay of Flower's deployment, where SuperNodes are on machines of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import grpc
+
+from ...consensus import Model
+from ...errors import RelayError
+from ..base import Mailbox, Relay
+from ..grpc.endpoint_relay import NOT_OBSERVABLE
+from .client import LocalMailbox, describe
+
+NODE_CONFIG_KEY = "p2pl-relay"
+
+
+class GrpcRelay(Relay):
+    """Moves models from machine to machine, over gRPC with certificates on both sides.
+
+    Beside each SuperNode runs ``p2pl-flower relay``, and the SuperNode's ``--node-config``
+    names it: ``p2pl-relay="unix:/run/p2pl.sock"``. Give `P2PL` and `PeerApp` a GrpcRelay each.
+    The ServerApp learns the relays' addresses, and sees no model.
+
+    Parameters
+    ----------
+    daemon : str
+        Where the relay daemon listens for ClientApps; left out, the node config says it.
+    """
+
+    observable = False
+
+    def __init__(self, daemon: str = "") -> None:
+        self._daemon = daemon
+
+    def at(self, node_config: Mapping[str, Any]) -> Relay:
+        """Return the relay as the ClientApps of one SuperNode see it."""
+        return self if self._daemon else GrpcRelay(str(node_config.get(NODE_CONFIG_KEY, "")))
+
+    def address(self) -> str:
+        """Return where neighbors reach this SuperNode's relay."""
+        self._check()
+        with grpc.insecure_channel(self._daemon) as channel:
+            return str(describe(channel, self._daemon)["address"])
+
+    def mailbox(self, run: int, device: int) -> Mailbox:
+        """Return the mailbox of a SuperNode's device, at its daemon."""
+        self._check()
+        return LocalMailbox(self._daemon, str(run), device)
+
+    def open(self, run: int) -> None:
+        """Do nothing: daemons open a run when they are told of its neighbor lists."""
+
+    def admit(self, run: int, neighbors: Mapping[int, Collection[int]]) -> None:
+        """Do nothing: each daemon is told of its own device's neighbors, by the ClientApp."""
+
+    def observe(self, run: int, channel: str) -> dict[int, Model]:
+        """Refuse: models of devices on a network are nowhere together.
+
+        Raises
+        ------
+        RelayError
+            Always.
+        """
+        raise RelayError(NOT_OBSERVABLE)
+
+    def close(self, run: int) -> None:
+        """Do nothing: daemons forget a run when later ones have begun."""
+
+    def _check(self) -> None:
+        if not self._daemon:
+            raise RelayError(
+                "this SuperNode names no relay: run `p2pl-flower relay` beside it, and start it "
+                f"with --node-config '{NODE_CONFIG_KEY}=\"unix:/path/of/relay.sock\"'"
+            )

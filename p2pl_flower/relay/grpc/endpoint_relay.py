@@ -1,0 +1,97 @@
+"""The relay of a device whose endpoint is in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from ...consensus import Model
+from ...errors import RelayError
+from ..base import Mailbox, Relay, Slot
+from . import collecting
+from .endpoint import Endpoint
+
+NOT_OBSERVABLE = (
+    "devices' models cannot be observed over a network: each device holds its own model, and "
+    "only its neighbors may have it"
+)
+
+
+class EndpointMailbox(Mailbox):
+    """The mailbox of the device whose endpoint is in this process."""
+
+    def __init__(self, endpoint: Endpoint, run: str) -> None:
+        super().__init__(endpoint.device)
+        endpoint.publications(run)  # raises where there is none
+        self._endpoint, self._run = endpoint, run
+
+    def publish(self, slot: Slot, model: Model, private: Collection[str] = ()) -> None:
+        """Pack a model and keep it for neighbors to fetch."""
+        self._endpoint.publications(self._run).put(slot, model, private)
+
+    def recall(self, channel: str) -> list[tuple[Slot, Model]]:
+        """Return the own publications, newest first."""
+        return self._endpoint.publications(self._run).own(channel)
+
+    def collect(
+        self, senders: Collection[int], slot: Slot, deadline: float | None = None
+    ) -> dict[int, Model]:
+        """Fetch from all senders at once, and go on as the endpoint's waiting policy says.
+
+        With a ``deadline``, all are waited for that many seconds instead.
+        """
+        publications = self._endpoint.publications(self._run)
+        kept = dict(publications.own(slot.channel)) if self.device in senders else {}
+        own = {self.device: kept[slot]} if slot in kept else {}
+        others = [j for j in senders if j != self.device]
+        return own | collecting.collect(self._endpoint, self._run, others, slot, deadline)
+
+    def _take(self, senders: list[int], slot: Slot) -> dict[int, Model]:
+        return self.collect(senders, slot, deadline=0.0)
+
+
+class EndpointRelay(Relay):
+    """The relay of the devices whose endpoints are in this process: one, outside of tests.
+
+    Parameters
+    ----------
+    endpoints : Endpoint
+        In any order.
+    """
+
+    observable = False
+
+    def __init__(self, *endpoints: Endpoint) -> None:
+        self._endpoints = {endpoint.device: endpoint for endpoint in endpoints}
+
+    def open(self, run: int) -> None:
+        """Open the own mailboxes."""
+        for endpoint in self._endpoints.values():
+            endpoint.open(str(run))
+
+    def admit(self, run: int, neighbors: Mapping[int, Collection[int]]) -> None:
+        """Set who may collect; endpoints of this process find each other."""
+        addresses = {device: endpoint.address for device, endpoint in self._endpoints.items()}
+        for device, endpoint in self._endpoints.items():
+            ids = neighbors.get(device, ())
+            endpoint.meet(str(run), {j: addresses[j] for j in ids})
+
+    def mailbox(self, run: int, device: int) -> Mailbox:
+        """Return the mailbox of a device of this process."""
+        if device not in self._endpoints:
+            raise RelayError(f"device {device} is not in this process: no relay is open for it")
+        return EndpointMailbox(self._endpoints[device], str(run))
+
+    def observe(self, run: int, channel: str) -> dict[int, Model]:
+        """Refuse: models of devices on a network are nowhere together.
+
+        Raises
+        ------
+        RelayError
+            Always.
+        """
+        raise RelayError(NOT_OBSERVABLE)
+
+    def close(self, run: int) -> None:
+        """Forget the run."""
+        for endpoint in self._endpoints.values():
+            endpoint.end(str(run))

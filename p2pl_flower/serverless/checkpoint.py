@@ -1,0 +1,168 @@
+"""A device's state in one file, written so that a crash at any instant leaves a whole one.
+
+The file is a safetensors document: arrays are arrays, and all else is JSON in its metadata.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flwr.app import RecordDict
+
+from ..consensus import Model
+from ..errors import ConfigError, RelayError
+from ..history import History, Run
+from ..relay import Slot
+from ..relay.grpc.own_publications import OwnPublications, StoredPublication
+from ..relay.parts import Gathered
+from ..relay.spool import Document
+from ..relay.tensors import metadata_of, pieces
+from . import random_state, records_json
+
+_FORMAT = 1
+_FILE = "checkpoint.safetensors"
+
+
+@dataclass
+class State:
+    """What a device goes on from.
+
+    Attributes
+    ----------
+    round : int
+        The last round that is over.
+    run : Run
+        What was measured so far, and the rounds that were skipped.
+    context : RecordDict
+        The app's ``Context.state``.
+    """
+
+    round: int
+    run: Run
+    context: RecordDict
+
+
+class Checkpoint:
+    """The file that a device saves its state in after a round.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the file is.
+    identity : Mapping[str, Any]
+        What must be the same for a run to be continued, in JSON's types.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+        self.path = folder / _FILE
+        self._identity = dict(identity)
+
+    def save(self, state: State, publications: OwnPublications, channel: str) -> None:
+        """Write the state, the mailbox's channel and the random state, or leave the old file."""
+        arrays = Gathered()
+        content: dict[str, Any] = {"format": _FORMAT, "identity": self._identity}
+        content["round"] = state.round
+        content["history"] = History({}, {}, [state.run]).to_json()
+        content["mail"] = [
+            {"slot": list(slot), **_store_publication(arrays, f"mail/{i}", stored)}
+            for i, (slot, stored) in enumerate(publications.stored(channel))
+        ]
+        content["context"], context_arrays = records_json.to_json(state.context)
+        _store(arrays, "context", context_arrays)
+        content["random"], random_arrays = random_state.capture()
+        _store(arrays, "random", random_arrays)
+        try:
+            self._write(arrays, json.dumps(content))
+        except OSError as error:
+            rule = f"cannot be written: {error.strerror}"
+            raise ConfigError("checkpoint", str(self.path), rule) from None
+
+    def load(self, publications: OwnPublications) -> State | None:
+        """Restore the mailbox and the random state; None where there is no file yet.
+
+        Raises
+        ------
+        ConfigError
+            The file cannot be read, or is of another run.
+        """
+        if not self.path.is_file():
+            return None
+        try:
+            document = Document.at(self.path)
+            content, arrays = json.loads(metadata_of(document.buffer())["p2pl"]), document.model()
+        except (OSError, RelayError, KeyError, ValueError) as error:
+            rule = f"cannot be read ({error}); delete it to begin anew"
+            raise ConfigError("checkpoint", str(self.path), rule) from None
+        self._compare(content)
+        for i, entry in reversed(list(enumerate(content["mail"]))):
+            private = entry["private"]
+            rest = None if private is None else _fetch(arrays, f"mail/{i}/private", private)
+            public = _fetch(arrays, f"mail/{i}/public", entry["public"])
+            publications.put_parts(Slot(*entry["slot"]), public, rest)
+        random_state.restore(content["random"], _within(arrays, "random"))
+        context = records_json.from_json(content["context"], _within(arrays, "context"))
+        [run] = History.from_json(content["history"]).runs
+        return State(content["round"], run, context)
+
+    def _write(self, arrays: Model, content: str) -> None:
+        """Write beside the file, put it onto the disk, move it there, put that onto the disk."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_name(f".{_FILE}.part")
+        with part.open("wb") as file:
+            for piece in pieces(arrays, {"p2pl": content}):
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.path)
+        with contextlib.suppress(OSError):  # folders cannot be opened on every system
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _compare(self, content: Mapping[str, Any]) -> None:
+        if content.get("format") != _FORMAT:
+            rule = "is of another version of p2pl-flower; delete it to begin anew"
+            raise ConfigError("checkpoint", str(self.path), rule)
+        wanted, found = json.loads(json.dumps(self._identity)), content["identity"]
+        for key in sorted(wanted.keys() | found.keys()):
+            if wanted.get(key) != found.get(key):
+                rule = f"is of a run with {key}={found.get(key)!r}, but this one has "
+                rule += f"{wanted.get(key)!r}; use another folder, or delete it to begin anew"
+                raise ConfigError("checkpoint", str(self.path), rule)
+
+
+def _store_publication(
+    arrays: Gathered, prefix: str, stored: StoredPublication
+) -> dict[str, list[str] | None]:
+    public, private = stored.parts()
+    rest = None if private is None else _store(arrays, f"{prefix}/private", private)
+    return {"public": _store(arrays, f"{prefix}/public", public), "private": rest}
+
+
+def _store(arrays: Gathered, prefix: str, model: Model) -> list[str]:
+    """Put a model's arrays among the file's and return their names, in order."""
+    for name in model:
+        arrays.add(f"{prefix}/{name}", model, name)
+    return list(model)
+
+
+def _fetch(arrays: Model, prefix: str, names: list[str]) -> Model:
+    found = Gathered()
+    for name in names:
+        found.add(name, arrays, f"{prefix}/{name}")
+    return found
+
+
+def _within(arrays: Model, prefix: str) -> Model:
+    """Return copies: whose they are may change them, and the file's cannot be changed."""
+    start = f"{prefix}/"
+    return {name[len(start) :]: np.array(arrays[name]) for name in arrays if name.startswith(start)}

@@ -1,0 +1,84 @@
+"""The messages that a device without a server sends to its own app.
+
+They are those that `p2pl_flower.flower.coordinator.Coordinator` sends over Flower: the app
+cannot tell the difference.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from flwr.app import ConfigRecord, Context, RecordDict
+
+from ..allocator import give_back
+from ..errors import DeviceError, P2PLError
+from ..flower import messages
+from ..flower._compat import instruct
+from ..flower.peer_app import PeerApp
+from ..topology.neighborhood import Neighbor
+
+log = logging.getLogger("flwr.p2pl")
+
+ARRAYS_KEY, CONFIG_KEY = "arrays", "config"
+
+
+class Instructions:
+    """Calls a PeerApp on one device, message by message.
+
+    Parameters
+    ----------
+    app : PeerApp
+        The app.
+    context : Context
+        Its context on this device.
+    """
+
+    def __init__(self, app: PeerApp, context: Context) -> None:
+        self._app, self._context = app, context
+        self._told: dict[str, Any] = {}
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether the app has an evaluate function."""
+        return self._app.evaluates
+
+    def send(
+        self,
+        kind: str,
+        order: dict[str, Any],
+        me: Neighbor,
+        neighbors: Sequence[Neighbor],
+        config: dict[str, Any] | None = None,
+    ) -> RecordDict:
+        """Send an order, with the neighbor list where it is news, and return the reply's content.
+
+        Raises
+        ------
+        DeviceError
+            The user's function failed.
+        """
+        listed = messages.neighbors_to_config(me, neighbors)
+        news = {} if listed == self._told else listed
+        self._told = listed
+        content = RecordDict({messages.RECORD: ConfigRecord({**order, **news})})
+        if config is not None:
+            content[CONFIG_KEY] = ConfigRecord(config)
+        message = instruct(kind, content, self._context, int(order.get("round", 0)))
+        try:
+            reply = self._app(message, self._context)
+        except P2PLError:
+            raise
+        except Exception as error:
+            log.debug("%s", kind, exc_info=True)
+            said = f"{type(error).__name__}: {error}"
+            raise DeviceError(f"device {me.id} failed at {kind}: {said}") from error
+        finally:
+            # Flower's records refer to themselves, and hold models until they are collected.
+            gc.collect()
+            give_back()
+        if reply.has_error():
+            raise DeviceError(f"device {me.id} failed at {kind}: {reply.error.reason}")
+        return reply.content

@@ -1,0 +1,1 @@
+"""The fast path: perceptrons trained by batched products alone, to the same numbers."""
