@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .algorithms import Algorithm
     from .errors import (
         ConfigError,
         DeviceError,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         TopologyError,
         WeightsError,
     )
+    from .flower.local_steps import corrected, local_correction
     from .flower.peer_app import PeerApp
     from .flower.server_fn import PeerServerApp
     from .flower.strategy import P2PL
@@ -41,6 +43,9 @@ _HOME = {
     "MemoryRelay": "relay",
     "Options": "options",
     "P2PLError": "errors",
+    "corrected": "flower.local_steps",
+    "local_correction": "flower.local_steps",
+    "Algorithm": "algorithms",
     "PeerApp": "flower.peer_app",
     "PeerServerApp": "flower.server_fn",
     "RayRelay": "relay",
@@ -52,6 +57,7 @@ _HOME = {
 
 __all__ = [
     "P2PL",
+    "Algorithm",
     "ConfigError",
     "DeviceError",
     "FileRelay",
@@ -68,6 +74,8 @@ __all__ = [
     "RelayError",
     "TopologyError",
     "WeightsError",
+    "corrected",
+    "local_correction",
 ]
 
 

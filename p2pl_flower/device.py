@@ -1,7 +1,7 @@
 """A device: what it does with its mailbox, its neighbor list and its own options.
 
-This is the algorithm from one device's point of view, with no trace of Flower in it. A
-`Device` holds no model between calls: its own publications in the relay are its memory, so
+This is decentralized learning from one device's point of view, with no trace of Flower in it.
+A `Device` holds no model between calls: its own publications in the relay are its memory, so
 that it can be made anew for every message that reaches a device.
 """
 
@@ -15,14 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import consensus
-from .consensus import Claims, Model
+from .algorithms import State, Training
+from .algorithms.max_norm import Candidates, strongest
+from .consensus import Model
 from .errors import P2PLError
 from .options import Options
 from .relay import Mailbox, Slot
+from .relay.contents import (
+    MODEL,
+    STATE,
+    Holding,
+    flattened,
+    from_publication,
+    message_of,
+    to_publication,
+    unflattened,
+)
 from .topology.neighborhood import Neighbor
 from .weights import keep_answered
 
-MODEL, CLAIMS = "model", "claims"
+CANDIDATES = "candidates"
 
 
 @dataclass(frozen=True)
@@ -42,11 +54,10 @@ class Exchange:
 
 
 @dataclass(frozen=True)
-class Mixed:
-    """A device's model before and after a consensus step, and what it took."""
+class Step:
+    """What a device holds after a consensus step, and what it took."""
 
-    before: Model
-    after: Model
+    holding: Holding
     exchange: Exchange
 
 
@@ -63,7 +74,7 @@ class Device:
     mailbox : Mailbox
         Its access to the relay.
     options : Options
-        The algorithm's options; the same on all devices.
+        The algorithm and its options; the same on all devices.
     """
 
     me: Neighbor
@@ -79,62 +90,40 @@ class Device:
         arrays that stay at home.
         """
         if model is None:
-            self._claim(Claims.nothing(0, self.me.id), held=0, step=0)
+            self._stand(Candidates.nothing(0, self.me.id), held=0, step=0)
             return
         sharing = self.options.shared
         sharing.check(model)
         self.mailbox.publish(Slot(MODEL, 0, 0), model, sharing.personal(model) if drawn else ())
-        claims = Claims.of(sharing.part(model), self.options.max_norm_scope, self.me.id)
-        self._claim(claims, held=0, step=0)
+        candidates = Candidates.of(sharing.part(model), self.options.max_norm_scope, self.me.id)
+        self._stand(candidates, held=0, step=0)
 
     def synchronize(self, step: int) -> Exchange:
         """Make step ``step`` (from 1) of max norm synchronization.
 
-        Neighbors' claims, a few bytes each, are compared first; a model is fetched only
+        Neighbors' norms, a few bytes each, are compared first; a model is fetched only
         from a neighbor that holds a stronger one. Links change from step to step as they
         later do from round to round.
         """
-        [(_, entry), *_] = self.mailbox.recall(CLAIMS)
-        claims, held = _claims(entry), int(entry["held"])
+        [(_, entry), *_] = self.mailbox.recall(CANDIDATES)
+        own, held = _candidates(entry), int(entry["held"])
         asked = self._reachable(round_number=step, step=0)
-        entries = self.mailbox.collect(asked, Slot(CLAIMS, 0, step - 1))
-        others = {j: _claims(e) for j, e in entries.items() if e["norms"].size}
-        groups = claims.norms.size or max([0, *(c.norms.size for c in others.values())])
+        entries = self.mailbox.collect(asked, Slot(CANDIDATES, 0, step - 1))
+        others = {j: _candidates(e) for j, e in entries.items() if e["norms"].size}
+        groups = own.norms.size or max([0, *(c.norms.size for c in others.values())])
         others = {j: c for j, c in others.items() if c.norms.shape == c.origins.shape == (groups,)}
-        mine = claims if claims.norms.size else Claims.nothing(groups, self.me.id)
-        holder = consensus.strongest(self.me.id, mine, others)
+        mine = own if own.norms.size else Candidates.nothing(groups, self.me.id)
+        holder = strongest(self.me.id, mine, others)
         sources = set(holder.tolist()) - {self.me.id}
         offers = self._fetch({j: int(entries[j]["held"]) for j in sources})
         merged = self._merge(offers, holder) if offers else None
         if merged is not None:
-            had_none = not claims.norms.size  # then this is the common start
-            held, claims = step, _chosen(mine, others, holder, offers)
+            had_none = not own.norms.size  # then this is the common start
+            held, own = step, mine.taking({j: others[j] for j in offers}, holder)
             private = () if had_none else self.options.shared.personal(merged)
             self.mailbox.publish(Slot(MODEL, 0, step), merged, private)
-        self._claim(claims, held, step)
-        return Exchange(_sum_bytes(entries, offers), tuple(claims.origins.tolist()))
-
-    def publish(self, round_number: int, step: int, model: Model) -> None:
-        """Show neighbors the mixed arrays of a model; the others stay private."""
-        private = model.keys() - self.options.shared.part(model).keys()
-        self.mailbox.publish(Slot(MODEL, round_number, step), model, private)
-
-    def mix(self, round_number: int, step: int) -> Mixed:
-        """Make consensus step ``step`` (from 1) of a round with the neighbors that answer.
-
-        The result is not published: after the last step of a round nobody asks for it.
-        """
-        slot = Slot(MODEL, round_number, step - 1)
-        asked = self._reachable(round_number, step)
-        received = self.mailbox.collect([self.me.id, *asked], slot)
-        own = received.pop(self.me.id, None)
-        if own is None:  # the device missed this round's training
-            own = self.model()
-        row = self.options.weights.row(self.me, self.neighbors)
-        row = keep_answered(row, received, self.options.on_missing)
-        part = self.options.shared.part(own)
-        mixed = consensus.mix(part, received, row, self.options.consensus_gamma)
-        return Mixed(own, {**own, **mixed}, Exchange(_sum_bytes(received)))
+        self._stand(own, held, step)
+        return Exchange(_sum_bytes(entries, offers), tuple(own.origins.tolist()))
 
     def model(self) -> Model:
         """Return the device's current model.
@@ -144,29 +133,95 @@ class Device:
         P2PLError
             It has none yet.
         """
+        return self._newest()[0]
+
+    def holding(self) -> Holding:
+        """Return what the device holds now, or raise as `model` does."""
+        model, message = self._newest()
+        states = [] if self.options.algorithm.is_plain else self.mailbox.recall(STATE)
+        return Holding(model, message, self._state(model, states[0][1] if states else None))
+
+    def before_training(self, holding: Holding) -> Training:
+        """Return the whole model to train from, the correction of local steps, and the state."""
+        part = self.options.shared.part(holding.model)
+        model, correction, state = self.options.algorithm.before_training(part, holding.state)
+        return Training({**holding.model, **model}, correction, state)
+
+    def after_training(self, round_number: int, trained: Model, state: State) -> None:
+        """Show neighbors what the algorithm makes of a trained model."""
+        self.publish(round_number, 0, self._sending(trained, state))
+
+    def publish(self, round_number: int, step: int, holding: Holding) -> None:
+        """Show neighbors the message of what the device holds; the rest stays private."""
+        publication, private = to_publication(holding.model, holding.message)
+        if not self.options.algorithm.is_plain:  # first, so that a message never lacks its state
+            flat = flattened(holding.state)
+            self.mailbox.publish(Slot(STATE, round_number, step), flat, list(flat))
+        self.mailbox.publish(Slot(MODEL, round_number, step), publication, private)
+
+    def mix(self, round_number: int, step: int) -> Step:
+        """Make consensus step ``step`` (from 1) of a round with the neighbors that answer.
+
+        The result is not published: after the last step of a round nobody asks for it.
+        """
+        slot = Slot(MODEL, round_number, step - 1)
+        asked = self._reachable(round_number, step)
+        received = dict(self.mailbox.collect([self.me.id, *asked], slot))
+        own = received.pop(self.me.id, None)
+        holding = self._published(own, slot)
+        arrived = {j: message_of(publication) for j, publication in received.items()}
+        row = self.options.weights.row(self.me, self.neighbors)
+        row = keep_answered(row, arrived, self.options.on_missing)
+        algorithm, sent = self.options.algorithm, holding.message
+        for j, message in sorted(arrived.items()):
+            consensus.check_layout(sent, message, f"device {j}")
+        gamma = self.options.consensus_gamma * algorithm.mixing_step
+        mixed = _as_arrays(algorithm.combine(sent, arrived, row, gamma))
+        model, state = algorithm.after_mixing(sent, mixed, holding.state, gamma)
+        after = Holding({**holding.model, **model}, mixed, state)
+        return Step(after, Exchange(_sum_bytes(arrived)))
+
+    def _newest(self) -> tuple[Model, Model]:
         kept = self.mailbox.recall(MODEL)
         if not kept:
             raise P2PLError(
                 f"device {self.me.id} has no model: it drew none, and no neighbor's reached it"
             )
-        return kept[0][1]
+        return from_publication(kept[0][1])
 
-    def drift(self) -> Model | None:
-        """Return the pull of the last consensus step; None where there was none yet."""
-        kept = self.mailbox.recall(MODEL)
-        (slot, after), *older = kept
-        if slot.round == 0 or slot.step == 0 or not older:
-            return None
-        return consensus.drift(older[0][1], after, self.options.consensus_gamma)
+    def _published(self, own: Model | None, slot: Slot) -> Holding:
+        """Return what the device holds as it stood in a slot."""
+        if own is None:  # it missed this round's training: it sends what it would have then
+            model, _, state = self.before_training(self.holding())
+            return self._sending(model, state)
+        model, message = from_publication(own)
+        kept = {} if self.options.algorithm.is_plain else self._kept_state(slot)
+        return Holding(model, message, self._state(model, kept))
+
+    def _kept_state(self, slot: Slot) -> Model | None:
+        me = self.me.id
+        return self.mailbox.collect([me], slot._replace(channel=STATE)).get(me)
+
+    def _state(self, model: Model, kept: Model | None) -> State:
+        if self.options.algorithm.is_plain:
+            return {}
+        if kept is not None:
+            return unflattened(kept)
+        return self.options.algorithm.start(self.options.shared.part(model), ())
+
+    def _sending(self, trained: Model, state: State) -> Holding:
+        part = self.options.shared.part(trained)
+        message, kept = self.options.algorithm.after_training(part, state)
+        return Holding(trained, _as_arrays(message), kept)
 
     def _reachable(self, round_number: int, step: int) -> list[int]:
         ids = np.array([n.id for n in self.neighbors], dtype=np.int64)
         up = self.options.links.up(self.me.id, ids, round_number, step)
         return [int(j) for j in ids[np.broadcast_to(up, ids.shape)]]
 
-    def _claim(self, claims: Claims, held: int, step: int) -> None:
-        entry = {"norms": claims.norms, "origins": claims.origins, "held": np.array(held)}
-        self.mailbox.publish(Slot(CLAIMS, 0, step), entry)
+    def _stand(self, candidates: Candidates, held: int, step: int) -> None:
+        entry = {"norms": candidates.norms, "origins": candidates.origins, "held": np.array(held)}
+        self.mailbox.publish(Slot(CANDIDATES, 0, step), entry)
 
     def _fetch(self, held: dict[int, int]) -> dict[int, Model]:
         offers: dict[int, Model] = {}
@@ -194,20 +249,15 @@ class Device:
         return merged
 
 
-def _claims(entry: Model) -> Claims:
-    return Claims(entry["norms"], entry["origins"])
+def _candidates(entry: Model) -> Candidates:
+    return Candidates(entry["norms"], entry["origins"])
 
 
-def _chosen(
-    own: Claims, others: dict[int, Claims], holder: NDArray[np.int64], offers: dict[int, Model]
-) -> Claims:
-    norms, origins = own.norms.copy(), own.origins.copy()
-    for j in offers:
-        taken = holder == j
-        norms[taken], origins[taken] = others[j].norms[taken], others[j].origins[taken]
-    return Claims(norms, origins)
+def _as_arrays(arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Return NumPy's numbers, which its operators make of arrays of no dimension, as arrays."""
+    return {name: np.asarray(array) for name, array in arrays.items()}
 
 
-def _sum_bytes(*arrived: dict[int, Model]) -> dict[int, int]:
+def _sum_bytes(*arrived: Mapping[int, Model]) -> dict[int, int]:
     senders = sorted({j for models in arrived for j in models})
     return {j: sum(consensus.nbytes(m[j]) for m in arrived if j in m) for j in senders}

@@ -9,21 +9,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .algorithms import Algorithm, make_algorithm
+from .algorithms.p2pl import P2PL
 from .errors import ConfigError
 from .links import Links, Perfect, make_links
 from .sharing import Sharing
 from .weights import MISSING_POLICIES, WEIGHTS, Custom, Metropolis, WeightRule, check_matrix
 
 INITS = ("max-norm", "shared", "independent")
+ALGORITHMS_OWN = "auto"
+"""Init that stands for the algorithm's own."""
+
 SCOPES = ("model", "tensor")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What P2PL does in a round, and before the first.
+    """What devices do in a round, and before the first.
 
     Attributes
     ----------
+    algorithm : Algorithm
+        What devices train from, send, and make of what arrives: see `p2pl_flower.algorithms`.
     weights : WeightRule
         How a device weighs its neighbors.
     matrix : NDArray[float64] of shape (K, K), or None
@@ -36,7 +43,8 @@ class Options:
     init : str
         ``max-norm``: every device draws its own model, and the one with the largest norm
         is flooded. ``shared``: all start from the strategy's ``initial_arrays``.
-        ``independent``: every device keeps what it has drawn.
+        ``independent``: every device keeps what it has drawn. ``auto``: the algorithm's own,
+        which is ``max-norm`` for P2PL.
     max_norm_scope : str
         ``model``: one winner for all arrays; ``tensor``: one for each.
     links : Links
@@ -45,8 +53,6 @@ class Options:
         Where the weight of a neighbor that did not answer goes: to the device itself
         (``self``, keeps symmetric losses doubly stochastic) or to those that answered
         (``neighbors``).
-    affinity : float
-        Strength of the pull towards the neighbors during local training; 0 is P2PL.
     shared : Sharing
         Which arrays are mixed, synchronized and shown to neighbors; the others are the
         device's own.
@@ -54,15 +60,15 @@ class Options:
         Seed of everything that is drawn.
     """
 
+    algorithm: Algorithm = field(default_factory=P2PL)
     weights: WeightRule = field(default_factory=Metropolis)
     matrix: NDArray[np.float64] | None = None
     consensus_steps: int = 1
     consensus_gamma: float = 1.0
-    init: str = "max-norm"
+    init: str = ALGORITHMS_OWN
     max_norm_scope: str = "model"
     links: Links = field(default_factory=Perfect)
     on_missing: str = "self"
-    affinity: float = 0.0
     shared: Sharing = field(default_factory=Sharing)
     seed: int = 0
 
@@ -72,8 +78,8 @@ class Options:
         _require_int("seed", self.seed, least=0)
         if not 0 < self.consensus_gamma <= 1:
             raise ConfigError("consensus-gamma", self.consensus_gamma, "must be in (0, 1]")
-        if not 0 <= self.affinity < float("inf"):
-            raise ConfigError("affinity", self.affinity, "must be 0 or larger")
+        if self.init == ALGORITHMS_OWN:
+            object.__setattr__(self, "init", self.algorithm.init)
         for name, value, choices in (
             ("init", self.init, INITS),
             ("max-norm-scope", self.max_norm_scope, SCOPES),
@@ -86,6 +92,7 @@ class Options:
     def of(
         cls,
         *,
+        algorithm: str | Algorithm = "p2pl",
         weights: str | WeightRule | ArrayLike = "metropolis",
         links: str | Links = "perfect",
         shared: str | Iterable[str] | Sharing = "*",
@@ -103,13 +110,21 @@ class Options:
         rule, matrix = _weights(weights)
         made = make_links(links, seed)
         sharing = Sharing.of(shared)
-        return cls(weights=rule, matrix=matrix, links=made, shared=sharing, seed=seed, **rest)
+        return cls(
+            algorithm=make_algorithm(algorithm),
+            weights=rule,
+            matrix=matrix,
+            links=made,
+            shared=sharing,
+            seed=seed,
+            **rest,
+        )
 
     def to_config(self) -> dict[str, str | int | float]:
         """Return the options as flat values that fit into a message to a device."""
         flat = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "matrix"}
         texts = {"links": self.links.spec(), "shared": self.shared.spec()}
-        return {**flat, "weights": self.weights.name, **texts}
+        return {**flat, "algorithm": self.algorithm.spec(), "weights": self.weights.name, **texts}
 
     @classmethod
     def from_config(cls, flat: dict[str, Any]) -> Options:

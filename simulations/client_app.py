@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,7 @@ from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from p2pl_flower import PeerApp, Relay
-from p2pl_flower.flower.messages import DRIFT
+from p2pl_flower import PeerApp, Relay, local_correction
 from p2pl_flower.seeding import batch_order
 from p2pl_flower.swarm import PRECISIONS
 
@@ -41,9 +41,9 @@ def make_client_app(read: Read, relay: Relay | None = None) -> PeerApp:
             model,
             x,
             y,
-            scenario.train_options(scenario.affinity).in_round(number),
+            scenario.train_options().in_round(number),
             _order(scenario, context, number, len(y)),
-            _drift(scenario, message),
+            _correction(scenario),
         )
         metrics = MetricRecord({"num-examples": len(y), "train-loss": loss})
         arrays = ArrayRecord(model.state_dict())
@@ -80,15 +80,16 @@ def device_samples(scenario: Scenario, num_devices: int) -> tuple[NDArray[Any], 
 
 def _received_model(scenario: Scenario, message: Message) -> nn.Module:
     torch.set_num_threads(1)  # as many processes as cores train side by side
-    model = _workspace(scenario.dataset, scenario.data_dir, scenario.model, scenario.torch_device)
+    name = scenario.dataset, scenario.data_dir, scenario.model, scenario.torch_device
+    model = _workspace(*name, threading.get_ident())
     arrays = message.content.array_records["arrays"]
     model.load_state_dict(arrays.to_torch_state_dict())
     return model
 
 
-@functools.lru_cache(maxsize=1)
-def _workspace(dataset: str, data_dir: str, model: str, device: str) -> nn.Module:
-    """Return a model to load arrays into: the same one for all devices of this process."""
+@functools.lru_cache(maxsize=16)
+def _workspace(dataset: str, data_dir: str, model: str, device: str, thread: int) -> nn.Module:
+    """Return a model to load arrays into: the same one for all devices of a thread."""
     data = datasets.load(dataset, data_dir)
     return models.build(model, data.shape, data.classes, seed=0).to(device)
 
@@ -114,11 +115,9 @@ def _order(
     return lambda epoch: batch_order(scenario.seed, device, number, epoch, samples)
 
 
-def _drift(scenario: Scenario, message: Message) -> dict[str, Tensor] | None:
-    arrays = message.content.array_records.get(DRIFT)
-    if arrays is None:
-        return None
-    return {name: t.to(scenario.torch_device) for name, t in arrays.to_torch_state_dict().items()}
+def _correction(scenario: Scenario) -> dict[str, Tensor]:
+    found = {name: torch.from_numpy(array) for name, array in local_correction().items()}
+    return {name: tensor.to(scenario.torch_device) for name, tensor in found.items()}
 
 
 @functools.lru_cache(maxsize=2)

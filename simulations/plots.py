@@ -15,7 +15,7 @@ DPI = 144
 
 _COLORS = {
     "p2pl": "#0072B2",
-    "p2pl_affinity": "#D55E00",
+    "p2pl-affinity": "#D55E00",
     "dsgd": "#CC79A7",
     "fedavg": "#009E73",
     "centralized": "#333333",
@@ -28,7 +28,7 @@ _STYLES = ("-", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 def color(contender: str) -> str:
     """Return the color that a contender has in every plot."""
     spare = _OTHER_COLORS[zlib.crc32(contender.encode()) % len(_OTHER_COLORS)]
-    return _COLORS.get(contender.replace("-", "_"), spare)
+    return _COLORS.get(contender.partition(":")[0], spare)
 
 
 def labels(history: History) -> list[str]:

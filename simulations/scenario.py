@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ FOLDER = Path(__file__).parent / "scenarios"
 
 _MATRIX_FILE = "file:"
 _DEVICES = ("cpu", "cuda")
+_BETWEEN = re.compile(r",(?!\s*[\w-]+=)")
+"""A comma between contenders, not between the parameters of one."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,15 @@ class Scenario:
     num_devices: int = 100
     model: str = "mlp"
     topology: str = "erdos-renyi:p=0.1"
+    algorithm: str = "p2pl"
     weights: str = "metropolis"
     consensus_steps: int = 1
     consensus_gamma: float = 1.0
-    init: str = "max-norm"
+    init: str = "auto"
     max_norm_scope: str = "model"
     shared: str = "*"
     links: str = "perfect"
     on_missing: str = "self"
-    affinity: float = 0.5
     fraction_train: float = 1.0
     rounds: int = 20
     local_epochs: int = 1
@@ -131,12 +134,12 @@ class Scenario:
 
     def named_contenders(self) -> list[Contender]:
         """Return the contenders, in the order in which they run."""
-        names = [name.strip() for name in self.contenders.split(",") if name.strip()]
+        names = [name.strip() for name in _BETWEEN.split(self.contenders) if name.strip()]
         if not names:
             raise ConfigError("contenders", self.contenders, "must name at least one")
         return [contender(name) for name in names]
 
-    def train_options(self, affinity: float = 0.0) -> TrainOptions:
+    def train_options(self) -> TrainOptions:
         """Return the options of local training."""
         return TrainOptions(
             local_epochs=self.local_epochs,
@@ -144,12 +147,12 @@ class Scenario:
             learning_rate=self.learning_rate,
             learning_rate_decay=self.learning_rate_decay,
             momentum=self.momentum,
-            affinity=affinity,
         )
 
     def peer_options(self) -> dict[str, Any]:
         """Return the keyword options of P2PL."""
         return {
+            "algorithm": self.algorithm,
             "weights": self._weights(),
             "consensus_steps": self.consensus_steps,
             "consensus_gamma": self.consensus_gamma,
@@ -158,7 +161,6 @@ class Scenario:
             "shared": self.shared,
             "links": self.links,
             "on_missing": self.on_missing,
-            "affinity": self.affinity,
         }
 
     def _check_graph(self) -> None:

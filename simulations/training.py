@@ -22,15 +22,15 @@ def train(
     y: Tensor,
     options: TrainOptions,
     order: Callable[[int], NDArray[np.int64]],
-    drift: Mapping[str, Tensor] | None = None,
+    correction: Mapping[str, Tensor] | None = None,
 ) -> float:
     r"""Train ``model`` in place by mini-batch SGD and return the mean loss (nats a sample).
 
-    One of the H steps of a round, with learning rate :math:`\eta`, momentum :math:`\mu`,
-    affinity :math:`\beta` and drift :math:`D`:
+    One of the H steps of a round, with learning rate :math:`\eta`, momentum :math:`\mu`
+    and correction :math:`D`:
 
     .. math:: v \leftarrow \mu v + \nabla f(w), \qquad
-              w \leftarrow w - \eta v + \beta D / H
+              w \leftarrow w - \eta v + D / H
 
     Parameters
     ----------
@@ -39,16 +39,17 @@ def train(
     x, y : Tensor
         The device's images, shape (samples, channels, height, width), and labels.
     options : TrainOptions
-        Epochs, batch size, learning rate, momentum and affinity.
+        Epochs, batch size, learning rate and momentum.
     order : Callable[[int], NDArray]
         The order of the samples in an epoch, counted from 0: a permutation.
-    drift : Mapping[str, Tensor] or None
-        For each parameter by name, sum_j a_kj (w_j - w_k) of the last consensus step.
+    correction : Mapping[str, Tensor] or None
+        What the algorithm adds to the parameters in a round, by name; see
+        `p2pl_flower.local_correction`.
 
     Raises
     ------
     LayoutError
-        A parameter has no drift.
+        The correction is for none of the model's parameters.
 
     Notes
     -----
@@ -58,7 +59,7 @@ def train(
     model.train()
     weights: list[Tensor] = [w for w in model.parameters() if w.requires_grad]
     momenta: list[Tensor | None] = [None] * len(weights)
-    pull = _pull(model, options, drift, len(y))
+    changes = _changes(model, options, correction, len(y))
     losses = []
     for epoch in range(options.local_epochs):
         for images, labels in _batches(x, y, order(epoch), options.batch_size):
@@ -66,8 +67,9 @@ def train(
             gradients = torch.autograd.grad(loss, weights)
             with torch.no_grad():
                 _descend(weights, list(gradients), momenta, options)
-                for weight, change in zip(weights, pull, strict=False):
-                    weight.add_(change)
+                for weight, change in zip(weights, changes, strict=False):
+                    if change is not None:
+                        weight.add_(change)
             losses.append(loss.detach() * len(labels))
     return float(torch.stack(losses).sum()) / (options.local_epochs * len(y))
 
@@ -132,15 +134,18 @@ def _descend(
     )
 
 
-def _pull(
-    model: nn.Module, options: TrainOptions, drift: Mapping[str, Tensor] | None, samples: int
-) -> list[Tensor]:
-    """Return what a step adds to each weight, ``affinity * drift / H``; nothing if that is 0."""
-    if drift is None or options.affinity == 0:
+def _changes(
+    model: nn.Module,
+    options: TrainOptions,
+    correction: Mapping[str, Tensor] | None,
+    samples: int,
+) -> list[Tensor | None]:
+    """Return what a step adds to each weight, ``correction / H``; nothing if there is none."""
+    if not correction:
         return []
     names = [name for name, weight in model.named_parameters() if weight.requires_grad]
-    missing = [name for name in names if name not in drift]
-    if missing:
-        raise LayoutError(f"drift lacks {missing}; give it for all of the model's parameters")
+    if not set(names) & set(correction):
+        rule = "correction is for none of the model's parameters"
+        raise LayoutError(f"{rule}: it has {sorted(correction)}, they are {sorted(names)}")
     steps = options.local_epochs * math.ceil(samples / options.batch_size)
-    return [drift[name] * (options.affinity / steps) for name in names]
+    return [correction[name] / steps if name in correction else None for name in names]

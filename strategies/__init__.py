@@ -9,9 +9,10 @@ import functools
 import pkgutil
 from importlib import import_module
 
+from p2pl_flower.algorithms import ALGORITHMS, make_algorithm
 from p2pl_flower.errors import ConfigError
 
-from .base import Contender, Task
+from .base import ByAlgorithm, Contender, Task
 
 __all__ = ["Contender", "Task", "contender", "contenders"]
 
@@ -26,16 +27,22 @@ def contenders() -> dict[str, Contender]:
 
 
 def contender(name: str) -> Contender:
-    """Return the contender called ``name``.
+    """Return the contender called ``name``, or the one that trains by the algorithm of that text.
 
     Raises
     ------
     ConfigError
         There is none.
     """
-    if name not in contenders():
-        raise ConfigError("contenders", name, "unknown name", sorted(contenders()))
-    return contenders()[name]
+    if name in contenders():
+        return contenders()[name]
+    try:
+        make_algorithm(name)
+    except ConfigError as error:
+        known = sorted({*contenders(), *ALGORITHMS.entries})
+        rule = "unknown name" if error.choices else error.rule
+        raise ConfigError("contenders", name, rule, known if error.choices else ()) from None
+    return ByAlgorithm(name)
 
 
 def _subclasses(kind: type[Contender]) -> list[type[Contender]]:

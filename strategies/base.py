@@ -111,3 +111,17 @@ class PeerToPeer(Contender):
         strategy.start(grid, task.initial_arrays, task.rounds, task.timeout)
         devices = task.devices or len(list(grid.get_node_ids()))
         return Run(self.name, "flower", task.seed, devices, strategy.setup, strategy.rounds)
+
+
+class ByAlgorithm(PeerToPeer):
+    """The algorithm of a text, under that text's name.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``exact-diffusion`` or ``p2pl-affinity:strength=0.5``.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__({"algorithm": text})
+        self.name = text  # type: ignore[misc]

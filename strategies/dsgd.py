@@ -11,4 +11,4 @@ class DecentralizedSGD(PeerToPeer):
     name = "dsgd"
 
     def __init__(self) -> None:
-        super().__init__({"init": "independent", "affinity": 0.0})
+        super().__init__({"algorithm": "dsgd", "init": "independent"})

@@ -11,4 +11,4 @@ class Local(PeerToPeer):
     name = "local"
 
     def __init__(self) -> None:
-        super().__init__({"init": "independent", "consensus_steps": 0, "affinity": 0.0})
+        super().__init__({"algorithm": "p2pl", "init": "independent", "consensus_steps": 0})

@@ -6,9 +6,6 @@ from .base import PeerToPeer
 
 
 class P2PL(PeerToPeer):
-    """The algorithm of arXiv 2310.18861."""
+    """The scenario's algorithm: that of arXiv 2310.18861, unless it says otherwise."""
 
     name = "p2pl"
-
-    def __init__(self) -> None:
-        super().__init__({"affinity": 0.0})

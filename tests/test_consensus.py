@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from p2pl_flower import consensus
-from p2pl_flower.consensus import Claims
+from p2pl_flower.algorithms import averaging
+from p2pl_flower.algorithms.averaging import weighted_sum
+from p2pl_flower.algorithms.max_norm import Candidates, strongest
 from p2pl_flower.errors import LayoutError
 
 
@@ -21,32 +23,29 @@ def model(*values: float) -> dict[str, np.ndarray]:
 
 def test_mix_is_the_formula() -> None:
     # w = 1 + 0.5 * (0.25 * (3 - 1) + 0.5 * (-1 - 1)) = 1 + 0.5 * (0.5 - 1) = 0.75
-    mixed = consensus.mix(model(1), {1: model(3), 2: model(-1)}, {1: 0.25, 2: 0.5}, gamma=0.5)
+    mixed = weighted_sum(model(1), {1: model(3), 2: model(-1)}, {1: 0.25, 2: 0.5}, gamma=0.5)
     assert mixed["w"].tolist() == [0.75]
     assert mixed["w"].dtype == np.float32
 
 
 def test_mix_without_answers_keeps_the_model() -> None:
     own = model(1, 2)
-    mixed = consensus.mix(own, {}, {})
+    mixed = weighted_sum(own, {}, {})
     assert mixed["w"].tolist() == [1, 2]
     mixed["w"][0] = 9
     assert own["w"][0] == 1
 
 
-def test_only_floating_point_arrays_are_mixed() -> None:
-    own = {"w": np.float32(1).reshape(()), "steps": np.array(7), "mask": np.array([True])}
-    other = {"w": np.float32(3).reshape(()), "steps": np.array(9), "mask": np.array([False])}
-    mixed = consensus.mix(own, {4: other}, {4: 0.5})
+def test_arrays_of_no_dimension_are_mixed() -> None:
+    own, other = ({"w": np.float32(v).reshape(())} for v in (1, 3))
+    mixed = weighted_sum(own, {4: other}, {4: 0.5})
     assert mixed["w"].shape == ()
     assert mixed["w"] == 2
-    assert mixed["steps"] == 7
-    assert mixed["mask"].tolist() == [True]
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_dtype_is_kept(dtype: type) -> None:
-    mixed = consensus.mix({"w": np.ones(3, dtype)}, {1: {"w": np.zeros(3, dtype)}}, {1: 0.5})
+    mixed = weighted_sum({"w": np.ones(3, dtype)}, {1: {"w": np.zeros(3, dtype)}}, {1: 0.5})
     assert mixed["w"].dtype == dtype
     assert mixed["w"].tolist() == [0.5] * 3
 
@@ -59,7 +58,7 @@ def test_dtype_is_kept(dtype: type) -> None:
 @settings(max_examples=50, deadline=None)
 def test_equal_models_stay_equal_to_the_last_bit(values, weights, gamma) -> None:
     received = {j: {"w": values.copy()} for j in range(len(weights))}
-    mixed = consensus.mix({"w": values}, received, dict(enumerate(weights)), gamma)
+    mixed = weighted_sum({"w": values}, received, dict(enumerate(weights)), gamma)
     assert np.array_equal(mixed["w"], values)
 
 
@@ -69,7 +68,7 @@ def test_sums_do_not_depend_on_the_order_of_arrival() -> None:
     row = dict.fromkeys(received, 0.1)
     backwards = dict(reversed(list(received.items())))
     own = {"w": np.zeros(100, np.float32)}
-    a, b = consensus.mix(own, received, row), consensus.mix(own, backwards, row)
+    a, b = weighted_sum(own, received, row), weighted_sum(own, backwards, row)
     assert np.array_equal(a["w"], b["w"])
 
 
@@ -79,7 +78,7 @@ def test_large_arrays_are_mixed_as_small_ones_are(dtype: type) -> None:
     rng = np.random.default_rng(0)
     shape = (3, consensus._BLOCK // 2 + 1)  # two blocks, of which one is not full
     own, a, b = (np.asfortranarray(rng.normal(size=shape).astype(dtype)) for _ in range(3))
-    mixed = consensus.mix({"w": own}, {7: {"w": a}, 3: {"w": b}}, {7: 0.25, 3: 0.5}, 0.5)["w"]
+    mixed = weighted_sum({"w": own}, {7: {"w": a}, 3: {"w": b}}, {7: 0.25, 3: 0.5}, 0.5)["w"]
     wide = np.result_type(dtype, np.float32).type
     base = own.astype(wide)
     expected = base + (b - base) * wide(0.25) + (a - base) * wide(0.125)
@@ -113,10 +112,10 @@ class Borrowed(Mapping):
 def test_one_array_of_one_neighbor_is_looked_at_at_a_time(monkeypatch) -> None:
     own = dict(Borrowed(0.0))
     monkeypatch.setattr(Borrowed, "in_use", [])
-    monkeypatch.setattr(consensus, "check_layout", lambda *_: None)  # which needs no numbers
+    monkeypatch.setattr(averaging, "check_layout", lambda *_: None)  # which needs no numbers
     Borrowed.most = 0
     received = {j: Borrowed(float(j)) for j in (1, 2, 3)}
-    mixed = consensus.mix(own, received, dict.fromkeys(received, 0.25))
+    mixed = weighted_sum(own, received, dict.fromkeys(received, 0.25))
     assert mixed["c"].tolist() == [1.5] * 4
     assert Borrowed.most <= 2  # the next is there before the one before it goes
 
@@ -131,38 +130,35 @@ def test_one_array_of_one_neighbor_is_looked_at_at_a_time(monkeypatch) -> None:
 )
 def test_other_layouts_are_refused(other, words) -> None:
     with pytest.raises(LayoutError) as caught:
-        consensus.mix(model(1, 2), {8: other}, {8: 0.5})
+        weighted_sum(model(1, 2), {8: other}, {8: 0.5})
     assert words in str(caught.value)
 
 
-def test_drift_is_the_step_without_gamma() -> None:
-    before, after = model(1), consensus.mix(model(1), {1: model(3)}, {1: 0.5}, gamma=0.5)
-    assert after["w"].tolist() == [1.5]
-    assert consensus.drift(before, after, gamma=0.5)["w"].tolist() == [1.0]  # 0.5 * (3 - 1)
-
-
-def test_claims_by_scope() -> None:
+def test_candidates_by_scope() -> None:
     drawn = {"a": np.array([3.0, 0.0]), "n": np.array(5), "b": np.array([[4.0]])}
-    assert Claims.of(drawn, "model", 2).norms.tolist() == [5.0]
-    assert Claims.of(drawn, "tensor", 2).norms.tolist() == [3.0, 4.0]
-    assert Claims.of(drawn, "tensor", 2).origins.tolist() == [2, 2]
+    assert Candidates.of(drawn, "model", 2).norms.tolist() == [5.0]
+    assert Candidates.of(drawn, "tensor", 2).norms.tolist() == [3.0, 4.0]
+    assert Candidates.of(drawn, "tensor", 2).origins.tolist() == [2, 2]
 
 
-def claims(*pairs: tuple[float, int]) -> Claims:
+def candidates(*pairs: tuple[float, int]) -> Candidates:
     norms, origins = zip(*pairs, strict=True)
-    return Claims(np.array(norms), np.array(origins))
+    return Candidates(np.array(norms), np.array(origins))
 
 
 def test_strongest_takes_the_largest_norm_and_on_ties_the_smallest_origin() -> None:
-    own = claims((5.0, 4), (5.0, 4), (9.0, 4))
-    others = {1: claims((7.0, 1), (5.0, 1), (1.0, 1)), 6: claims((7.0, 0), (5.0, 6), (1.0, 6))}
-    assert consensus.strongest(4, own, others).tolist() == [6, 1, 4]
+    own = candidates((5.0, 4), (5.0, 4), (9.0, 4))
+    others = {
+        1: candidates((7.0, 1), (5.0, 1), (1.0, 1)),
+        6: candidates((7.0, 0), (5.0, 6), (1.0, 6)),
+    }
+    assert strongest(4, own, others).tolist() == [6, 1, 4]
 
 
 def test_who_has_nothing_takes_anything() -> None:
-    nothing = Claims.nothing(1, device=0)
-    assert consensus.strongest(0, nothing, {3: claims((0.0, 3))}).tolist() == [3]
-    assert consensus.strongest(0, nothing, {}).tolist() == [0]
+    nothing = Candidates.nothing(1, device=0)
+    assert strongest(0, nothing, {3: candidates((0.0, 3))}).tolist() == [3]
+    assert strongest(0, nothing, {}).tolist() == [0]
 
 
 def test_mean_and_distance() -> None:

@@ -127,9 +127,14 @@ def test_only_models_that_win_are_fetched() -> None:
     assert all(size < 100 for s in sent for j, size in s.items() if j != 3)
 
 
+def train(peer: Device, model: dict[str, np.ndarray]) -> None:
+    """Publish what training made."""
+    peer.after_training(1, model, {})
+
+
 def published(peers: list[Device], values: list[float]) -> None:
     for peer, value in zip(peers, values, strict=True):
-        peer.publish(1, 0, {"w": np.array([float(value)]), "n": np.array(peer.me.id)})
+        train(peer, {"w": np.array([float(value)]), "n": np.array(peer.me.id)})
 
 
 def test_a_consensus_step_is_the_formula() -> None:
@@ -137,8 +142,8 @@ def test_a_consensus_step_is_the_formula() -> None:
     _relay, peers = make_peers(nx.path_graph(3))
     published(peers, [0, 3, 9])
     mixed = [peer.mix(1, 1) for peer in peers]
-    assert [m.after["w"].item() for m in mixed] == pytest.approx([1, 4, 7])
-    assert [m.after["n"].item() for m in mixed] == [0, 1, 2]
+    assert [m.holding.model["w"].item() for m in mixed] == pytest.approx([1, 4, 7])
+    assert [m.holding.model["n"].item() for m in mixed] == [0, 1, 2]
     assert mixed[1].exchange.received == {0: 8, 2: 8}  # n is private
 
 
@@ -146,14 +151,14 @@ def test_data_size_weights_use_the_neighbors_samples() -> None:
     # device 0 with 1 sample, neighbors with 3 and 4: weights 3/8 and 4/8
     _relay, peers = make_peers(nx.star_graph(2), {0: 1, 1: 3, 2: 4}, weights="data-size")
     published(peers, [0, 8, 16])
-    assert peers[0].mix(1, 1).after["w"].item() == pytest.approx(3 + 8)
+    assert peers[0].mix(1, 1).holding.model["w"].item() == pytest.approx(3 + 8)
 
 
 def test_a_matrix_of_the_users() -> None:
     matrix = [[0.5, 0.5, 0], [0.1, 0.7, 0.2], [0, 0, 1]]
     _relay, peers = make_peers(nx.path_graph(3), weights=matrix)
     published(peers, [0, 10, 20])
-    mixed = [peer.mix(1, 1).after["w"].item() for peer in peers]
+    mixed = [peer.mix(1, 1).holding.model["w"].item() for peer in peers]
     assert mixed == pytest.approx(np.array(matrix) @ [0, 10, 20])
 
 
@@ -161,9 +166,9 @@ def test_a_matrix_of_the_users() -> None:
 def test_a_lost_neighbors_weight_goes_where_the_options_say(on_missing, expected) -> None:
     _relay, peers = make_peers(nx.star_graph(2), on_missing=on_missing)
     for peer in peers[:2]:  # device 2 does not answer
-        peer.publish(1, 0, {"w": np.array([3.0 * peer.me.id])})
+        train(peer, {"w": np.array([3.0 * peer.me.id])})
     mixed = peers[0].mix(1, 1)  # Metropolis in a star of 3: 1/3 for each neighbor
-    assert mixed.after["w"].item() == pytest.approx(expected)
+    assert mixed.holding.model["w"].item() == pytest.approx(expected)
     assert mixed.exchange.received == {1: 8}
 
 
@@ -175,7 +180,7 @@ def test_metropolis_keeps_the_mean_under_symmetric_losses(seed, up, gamma) -> No
     _relay, peers = make_peers(graph, links=links, seed=seed, consensus_gamma=gamma)
     values = list(np.random.default_rng(seed).normal(size=12))
     published(peers, values)
-    after = [peer.mix(1, 1).after["w"].item() for peer in peers]
+    after = [peer.mix(1, 1).holding.model["w"].item() for peer in peers]
     assert np.mean(after) == pytest.approx(np.mean(values), abs=1e-12)
     assert min(values) - 1e-12 <= min(after)
     assert max(after) <= max(values) + 1e-12
@@ -184,28 +189,31 @@ def test_metropolis_keeps_the_mean_under_symmetric_losses(seed, up, gamma) -> No
 def test_a_device_that_missed_training_mixes_what_it_has() -> None:
     _relay, peers = make_peers(nx.path_graph(2))
     peers[0].start({"w": np.array([1.0])})
-    peers[1].publish(1, 0, {"w": np.array([3.0])})
-    assert peers[0].mix(1, 1).after["w"].item() == 2
+    train(peers[1], {"w": np.array([3.0])})
+    assert peers[0].mix(1, 1).holding.model["w"].item() == 2
     assert peers[1].mix(1, 1).exchange.received == {}
 
 
-def test_drift_is_that_of_the_last_step() -> None:
-    _relay, peers = make_peers(nx.path_graph(2), consensus_gamma=0.5, consensus_steps=2)
+def test_affinity_is_pulled_as_the_last_step_was() -> None:
+    options = {"consensus_gamma": 0.5, "algorithm": "p2pl-affinity:strength=0.3"}
+    _relay, peers = make_peers(nx.path_graph(2), consensus_steps=2, **options)
     peers[0].start({"w": np.array([0.0])})
-    assert peers[0].drift() is None
+    assert peers[0].before_training(peers[0].holding()).correction is None
     published(peers, [0, 8])
-    assert peers[0].drift() is None
+    assert peers[0].before_training(peers[0].holding()).correction is None
     for step in (1, 2):
         mixed = [peer.mix(1, step) for peer in peers]
         for peer, m in zip(peers, mixed, strict=True):
-            peer.publish(1, step, m.after)
+            peer.publish(1, step, m.holding)
     # step 1: 0 -> 2, 8 -> 6; step 2 pulls device 0 towards 6: 0.5 * (6 - 2) = 2
-    assert peers[0].drift()["w"].item() == 2
+    correction = peers[0].before_training(peers[0].holding()).correction
+    assert correction["w"].item() == pytest.approx(0.3 * 2)
+    assert "n" not in correction  # integers are not mixed
 
 
 def test_private_arrays_stay_and_keep_their_places() -> None:
     relay, peers = make_peers(nx.path_graph(2))
-    peers[0].publish(1, 0, draw(5))
+    train(peers[0], draw(5))
     assert list(peers[0].model()) == ["a", "steps", "b"]
     assert peers[0].model()["steps"] == 105
     seen = relay.mailbox(RUN, 1).collect([0], peers[0].mailbox.recall("model")[0][0])[0]
@@ -214,8 +222,8 @@ def test_private_arrays_stay_and_keep_their_places() -> None:
 
 def test_another_model_class_is_refused_by_name() -> None:
     _relay, peers = make_peers(nx.path_graph(2))
-    peers[0].publish(1, 0, {"w": np.zeros(2)})
-    peers[1].publish(1, 0, {"w": np.zeros(3)})
+    train(peers[0], {"w": np.zeros(2)})
+    train(peers[1], {"w": np.zeros(3)})
     with pytest.raises(LayoutError, match="at device 1 but float64"):
         peers[0].mix(1, 1)
 
@@ -225,8 +233,8 @@ def test_many_steps_reach_consensus() -> None:
     values = list(range(9))
     published(peers, values)
     for step in range(1, 60):
-        mixed = [peer.mix(1, step).after for peer in peers]
-        for peer, model in zip(peers, mixed, strict=True):
-            peer.publish(1, step, model)
+        mixed = [peer.mix(1, step) for peer in peers]
+        for peer, m in zip(peers, mixed, strict=True):
+            peer.publish(1, step, m.holding)
     assert consensus.consensus_distance([p.model() for p in peers]) < 1e-6
     assert peers[0].model()["w"].item() == pytest.approx(4)

@@ -13,8 +13,8 @@ from local_grid import RUN_ID, LocalGrid
 
 from p2pl_flower import P2PL, MemoryRelay
 from p2pl_flower.consensus import Model
-from p2pl_flower.device import MODEL
 from p2pl_flower.history import Run
+from p2pl_flower.relay.contents import MODEL, models_of
 from simulations.client_app import make_client_app
 from simulations.scenario import Scenario
 from simulations.swarm_engine import make_swarm
@@ -39,7 +39,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "lossy": ("p2pl", {"links": "bernoulli:up=0.6", "weights": "uniform", "consensus-steps": 2}),
     "lossy-to-neighbors": ("p2pl", {"links": "bernoulli:up=0.6", "on-missing": "neighbors"}),
     "bursts-and-churn": (
-        "p2pl_affinity",
+        "p2pl-affinity",
         {"links": "gilbert-elliott:up=0.7+churn:away=0.3,absence=2", "weights": "data-size"},
     ),
     "uneven": (
@@ -52,9 +52,14 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "shared": ("p2pl", {"init": "shared"}),
     "personal": ("p2pl", {"shared": "!5.*", "consensus-steps": 2}),
     "personal-tensor-scope": ("p2pl", {"shared": "1.*,3.*", "max-norm-scope": "tensor"}),
-    "personal-shared-start": ("p2pl_affinity", {"shared": "!5.*", "init": "shared"}),
+    "personal-shared-start": ("p2pl-affinity", {"shared": "!5.*", "init": "shared"}),
     "cnn-like": ("p2pl", {"model": "logistic", "momentum": 0.0}),
-    "affinity": ("p2pl_affinity", {"affinity": 0.5, "consensus-steps": 2}),
+    "affinity": ("p2pl-affinity:strength=0.5", {"consensus-steps": 2}),
+    "exact-diffusion": ("exact-diffusion", {"partition": "dirichlet:0.3"}),
+    "exact-diffusion-in-trouble": (
+        "exact-diffusion",
+        {"links": "bernoulli:up=0.7+churn:away=0.3,absence=2", "consensus-steps": 2, "rounds": 4},
+    ),
     "dsgd": ("dsgd", {}),
     "sparse": (
         "p2pl",
@@ -105,7 +110,7 @@ class _Kept(MemoryRelay):
     last: dict[int, Model]
 
     def close(self, run: int) -> None:
-        self.last = self.observe(RUN_ID, MODEL)
+        self.last = models_of(self.observe(RUN_ID, MODEL))
         super().close(run)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pl_flower import errors
+from p2pl_flower.algorithms.p2pl import P2PL
 from p2pl_flower.flower import messages
 from p2pl_flower.options import Options
 from p2pl_flower.topology.neighborhood import Neighbor
@@ -17,7 +18,8 @@ def test_defaults_are_plain_p2pl() -> None:
     options = Options.of()
     assert options == Options()
     assert (options.weights.name, options.links.spec()) == ("metropolis", "perfect")
-    assert (options.consensus_steps, options.consensus_gamma, options.affinity) == (1, 1.0, 0.0)
+    assert (options.consensus_steps, options.consensus_gamma) == (1, 1.0)
+    assert (options.algorithm, options.init) == (P2PL(), "max-norm")
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,11 @@ def test_defaults_are_plain_p2pl() -> None:
     [
         {},
         {"weights": "data-size", "consensus_steps": 3, "consensus_gamma": 0.25, "seed": 9},
-        {"links": "bernoulli:up=0.5+churn:away=0.1", "on_missing": "neighbors", "affinity": 0.5},
+        {
+            "links": "bernoulli:up=0.5+churn:away=0.1",
+            "on_missing": "neighbors",
+            "algorithm": "exact-diffusion",
+        },
         {"links": "gilbert-elliott:up=0.7,burst=4", "init": "shared", "max_norm_scope": "tensor"},
         {"weights": np.eye(3)},
         {"shared": ["conv?.*", "!*.bias"]},
@@ -48,7 +54,8 @@ def test_options_travel_to_devices_as_flat_values(changes) -> None:
     [
         ({"consensus_gamma": 0}, "consensus-gamma=0: must be in (0, 1]"),
         ({"consensus_steps": 1.5}, "consensus-steps=1.5: must be an integer"),
-        ({"affinity": -1}, "affinity=-1"),
+        ({"algorithm": "p2pl-affinity:strength=-1"}, "algorithm='p2pl-affinity:strength=-1'"),
+        ({"algorithm": "p2p"}, "choose one of: dsgd, exact-diffusion, p2pl"),
         ({"seed": -1}, "seed=-1"),
         ({"init": "same"}, "init='same': unknown name; choose one of: max-norm"),
         ({"max_norm_scope": "layer"}, "choose one of: model, tensor"),

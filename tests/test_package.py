@@ -26,6 +26,7 @@ def python(code: str, executable: str | Path = sys.executable, **options) -> str
 
 def test_exported_names_are_pinned() -> None:
     assert sorted(p2pl_flower.__all__) == [
+        "Algorithm",
         "ConfigError",
         "DeviceError",
         "FileRelay",
@@ -43,6 +44,8 @@ def test_exported_names_are_pinned() -> None:
         "RelayError",
         "TopologyError",
         "WeightsError",
+        "corrected",
+        "local_correction",
     ]
     assert all(getattr(p2pl_flower, name) for name in p2pl_flower.__all__)
     assert set(p2pl_flower.__all__) <= set(dir(p2pl_flower))

@@ -15,10 +15,10 @@ import networkx as nx
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
 from ..consensus import Model
-from ..device import MODEL
 from ..errors import ConfigError, DeviceError, LayoutError
 from ..options import Options
 from ..relay import Relay
+from ..relay.contents import MODEL, models_of
 from ..topology import Schedule, diameter, schedule
 from ..topology.neighborhood import neighborhood
 from ..weights import check_matrix
@@ -181,7 +181,7 @@ class Coordinator:
     def models(self) -> dict[int, Model]:
         """Return all devices' current models, for measuring: read from the relay."""
         self.make_due()
-        return self._relay.observe(self._run, MODEL)
+        return models_of(self._relay.observe(self._run, MODEL))
 
     def _given(self, initial_arrays: ArrayRecord, draws: Mapping[int, bool]) -> list[int]:
         """Return the devices that are given the initial arrays in a message."""

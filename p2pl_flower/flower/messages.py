@@ -35,9 +35,6 @@ RECORD = "p2pl"
 MIX_ROUND, MIX_STEP = "mix-round", "mix-step"
 """Keys of an order to make a consensus step, alone or before something else."""
 
-DRIFT = "p2pl-drift"
-"""Key of the array record with the pull of P2PL with Affinity, in train messages."""
-
 SCORE_CONFIG = "p2pl-evaluate-config"
 """Key of the config record that evaluate functions are to get after training."""
 

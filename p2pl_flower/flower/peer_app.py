@@ -15,12 +15,13 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from ..consensus import Layout, conformed, layout
-from ..device import Device, Mixed
+from ..device import Device, Step
 from ..relay import FileRelay, Relay
 from ..seeding import Stream, derive
 from . import messages, records
 from ._compat import registered
 from .client_fn import from_client, is_legacy, to_client
+from .local_steps import correcting
 from .unsupported import refused_mod
 
 InitFunction = Callable[[Context, int], ArrayRecord]
@@ -172,64 +173,69 @@ class PeerApp(ClientApp):
     def _answer_init(self, message: Message, context: Context) -> Message:
         order = message.content.config_records[messages.RECORD]
         context.state[messages.RECORD] = order
-        peer = self._peer(context)
+        device = self._device(context)
         model, drawn = None, False
         if message.content.array_records:
             [arrays] = message.content.array_records.values()
             model = messages.to_model(arrays)
-        elif self._init is not None and peer.options.init != "shared":
-            seed = derive(peer.options.seed, Stream.INIT, peer.me.id)
+        elif self._init is not None and device.options.init != "shared":
+            seed = derive(device.options.seed, Stream.INIT, device.me.id)
             model, drawn = messages.to_model(self._init(context, seed)), True
-        peer.start(model, drawn)
-        digest = "" if model is None else messages.layout_digest(peer.options.shared.part(model))
+        device.start(model, drawn)
+        digest = "" if model is None else messages.layout_digest(device.options.shared.part(model))
         return records.reply_to(message, {"layout": digest})
 
     def _answer_sync(self, message: Message, context: Context) -> Message:
         order = self._note(message, context)
-        exchange = self._peer(context).synchronize(order["step"])
+        exchange = self._device(context).synchronize(order["step"])
         return records.reply_to(message, records.exchange_entry(exchange))
 
     def _answer_mix(self, message: Message, context: Context) -> Message:
         order = self._note(message, context)
-        mixed = self._mix(self._peer(context), order, publish=True)
-        return records.reply_to(message, records.exchange_entry(mixed.exchange))
+        step = self._mix(self._device(context), order, publish=True)
+        return records.reply_to(message, records.exchange_entry(step.exchange))
 
     def _answer_train(self, message: Message, context: Context) -> Message:
         order = self._note(message, context)
-        peer = self._peer(context)
-        mixed = self._mix(peer, order, publish=False) if messages.MIX_STEP in order else None
-        drift = records.drift_of(peer, mixed)
-        model, exchange = (mixed.after, mixed.exchange) if mixed else (peer.model(), None)
+        device = self._device(context)
+        step = self._mix(device, order, publish=False) if messages.MIX_STEP in order else None
+        exchange = step.exchange if step else None
+        model, correction, state = device.before_training(
+            step.holding if step else device.holding()
+        )
         content = records.with_arrays(message.content, order["arrays-key"], model)
-        content = RecordDict({**content, **drift})
         before = layout(model)
-        del mixed, model  # while the user's function runs, the message alone holds it
-        reply = self._as("train", message, context, content, before)
+        del step, model  # while the user's function runs, the message alone holds it
+        algorithm = device.options.algorithm
+        with correcting(algorithm.corrects, correction) as used:
+            reply = self._as("train", message, context, content, before)
         if reply.has_error():
             return reply
+        used.require_use(algorithm.spec())
         trained = messages.to_model(records.only_arrays(reply.content))
-        peer.publish(order["round"], 0, conformed(before, trained))
+        device.after_training(order["round"], conformed(before, trained), state)
         for key in list(reply.content.array_records):
             del reply.content[key]
         return records.with_exchange(reply, exchange)
 
     def _answer_evaluate(self, message: Message, context: Context) -> Message:
         order = self._note(message, context)
-        peer = self._peer(context)
-        mixed = self._mix(peer, order, publish=True) if messages.MIX_STEP in order else None
-        model, exchange = (mixed.after, mixed.exchange) if mixed else (peer.model(), None)
-        del mixed  # the model before the step makes room for the message's
+        device = self._device(context)
+        step = self._mix(device, order, publish=True) if messages.MIX_STEP in order else None
+        exchange = step.exchange if step else None
+        model = step.holding.model if step else device.model()
+        del step  # the message before the step makes room for the model's
         content = records.with_arrays(message.content, order["arrays-key"], model)
         del model
         return records.with_exchange(self._as("evaluate", message, context, content), exchange)
 
-    def _mix(self, peer: Device, order: dict[str, Any], publish: bool) -> Mixed:
+    def _mix(self, device: Device, order: dict[str, Any], publish: bool) -> Step:
         """Make the consensus step that the order asks for."""
-        round_number, step = order[messages.MIX_ROUND], order[messages.MIX_STEP]
-        mixed = peer.mix(round_number, step)
+        round_number, number = order[messages.MIX_ROUND], order[messages.MIX_STEP]
+        step = device.mix(round_number, number)
         if publish:
-            peer.publish(round_number, step, mixed.after)
-        return mixed
+            device.publish(round_number, number, step.holding)
+        return step
 
     def _train_and_score(
         self, message: Message, context: Context, before: Layout | None = None
@@ -291,7 +297,7 @@ class PeerApp(ClientApp):
             context.state[messages.RECORD] = ConfigRecord({**rest, **news})
         return order
 
-    def _peer(self, context: Context) -> Device:
+    def _device(self, context: Context) -> Device:
         state = context.state.config_records[messages.RECORD]
         me, neighbors = messages.neighbors_from_config(state)
         mailbox = self._relay.at(context.node_config).mailbox(context.run_id, me.id)

@@ -6,9 +6,8 @@ from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
-from .. import consensus
 from ..consensus import Model
-from ..device import Device, Exchange, Mixed
+from ..device import Exchange
 from ..errors import DeviceError
 from ..scored_rounds import ScoredRounds
 from . import messages
@@ -85,12 +84,3 @@ def with_exchange(reply: Message, exchange: Exchange | None) -> Message:
     if exchange is not None and reply.has_content():
         reply.content[messages.RECORD] = ConfigRecord(exchange_entry(exchange))
     return reply
-
-
-def drift_of(peer: Device, mixed: Mixed | None) -> dict[str, ArrayRecord]:
-    """Return the pull of the device's last consensus step as a record, if affinity asks for it."""
-    if not peer.options.affinity:
-        return {}
-    gamma = peer.options.consensus_gamma
-    pull = consensus.drift(mixed.before, mixed.after, gamma) if mixed else peer.drift()
-    return {} if pull is None else {messages.DRIFT: messages.to_arrays(pull)}

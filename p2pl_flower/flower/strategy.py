@@ -19,6 +19,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg, Result, Strategy
 
 from .. import consensus
+from ..algorithms import Algorithm
 from ..errors import ConfigError, DeviceError
 from ..history import Round
 from ..options import Options
@@ -61,13 +62,17 @@ class P2PL(Strategy):
         `p2pl_flower.topology.TOPOLOGIES`), a graph on 0..K-1, a schedule of graphs, or a
         function ``(n, seed) -> Graph``. The default suits any number of devices: each has
         about 2 log2 K neighbors.
+    algorithm : str or Algorithm
+        What devices train from, send, and make of what arrives: ``"p2pl"``,
+        ``"p2pl-affinity:strength=0.5"``, ``"exact-diffusion"``, ``"dsgd"``, or one of your own
+        (see `p2pl_flower.algorithms`).
     weights : str, WeightRule or array of shape (K, K)
         Mixing weights: ``"metropolis"``, ``"uniform"``, ``"data-size"``, or a matrix whose
         rows sum to 1.
     shared : str or sequence of str
         Globs on array names, such as ``"features.*"`` or ``"!head.*"``: which arrays are
         mixed, synchronized and shown to neighbors. The others stay at home, as in FedPer.
-    consensus_steps, consensus_gamma, init, max_norm_scope, links, on_missing, affinity, seed
+    consensus_steps, consensus_gamma, init, max_norm_scope, links, on_missing, seed
         See `p2pl_flower.Options`.
     evaluate_every : int
         Devices evaluate, after training and after consensus, in every n-th round and in
@@ -108,15 +113,15 @@ evaluate_metrics_aggr_fn
         self,
         topology: str | nx.Graph | Schedule | Callable[..., nx.Graph] = "exponential",
         *,
+        algorithm: str | Algorithm = "p2pl",
         weights: Any = "metropolis",
         shared: str | Iterable[str] | Sharing = "*",
         consensus_steps: int = 1,
         consensus_gamma: float = 1.0,
-        init: str = "max-norm",
+        init: str = "auto",
         max_norm_scope: str = "model",
         links: Any = "perfect",
         on_missing: str = "self",
-        affinity: float = 0.0,
         seed: int = 0,
         evaluate_every: int = 1,
         evaluate_trained: bool = True,
@@ -132,6 +137,7 @@ evaluate_metrics_aggr_fn
         on_round: OnRound | None = None,
     ) -> None:
         self.options = Options.of(
+            algorithm=algorithm,
             weights=weights,
             consensus_steps=consensus_steps,
             consensus_gamma=consensus_gamma,
@@ -139,7 +145,6 @@ evaluate_metrics_aggr_fn
             max_norm_scope=max_norm_scope,
             links=links,
             on_missing=on_missing,
-            affinity=affinity,
             shared=shared,
             seed=seed,
         )
@@ -239,10 +244,10 @@ evaluate_metrics_aggr_fn
         log.info("\t├──> Topology: %s", self.topology)
         log.info("\t├──> Weights: %s | links: %s", options.weights.name, options.links.spec())
         log.info(
-            "\t├──> Consensus: %d step(s), gamma %g, affinity %g",
+            "\t├──> Algorithm: %s, %d consensus step(s), gamma %g",
+            options.algorithm.spec(),
             options.consensus_steps,
             options.consensus_gamma,
-            options.affinity,
         )
         log.info("\t└──> Init: %s (scope %s)", options.init, options.max_norm_scope)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,15 +64,17 @@ class Checkpoint:
         self.path = folder / _FILE
         self._identity = dict(identity)
 
-    def save(self, state: State, publications: OwnPublications, channel: str) -> None:
-        """Write the state, the mailbox's channel and the random state, or leave the old file."""
+    def save(self, state: State, publications: OwnPublications, channels: Collection[str]) -> None:
+        """Write the state, channels of the mailbox and the random state, or leave the old file."""
         arrays = Gathered()
         content: dict[str, Any] = {"format": _FORMAT, "identity": self._identity}
         content["round"] = state.round
         content["history"] = History({}, {}, [state.run]).to_json()
         content["mail"] = [
             {"slot": list(slot), **_store_publication(arrays, f"mail/{i}", stored)}
-            for i, (slot, stored) in enumerate(publications.stored(channel))
+            for i, (slot, stored) in enumerate(
+                entry for channel in channels for entry in publications.stored(channel)
+            )
         ]
         content["context"], context_arrays = records_json.to_json(state.context)
         _store(arrays, "context", context_arrays)

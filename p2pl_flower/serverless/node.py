@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from flwr.app import Context, RecordDict
 
-from ..device import MODEL
 from ..flower import messages
 from ..flower.records import only_metrics
 from ..history import Round, Run
 from ..relay import Slot
+from ..relay.contents import MODEL, message_of
 from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay, Waiting
 from ..relay.grpc.streams import MOST_STREAMS
 from ..scored_rounds import ScoredRounds
@@ -159,7 +159,7 @@ class Node:
             arrived = self._mailbox.collect([j], Slot(MODEL, number, step))
             if arrived:
                 own = self._mailbox.recall(MODEL)
-                model = {**(own[0][1] if own else {}), **arrived[j]}
+                model = {**(own[0][1] if own else {}), **message_of(arrived[j])}
                 private = model.keys() - self._settings.options.shared.part(model).keys()
                 self._mailbox.publish(Slot(MODEL, 0, 1), model, private)
                 self._setup["model_from"] = j

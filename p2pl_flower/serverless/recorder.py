@@ -7,9 +7,9 @@ from typing import Any
 
 from flwr.app import RecordDict
 
-from ..device import MODEL
 from ..flower.metrics import RoundMetrics
 from ..history import History, Run, environment
+from ..relay.contents import MODEL, STATE
 from ..relay.grpc.own_publications import OwnPublications
 from ..relay.grpc.transfer_statistics import TransferStatistics
 from .checkpoint import Checkpoint, State
@@ -72,7 +72,7 @@ class Recorder:
         if self._checkpoint is not None:
             known = {_SAMPLES: {str(j): count for j, count in samples.items()}}
             kept = Run(**{**vars(run), "setup": {**run.setup, **known}})
-            self._checkpoint.save(State(done, kept, context), self._publications, MODEL)
+            self._checkpoint.save(State(done, kept, context), self._publications, (MODEL, STATE))
         if self._settings.history:
             path = Path(self._settings.history)
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ def simulate(
     topology : str, networkx.Graph, Schedule or callable
         Who is whose neighbor, as for `p2pl_flower.P2PL`.
     options : Options, optional
-        Weights, consensus steps, init, links, affinity and seed.
+        Algorithm, weights, consensus steps, init, links and seed.
     training : TrainOptions, optional
         Epochs, batch size, learning rate and momentum.
     rounds : int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..history import Round, Run, Scores
 from ..scored_rounds import ScoredRounds
 from ..seeding import Stream, derive
 from .checkpoint import Checkpoint
+from .hooks import Hooks, extra_bytes
 from .job import Job
 from .learner import Learner
 from .mapping import learner_for
@@ -57,7 +58,7 @@ class Swarm:
     def __init__(self, job: Job, plan: Plan) -> None:
         self.job, self.plan = job, plan
         self.measured = Run(job.name, "swarm", plan.seed, plan.devices)
-        self._training = replace(job.training, affinity=plan.affinity)
+        self._training = job.training
         self._samples = Samples(job.data, job.machine.torch_device)
         if len(self._samples) != plan.devices:
             rule = f"must hold {plan.devices} devices' samples, as many as the plan has devices"
@@ -70,7 +71,7 @@ class Swarm:
         self._scoring = self._test()
         chunk = self._fit(template)
         self.stack = Stack(template, plan.devices, job.machine.torch_device, plan.shared)
-        self._drift: dict[str, Tensor] = {}
+        self._hooks = Hooks(plan.algorithm, self.stack)
         self._trainer = Trainer(self.stack, self._samples, self._training, chunk, plan.seed)
 
     def run(self) -> Run:
@@ -100,6 +101,7 @@ class Swarm:
         size = stack.all_bytes if plan.shared_start else stack.drawn_bytes
         start = plan.start(norms(stack, plan.scope), size)
         stack.take(start.origins)
+        self._hooks.start()
         if start.setup:
             seconds = time.perf_counter() - started
             self.measured.setup = {**start.setup, "seconds": seconds}
@@ -108,14 +110,17 @@ class Swarm:
         """Train, mix and measure once."""
         started = time.perf_counter()
         measured, devices = Round(number), self.plan.trains(number)
-        self._trainer.train(devices, number, self._drift, workers)
+        correction = self._hooks.before_training(devices)
+        self._trainer.train(devices, number, correction, workers)
+        del correction
+        self._hooks.after_training(devices)
         if self._scored.due_after_training(number):
             measured.after_training = self._scores(devices, workers)
         sent = self._mix(number)
         if self._scored.due(number):
             measured.after_consensus = self._scores(self.plan.scored(number), workers)
             measured.consensus_distance = consensus_distance(self.stack)
-        traffic = self.plan.traffic(sent, number, self.stack.model_bytes)
+        traffic = self.plan.traffic(sent, number, self._hooks.message_bytes)
         for name, value in traffic.items():
             setattr(measured, name, value)
         if not self.job.machine.is_cpu:
@@ -124,13 +129,10 @@ class Swarm:
         return measured
 
     def _mix(self, number: int) -> Ids:
-        """Make the round's consensus steps and return how many models each device sent."""
+        """Make the round's consensus steps and return how many messages each device sent."""
         sent = np.zeros(self.plan.devices, dtype=np.int64)
         for mixing in self.plan.mixings(number):
-            if self.plan.affinity and not self._drift:
-                tensors = self.stack.tensors
-                self._drift = {n: torch.zeros_like(tensors[n]) for n in self.stack.trained}
-            mixing.apply(self.stack, self._drift)
+            self._hooks.mix(mixing)
             sent += mixing.sent
         return sent
 
@@ -150,12 +152,13 @@ class Swarm:
     def _fit(self, template: nn.Module) -> int:
         """Return the devices in a chunk; refuse a run that does not fit into memory."""
         plan, machine = self.plan, self.job.machine
-        size = Stack(template, 1, "meta").nbytes
+        one = Stack(template, 1, "meta", plan.shared)
+        size = one.nbytes
         chunk = pick_chunk(machine, size, plan.devices)
         models = plan.devices * size
         needs = Needs(
             models=models,
-            drift=models if plan.affinity else 0,
+            algorithm=plan.devices * extra_bytes(plan.algorithm, one),
             training=Needs.of_training(size, min(plan.devices, chunk * self._threads)),
         )
         needs.check(machine)
@@ -173,7 +176,8 @@ class Swarm:
         }
 
     def _state(self) -> dict[str, Tensor]:
-        return {**self.stack.tensors, **{f"{_DRIFT}{n}": t for n, t in self._drift.items()}}
+        kept = {f"{_KEPT}{name}": tensor for name, tensor in self._hooks.tensors().items()}
+        return {**self.stack.tensors, **kept}
 
     def _resume(self, kept: Checkpoint) -> bool:
         """Take up a saved state, if there is one."""
@@ -187,14 +191,15 @@ class Swarm:
         self.measured.setup, self.measured.rounds = run.setup, run.rounds
         for name, tensor in self.stack.tensors.items():
             tensor.copy_(tensors[name])
-        self._drift = {
-            name.removeprefix(_DRIFT): tensor
+        kept_by_algorithm = {
+            name.removeprefix(_KEPT): tensor
             for name, tensor in tensors.items()
-            if name.startswith(_DRIFT)
+            if name.startswith(_KEPT)
         }
+        self._hooks.restore(kept_by_algorithm)
         for done in run.rounds:
             self.plan.trains(done.round)  # plans note who has trained
         return True
 
 
-_DRIFT = "drift of "
+_KEPT = "kept by the algorithm: "

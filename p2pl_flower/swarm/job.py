@@ -35,7 +35,7 @@ class Job:
         What models are scored in: ``float32``, or ``bfloat16``, which takes about half the
         time on processors that have it, for a few decisions that come out otherwise.
     training : TrainOptions
-        Options of local training; the plan's affinity takes the place of its own.
+        Options of local training.
     machine : Machine
         Where it runs.
     name : str

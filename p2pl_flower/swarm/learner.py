@@ -20,10 +20,10 @@ class Learner(ABC):
     r"""Local training of the devices of a chunk, and evaluation.
 
     One of the H steps of a round on a device, with learning rate :math:`\eta`, momentum
-    :math:`\mu`, affinity :math:`\beta` and drift :math:`D`:
+    :math:`\mu` and correction :math:`D`:
 
     .. math:: v \leftarrow \mu v + \nabla f(w), \qquad
-              w \leftarrow w - \eta v + \beta D / H
+              w \leftarrow w - \eta v + D / H
 
     where f is the mean cross-entropy of the step's own samples.
 
@@ -32,7 +32,7 @@ class Learner(ABC):
     template : nn.Module
         A module of the devices' class; each worker thread needs a learner with its own.
     options : TrainOptions
-        Epochs, batch size, learning rate, momentum and affinity.
+        Epochs, batch size, learning rate and momentum.
     """
 
     draws = False
@@ -85,7 +85,7 @@ class Learner(ABC):
 def descend(
     weight: Tensor, velocity: Tensor, active: int, rate: float, pull: Tensor | None
 ) -> None:
-    r"""Make :math:`w \leftarrow w - \eta v + \beta D / H` for the first ``active`` devices."""
+    r"""Make :math:`w \leftarrow w - \eta v + D / H` for the first ``active`` devices."""
     weight[:active].add_(velocity[:active], alpha=-rate)
     if pull is not None:
         weight[:active].add_(pull[:active])

@@ -28,13 +28,13 @@ class Needs:
 
     Attributes
     ----------
-    models, drift, training : int
-        Bytes of all devices' models, of their last drift, and of what trains at the same
-        time.
+    models, algorithm, training : int
+        Bytes of all devices' models, of what the algorithm keeps beside them, and of what
+        trains at the same time.
     """
 
     models: int
-    drift: int
+    algorithm: int
     training: int
 
     @staticmethod
@@ -45,7 +45,7 @@ class Needs:
     @property
     def total(self) -> int:
         """Bytes in all."""
-        return self.models + self.drift + self.training
+        return self.models + self.algorithm + self.training
 
     def check(self, machine: Machine, free: int | None = None) -> None:
         """Refuse a run that does not fit.
@@ -67,7 +67,7 @@ class Needs:
             return
         parts = ", ".join(f"{name} {_gib(size)}" for name, size in asdict(self).items())
         rule = f"needs {_gib(self.total)} ({parts}), but {_gib(free)} are free; "
-        rule += "use fewer devices, a smaller model, affinity 0 or a smaller chunk"
+        rule += "use fewer devices, a smaller model, algorithm p2pl or a smaller chunk"
         raise ConfigError("torch-device", machine.torch_device, rule)
 
 

@@ -37,9 +37,9 @@ class Mixing:
     sent : NDArray[int64], shape (K,)
         How many models each device sends to others in this step.
     active : NDArray[bool], shape (K,)
-        Which devices take part: the drift of the others stays what it was.
+        Which devices take part.
     gamma : float
-        The step size that is in M already, for the drift.
+        The consensus step size, which is in M already.
     """
 
     rows: NDArray[np.int64]
@@ -116,37 +116,28 @@ class Mixing:
             sparse = torch.sparse_csr_tensor(starts, columns, values, self.shape)
             return sparse.to(device, dtype)
 
-    def apply(self, stack: Stack, drift: Mapping[str, Tensor] | None = None) -> None:
-        r"""Change the models in place, block by block of parameters.
+    def row(self, device: int) -> dict[int, float]:
+        """Return the weights a_kj of the devices that ``device`` hears in this step."""
+        mine = (self.rows == device) & (self.columns != device)
+        weights = self.values[mine] / self.gamma
+        return dict(zip(self.columns[mine].tolist(), weights.tolist(), strict=True))
 
-        Parameters
-        ----------
-        stack : Stack
-            The models.
-        drift : Mapping[str, Tensor] or None
-            Is set to :math:`(w_k^{after} - w_k^{before}) / \gamma`, tensor by tensor, for
-            the devices that take part; tensors that it lacks are left out.
-        """
-        if self.is_identity and not drift:
+    def apply(self, tensors: Mapping[str, Tensor]) -> None:
+        """Change stacked tensors in place, block by block of their columns."""
+        if self.is_identity:
             return
         matrices: dict[torch.dtype, Tensor] = {}
-        for name in stack.mixed:
-            tensor = stack.tensors[name]
+        for tensor in tensors.values():
             wide = torch.promote_types(tensor.dtype, torch.float32)
             if wide not in matrices:
                 matrices[wide] = self.matrix(wide, tensor.device)
-            self._multiply(matrices[wide], tensor, (drift or {}).get(name))
+            _multiply(matrices[wide], tensor.view(len(tensor), -1))
 
-    def _multiply(self, matrix: Tensor, tensor: Tensor, drift: Tensor | None) -> None:
-        flat = tensor.view(len(tensor), -1)
-        rows = torch.from_numpy(np.flatnonzero(self.active)).to(tensor.device)
-        for block in column_blocks(flat):
-            before = flat[:, block].to(matrix.dtype).contiguous()
-            after = matrix @ before if matrix.is_sparse_csr else linear(matrix, before.T)
-            if drift is not None:
-                pull = ((after - before) / self.gamma).to(drift.dtype)
-                drift.view(len(drift), -1)[rows, block] = pull[rows]
-            flat[:, block] = after
+
+def _multiply(matrix: Tensor, flat: Tensor) -> None:
+    for block in column_blocks(flat):
+        before = flat[:, block].to(matrix.dtype).contiguous()
+        flat[:, block] = matrix @ before if matrix.is_sparse_csr else linear(matrix, before.T)
 
 
 def column_blocks(flat: Tensor, size: int = _BLOCK_BYTES) -> Iterator[slice]:

@@ -26,8 +26,6 @@ class TrainOptions:
         Samples in a step; the last step of an epoch takes what is left.
     learning_rate, momentum : float
         Of stochastic gradient descent; the momentum starts from zero in every round.
-    affinity : float
-        Strength of the pull along the drift; 0 turns it off.
     learning_rate_decay : float
         Factor by which the learning rate falls from round to round, in (0, 1].
     """
@@ -36,7 +34,6 @@ class TrainOptions:
     batch_size: int = 10
     learning_rate: float = 0.05
     momentum: float = 0.5
-    affinity: float = 0.0
     learning_rate_decay: float = 1.0
 
     def __post_init__(self) -> None:
@@ -45,8 +42,6 @@ class TrainOptions:
         positive = 0 < self.learning_rate < math.inf
         _require("learning-rate", self.learning_rate, positive, "must be a positive number")
         _require("momentum", self.momentum, 0 <= self.momentum < 1, "must be in [0, 1)")
-        pulls = 0 <= self.affinity < math.inf
-        _require("affinity", self.affinity, pulls, "must be a number, 0 or more")
         decays = 0 < self.learning_rate_decay <= 1
         _require("learning-rate-decay", self.learning_rate_decay, decays, "must be in (0, 1]")
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..algorithms import Algorithm
+from ..algorithms.p2pl import P2PL
 from ..errors import ConfigError
 from ..options import Options
 from ..seeding import Stream, generator
@@ -38,8 +40,8 @@ class Plan(ABC):
         Training samples of each device.
     seed : int
         Seed of everything.
-    affinity : float
-        Strength of the pull along the last consensus step; 0 is none.
+    algorithm : Algorithm
+        What devices train from, send, and make of what arrives.
     scope : str
         Which groups of tensors synchronization compares: ``model`` or ``tensor``.
     shared_start : bool
@@ -50,7 +52,7 @@ class Plan(ABC):
 
     samples: Ids
     seed: int
-    affinity: float = 0.0
+    algorithm: Algorithm = P2PL()
     scope: str = "model"
     shared_start: bool = False
     shared: Sharing = EVERYTHING
@@ -85,8 +87,18 @@ class Plan(ABC):
         """Return the devices whose models are scored after consensus."""
 
     @abstractmethod
-    def traffic(self, sent: Ids, round_number: int, model_bytes: int) -> Mapping[str, int]:
-        """Return the bytes of a round, as named in `p2pl_flower.history.Round`."""
+    def traffic(self, sent: Ids, round_number: int, message_bytes: int) -> Mapping[str, int]:
+        """Return the bytes of a round, as named in `p2pl_flower.history.Round`.
+
+        Parameters
+        ----------
+        sent : NDArray[int64], shape (K,)
+            Messages that each device sent to others.
+        round_number : int
+            The round.
+        message_bytes : int
+            Size of a message in bytes.
+        """
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -102,7 +114,7 @@ class Gossip(Plan):
     schedule : Schedule
         The graph of each round.
     options : Options
-        Weights, consensus steps, links, init, affinity and seed.
+        Algorithm, weights, consensus steps, links, init and seed.
     samples : sequence of int
         Training samples of each device.
 
@@ -126,7 +138,7 @@ class Gossip(Plan):
         if self.options.matrix is not None:
             static = self.schedule.graph(1) if self.schedule.static else None
             check_matrix(self.options.matrix, static, n=self.devices)
-        self.seed, self.affinity = self.options.seed, self.options.affinity
+        self.seed, self.algorithm = self.options.seed, self.options.algorithm
         self.scope = self.options.max_norm_scope
         self.shared_start = self.options.init == "shared"
         self.shared = self.options.shared
@@ -153,22 +165,23 @@ class Gossip(Plan):
             self._edges = (graph, Edges.of(graph))
         there = self._present(round_number)
         edges = self._edges[1].where(there[self._edges[1].to])
+        gamma = options.consensus_gamma * options.algorithm.mixing_step
         weights = edge_weights(options.weights, graph, edges, self._known, options.matrix)
         for step in range(1, options.consensus_steps + 1):
             up = options.links.up(edges.to, edges.source, round_number, step)
             heard = np.broadcast_to(up, edges.to.shape) & there[edges.source]
             kept = keep_heard(weights, heard, edges, options.on_missing)
-            yield Mixing.gossip(edges, kept, heard, there, options.consensus_gamma)
+            yield Mixing.gossip(edges, kept, heard, there, gamma)
 
     def scored(self, round_number: int) -> Ids:
         """Return the devices that are there."""
         return np.flatnonzero(self._present(round_number))
 
-    def traffic(self, sent: Ids, round_number: int, model_bytes: int) -> Mapping[str, int]:
+    def traffic(self, sent: Ids, round_number: int, message_bytes: int) -> Mapping[str, int]:
         """Count a model for each neighbor that it reached; none goes through a server."""
         return {
-            "bytes_sent": int(sent.sum()) * model_bytes,
-            "bytes_sent_busiest": int(sent.max()) * model_bytes,
+            "bytes_sent": int(sent.sum()) * message_bytes,
+            "bytes_sent_busiest": int(sent.max()) * message_bytes,
             "bytes_through_server": 0,
         }
 
@@ -232,9 +245,9 @@ class Averaging(Plan):
         """Return one device: all hold the same model."""
         return np.zeros(1, dtype=np.int64)
 
-    def traffic(self, sent: Ids, round_number: int, model_bytes: int) -> Mapping[str, int]:
+    def traffic(self, sent: Ids, round_number: int, message_bytes: int) -> Mapping[str, int]:
         """Count a model from and to the server for each device that trains."""
-        one_way = len(self.trains(round_number)) * model_bytes
+        one_way = len(self.trains(round_number)) * message_bytes
         return {
             "bytes_sent": 2 * one_way,
             "bytes_sent_busiest": one_way,

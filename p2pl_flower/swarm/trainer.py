@@ -45,7 +45,7 @@ class Trainer:
         self,
         devices: Ids,
         round_number: int,
-        drift: Mapping[str, Tensor],
+        correction: Mapping[str, Tensor],
         workers: Workers[Learner],
     ) -> None:
         r"""Train devices for a round.
@@ -56,9 +56,9 @@ class Trainer:
             Who trains.
         round_number : int
             The round, from 1.
-        drift : Mapping[str, Tensor]
-            :math:`D_k = \sum_j a_{kj} (w_j - w_k)` of each device's last consensus step,
-            shape (K, ...); empty for none.
+        correction : Mapping[str, Tensor]
+            What the H local steps of a device add in all, 1/H of it each, shape (K, ...); empty
+            for nothing.
         workers : Workers
             Threads, each with a learner.
         """
@@ -67,18 +67,19 @@ class Trainer:
         order = devices[np.argsort(-steps, kind="stable")]
 
         def work(learner: Learner, chunk: Ids) -> None:
-            self._train_chunk(learner, chunk, round_number, drift)
+            self._train_chunk(learner, chunk, round_number, correction)
 
         workers.map(work, workers.chunks(order, self.chunk))
 
     def _train_chunk(
-        self, learner: Learner, chunk: Ids, round_number: int, drift: Mapping[str, Tensor]
+        self, learner: Learner, chunk: Ids, round_number: int, correction: Mapping[str, Tensor]
     ) -> None:
         learner.options = self.options.in_round(round_number)
         batches = Batches(self.samples, chunk, self.options, self.seed, round_number)
         rows = rows_of(chunk)
         model = self.stack.models(rows)
-        pull = {name: self._pull(drift[name][rows], batches) for name in drift}
+        trained = [name for name in self.stack.trained if name in correction]
+        pull = {name: _share(correction[name][rows], batches) for name in trained}
         if learner.draws:
             seed = derive(self.seed, Stream.LAYERS, round_number, int(chunk[0]))
             with torch.random.fork_rng():
@@ -90,7 +91,8 @@ class Trainer:
             for name in self.stack.trained:
                 self.stack.tensors[name][rows] = model[name]
 
-    def _pull(self, drift: Tensor, batches: Batches) -> Tensor:
-        """Return what each step adds: affinity * drift / H."""
-        share = torch.from_numpy(self.options.affinity / batches.steps).to(drift)
-        return drift * share.view(-1, *[1] * (drift.dim() - 1))
+
+def _share(correction: Tensor, batches: Batches) -> Tensor:
+    """Return what each step adds: correction / H."""
+    steps = torch.from_numpy(batches.steps).to(correction)
+    return correction / steps.view(-1, *[1] * (correction.dim() - 1))

@@ -11,7 +11,7 @@ from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
 from local_grid import RUN_ID, LocalGrid
 
 from p2pl_flower import P2PL, MemoryRelay, PeerApp
-from p2pl_flower.device import MODEL
+from p2pl_flower.relay.contents import MODEL, models_of
 
 datasets = pytest.importorskip("datasets")
 flwr_datasets = pytest.importorskip("flwr_datasets")
@@ -43,7 +43,7 @@ class Kept(MemoryRelay):
     last: dict[int, Any]
 
     def close(self, run: int) -> None:
-        self.last = self.observe(RUN_ID, MODEL)
+        self.last = models_of(self.observe(RUN_ID, MODEL))
         super().close(run)
 
 

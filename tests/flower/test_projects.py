@@ -16,7 +16,7 @@ from local_grid import RUN_ID, LocalGrid
 
 from p2pl_flower import MemoryRelay, PeerApp
 from p2pl_flower.consensus import Model
-from p2pl_flower.device import MODEL
+from p2pl_flower.relay.contents import MODEL, models_of
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
@@ -33,7 +33,7 @@ class KeptRelay(MemoryRelay):
 
     def close(self, run: int) -> None:
         if run in self._publications:
-            self.last = self.observe(run, MODEL)
+            self.last = models_of(self.observe(run, MODEL))
             self.publications = self._publications[run]
         super().close(run)
 

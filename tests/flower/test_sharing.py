@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from flwr.app import ArrayRecord, Context, Message
 from local_grid import RUN_ID, LocalGrid
-from test_peer import draw, make_peers, norm
+from test_device import draw, make_peers, norm
 from test_strategy import by_hand
 from toy_app import START, device, make_app, record, values
 
 from p2pl_flower import P2PL, MemoryRelay, PeerApp
-from p2pl_flower.device import MODEL
 from p2pl_flower.errors import ConfigError, DeviceError, LayoutError
 from p2pl_flower.relay import Slot
+from p2pl_flower.relay.contents import MODEL, models_of
 from p2pl_flower.sharing import EVERYTHING, Sharing
 
 NAMES = ["conv1.weight", "conv1.bias", "head.weight", "head.bias", "bn.running_mean"]
@@ -103,25 +103,27 @@ def test_a_common_start_is_handed_on_as_a_whole() -> None:
 
 
 def test_a_consensus_step_leaves_personal_arrays_alone() -> None:
-    relay, peers = make_peers(nx.path_graph(2), shared="!b")
+    pulled = "p2pl-affinity:strength=1"
+    relay, peers = make_peers(nx.path_graph(2), shared="!b", algorithm=pulled)
     for peer in peers:
-        peer.publish(1, 0, {"a": np.array([2.0 * peer.me.id]), "b": np.array([float(peer.me.id)])})
+        own = float(peer.me.id)
+        peer.after_training(1, {"a": np.array([2 * own]), "b": np.array([own])}, {})
     mixed = [peer.mix(1, 1) for peer in peers]
-    assert [m.after["a"].item() for m in mixed] == [1, 1]
-    assert [m.after["b"].item() for m in mixed] == [0, 1]
+    assert [m.holding.model["a"].item() for m in mixed] == [1, 1]
+    assert [m.holding.model["b"].item() for m in mixed] == [0, 1]
     assert mixed[0].exchange.received == {1: 8}
     for peer, m in zip(peers, mixed, strict=True):
-        peer.publish(1, 1, m.after)
-    assert peers[1].drift()["a"].item() == -1
-    assert peers[1].drift()["b"].item() == 0
+        peer.publish(1, 1, m.holding)
+    correction = peers[1].before_training(peers[1].holding()).correction
+    assert {name: array.item() for name, array in correction.items()} == {"a": -1}
     assert_nobody_sees(relay, peers, {"a"})
 
 
 def test_heads_of_different_shapes_may_stay_at_home() -> None:
     _relay, peers = make_peers(nx.path_graph(2), shared="a")
     for peer in peers:
-        peer.publish(1, 0, {"a": np.ones(2), "b": np.ones(3 + peer.me.id)})
-    assert [peer.mix(1, 1).after["b"].shape for peer in peers] == [(3,), (4,)]
+        peer.after_training(1, {"a": np.ones(2), "b": np.ones(3 + peer.me.id)}, {})
+    assert [peer.mix(1, 1).holding.model["b"].shape for peer in peers] == [(3,), (4,)]
 
 
 def assert_nobody_sees(relay: MemoryRelay, peers, visible: set[str]) -> None:
@@ -177,7 +179,8 @@ def test_devices_train_their_personal_array_on() -> None:
 
     class Kept(MemoryRelay):
         def close(self, run: int) -> None:
-            kept.update({d: float(m["b"]) for d, m in self.observe(RUN_ID, MODEL).items()})
+            found = models_of(self.observe(RUN_ID, MODEL))
+            kept.update({d: float(m["b"]) for d, m in found.items()})
             super().close(run)
 
     relay = Kept()

@@ -13,7 +13,7 @@ from flwr.serverapp.strategy import FedAvg
 from local_grid import LocalGrid
 from toy_app import START, add_functions, device, make_app, record, run, trained, values
 
-from p2pl_flower import MemoryRelay, PeerApp
+from p2pl_flower import DeviceError, MemoryRelay, PeerApp, local_correction
 from p2pl_flower.options import Options
 from p2pl_flower.weights import mixing_matrix
 
@@ -261,22 +261,30 @@ def test_other_strategies_messages_are_left_alone() -> None:
     assert list(reply.content["metrics"]) == ["num-examples", "train_loss"]
 
 
-def test_affinity_gives_train_functions_the_drift() -> None:
-    drifts: list[float] = []
+def test_affinity_gives_train_functions_the_correction() -> None:
+    corrections: list[float] = []
 
     def note(message, context) -> None:
-        arrays = message.content.array_records.get("p2pl-drift")
-        if arrays is not None and device(context) == 0:
-            drifts.append(float(values(arrays)["w"][0]))
+        found = local_correction()
+        if found and device(context) == 0:
+            corrections.append(float(found["w"][0]))
 
     app, relay = make_app(fail=note)
-    run(LocalGrid(app, 2), relay, rounds=3, topology="path", affinity=0.5, evaluate_every=2)
-    # round 1: (0, .5) -> (.25, .25): drift .25; round 2 trains to (.125, .625): drift .25
-    assert drifts == pytest.approx([0.25, 0.25])
+    half = "p2pl-affinity:strength=0.5"
+    run(LocalGrid(app, 2), relay, rounds=3, topology="path", algorithm=half, evaluate_every=2)
+    # round 1: (0, .5) -> (.25, .25): pull .25; round 2 trains to (.125, .625): pull .25
+    assert corrections == pytest.approx([0.125, 0.125])
     app, relay = make_app(fail=note)
-    drifts.clear()
+    corrections.clear()
     run(LocalGrid(app, 2), relay, rounds=3, topology="path")
-    assert drifts == []
+    assert corrections == []
+
+
+def test_training_that_does_not_correct_its_steps_is_refused() -> None:
+    app, relay = make_app()
+    with pytest.raises(DeviceError, match=r"p2pl-affinity.*optimizer = corrected\("):
+        run(LocalGrid(app, 2), relay, topology="path", algorithm="p2pl-affinity")
+    run(LocalGrid(app, 2), relay, topology="path", algorithm="p2pl-affinity:strength=0")
 
 
 @pytest.mark.parametrize(

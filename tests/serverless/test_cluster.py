@@ -16,9 +16,9 @@ from flwr.serverapp import ServerApp
 
 from p2pl_flower import P2PL, FileRelay, PeerApp
 from p2pl_flower.cli import main
-from p2pl_flower.device import MODEL
 from p2pl_flower.errors import RelayError
 from p2pl_flower.history import History
+from p2pl_flower.relay.contents import MODEL, models_of
 from p2pl_flower.relay.grpc.own_publications import OwnPublications
 from p2pl_flower.serverless.checkpoint import Checkpoint
 from p2pl_flower.serverless.cluster import Cluster
@@ -33,7 +33,9 @@ class KeptRelay(FileRelay):
 
     def close(self, run: int) -> None:
         with contextlib.suppress(RelayError):  # it has been closed before
-            self.last = {d: copied(model) for d, model in self.observe(run, MODEL).items()}
+            found = models_of(self.observe(run, MODEL))
+            self.last = {d: copied(model) for d, model in found.items()}
+
         super().close(run)
 
 

@@ -15,7 +15,7 @@ from flwr.app import ArrayRecord
 from local_grid import LocalGrid
 
 from p2pl_flower import P2PL, MemoryRelay, PeerApp
-from p2pl_flower.device import MODEL
+from p2pl_flower.relay.contents import MODEL, from_publication, models_of
 from p2pl_flower.relay.grpc.certificates import make_certificates
 from p2pl_flower.relay.grpc.own_publications import OwnPublications
 from p2pl_flower.serverless.checkpoint import Checkpoint
@@ -27,7 +27,7 @@ class KeptRelay(MemoryRelay):
     """A relay whose models can still be looked at after the run."""
 
     def close(self, run: int) -> None:
-        self.last = self.observe(run, MODEL)
+        self.last = models_of(self.observe(run, MODEL))
         super().close(run)
 
 
@@ -47,7 +47,7 @@ def own_model(values):
     identity = {**made.common(), "run": made.run, "device": made.device}
     publications = OwnPublications(made.device)
     Checkpoint(Path(made.checkpoint), identity).load(publications)
-    return publications.own(MODEL)[0][1]
+    return from_publication(publications.own(MODEL)[0][1])[0]
 
 
 def run_here(made) -> None:
@@ -66,7 +66,7 @@ def run_here(made) -> None:
     [
         {},
         {"weights": "data-size", "consensus_steps": 2, "consensus_gamma": 0.5},
-        {"weights": "uniform", "affinity": 0.3, "evaluate_every": 2},
+        {"weights": "uniform", "algorithm": "exact-diffusion", "evaluate_every": 2},
         {"links": "bernoulli:up=0.6", "init": "independent", "evaluate_every": 0},
         {"max_norm_scope": "tensor", "consensus_steps": 0},
     ],

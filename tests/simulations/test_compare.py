@@ -58,7 +58,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_run(tmp_path, cap
 def test_compare_end_to_end(tmp_path: Path) -> None:
     folder = tmp_path / "results"
     settings = [
-        "contenders=p2pl,p2pl_affinity,fedavg,centralized",
+        "contenders=p2pl,p2pl-affinity,fedavg,centralized",
         "num-devices=6",
         "rounds=3",
         "evaluate-every=2",
@@ -87,7 +87,7 @@ def test_compare_end_to_end(tmp_path: Path) -> None:
     assert json.loads((folder / "history.json").read_text())["schema"] == 1
     assert [run.contender for run in history.runs] == [
         "p2pl",
-        "p2pl_affinity",
+        "p2pl-affinity",
         "fedavg",
         "centralized",
     ]

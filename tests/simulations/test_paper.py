@@ -1,4 +1,4 @@
-"""Claims: they load, run once, go on after an interruption, and are judged by their numbers."""
+"""Candidates: they load, run once, go on after an interruption, and are judged by their numbers."""
 
 from __future__ import annotations
 

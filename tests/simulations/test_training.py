@@ -27,13 +27,13 @@ def in_order(samples: int):
     return lambda epoch: np.arange(samples)
 
 
-def test_two_steps_with_momentum_and_affinity_by_hand():
+def test_two_steps_with_momentum_and_correction_by_hand():
     model = linear([0.0, 0.0])
     x, y = torch.ones(2, 1), torch.tensor([0, 1])
-    options = TrainOptions(batch_size=1, learning_rate=0.1, momentum=0.5, affinity=0.2)
-    drift = {"weight": torch.tensor([[1.0], [2.0]])}
-    loss = train(model, x, y, options, in_order(2), drift)
-    # H = 2, so that each step adds 0.2 / 2 * (1, 2) = (0.1, 0.2)
+    options = TrainOptions(batch_size=1, learning_rate=0.1, momentum=0.5)
+    correction = {"weight": torch.tensor([[0.2], [0.4]])}
+    loss = train(model, x, y, options, in_order(2), correction)
+    # H = 2, so that each step adds (0.2, 0.4) / 2 = (0.1, 0.2)
     # 1: g = (-.5, .5) = v;                           w = (.05, -.05) + (.1, .2) = (.15, .15)
     # 2: g = (.5, -.5), v = .5 (-.5, .5) + g = (.25, -.25)
     #                     w = (.15, .15) - .1 v + (.1, .2) = (.225, .375)
@@ -74,23 +74,23 @@ def test_equals_the_optimizer_of_torch(momentum):
     assert loss == pytest.approx(np.mean(losses), rel=1e-4)
 
 
-def test_affinity_alone_moves_by_its_share_of_the_drift():
+def test_a_correction_is_made_in_full_by_the_end_of_a_round():
     model = build("mlp", (1, 8, 8), 10, seed=0)
     start = {name: p.detach().clone() for name, p in model.named_parameters()}
-    drift = {name: torch.ones_like(p) for name, p in model.named_parameters()}
+    correction = {name: torch.full_like(p, 0.25) for name, p in model.named_parameters()}
     x, y = torch.zeros(7, 1, 8, 8), torch.zeros(7, dtype=torch.int64)
-    options = TrainOptions(2, batch_size=3, learning_rate=1e-12, momentum=0.0, affinity=0.25)
-    train(model, x, y, options, in_order(7), drift)
+    options = TrainOptions(2, batch_size=3, learning_rate=1e-12, momentum=0.0)
+    train(model, x, y, options, in_order(7), correction)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.detach(), start[name] + 0.25)
 
 
-@pytest.mark.parametrize("drift", [None, {"weight": torch.full((2, 1), 9.0)}])
-def test_affinity_0_is_plain_training(drift):
+@pytest.mark.parametrize("correction", [None, {}])
+def test_no_correction_is_plain_training(correction):
     plain, other = linear([0.1, 0.2]), linear([0.1, 0.2])
     x, y = torch.ones(4, 1), torch.tensor([0, 1, 1, 1])
     train(plain, x, y, TrainOptions(batch_size=2), in_order(4))
-    train(other, x, y, TrainOptions(batch_size=2, affinity=0.0), in_order(4), drift)
+    train(other, x, y, TrainOptions(batch_size=2), in_order(4), correction)
     assert torch.equal(plain.weight, other.weight)
 
 
@@ -136,10 +136,10 @@ def test_dropout_is_on_in_training_and_off_in_evaluation():
     assert model.training
 
 
-def test_a_drift_that_lacks_a_parameter():
+def test_a_correction_of_another_model():
     model, x, y = linear([0.0, 0.0]), torch.ones(1, 1), torch.tensor([0])
-    with pytest.raises(LayoutError, match=r"drift lacks \['weight'\]"):
-        train(model, x, y, TrainOptions(affinity=1.0), in_order(1), {})
+    with pytest.raises(LayoutError, match="correction is for none"):
+        train(model, x, y, TrainOptions(), in_order(1), {"bias": torch.zeros(2)})
 
 
 @pytest.mark.parametrize(
@@ -151,8 +151,6 @@ def test_a_drift_that_lacks_a_parameter():
         ({"learning_rate": math.nan}, "learning-rate=nan: must be a positive number"),
         ({"momentum": 1.0}, r"momentum=1.0: must be in \[0, 1\)"),
         ({"momentum": -0.1}, r"momentum=-0.1: must be in \[0, 1\)"),
-        ({"affinity": -1.0}, "affinity=-1.0: must be a number, 0 or more"),
-        ({"affinity": math.inf}, "affinity=inf: must be a number, 0 or more"),
         ({"learning_rate_decay": 0.0}, r"learning-rate-decay=0.0: must be in \(0, 1\]"),
         ({"learning_rate_decay": 1.1}, r"learning-rate-decay=1.1: must be in \(0, 1\]"),
     ],

@@ -16,7 +16,7 @@ K = 4
 
 
 def task(**changes) -> Task:
-    options = {"weights": "metropolis", "affinity": 0.5}
+    options = {"weights": "metropolis"}
     given = {
         "devices": K,
         "rounds": 3,
@@ -40,8 +40,10 @@ def run(name: str, monkeypatch: pytest.MonkeyPatch, **changes):
 
 
 def test_all_files_are_found() -> None:
-    expected = {"p2pl", "p2pl_affinity", "dsgd", "fedavg", "centralized", "local"}
-    assert contenders().keys() == expected
+    assert contenders().keys() == {"p2pl", "dsgd", "fedavg", "centralized", "local"}
+    assert contender("p2pl-affinity:strength=0.2").name == "p2pl-affinity:strength=0.2"
+    with pytest.raises(ConfigError, match=r"contenders='p2pl-affinity:s=1': unknown parameter 's'"):
+        contender("p2pl-affinity:s=1")
     with pytest.raises(ConfigError, match="contenders='gossip': unknown name; choose one of: c"):
         contender("gossip")
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from p2pl_flower.algorithms.p2pl_affinity import P2PLAffinity
 from p2pl_flower.errors import ConfigError, LayoutError
 from p2pl_flower.history import History, Round
 from p2pl_flower.options import Options
@@ -21,7 +22,11 @@ from p2pl_flower.swarm.progress import Progress
 from p2pl_flower.topology import schedule
 
 COUNTS = (9, 4, 12, 7, 1, 6)
-OPTIONS = Options.of(links="bernoulli:up=0.7+churn:away=0.2,absence=2", affinity=0.3, seed=3)
+OPTIONS = Options.of(
+    links="bernoulli:up=0.7+churn:away=0.2,absence=2",
+    algorithm="p2pl-affinity:strength=0.3",
+    seed=3,
+)
 
 
 def net(seed: int) -> nn.Module:
@@ -123,8 +128,8 @@ def test_a_run_that_was_interrupted_ends_the_same(tmp_path) -> None:
 def test_a_checkpoint_of_another_run_is_refused(tmp_path) -> None:
     path = tmp_path / "state.pt"
     make_swarm(checkpoint=path).run()
-    with pytest.raises(ConfigError, match="is of a run with affinity="):
-        make_swarm(options=replace(OPTIONS, affinity=0.1), checkpoint=path).run()
+    with pytest.raises(ConfigError, match="is of a run with algorithm="):
+        make_swarm(options=replace(OPTIONS, algorithm=P2PLAffinity(0.1)), checkpoint=path).run()
     with pytest.raises(ConfigError, match="rounds=2: must be at least the 4 rounds"):
         make_swarm(rounds=2, checkpoint=path).run()
     path.write_bytes(b"no checkpoint")
@@ -162,8 +167,8 @@ def test_progress_is_shown_on_one_line_or_not_at_all() -> None:
 
 
 def test_what_does_not_fit_into_memory_is_refused() -> None:
-    needs = Needs(models=3 * 2**30, drift=2**30, training=2**30)
-    words = r"needs 5.00 GiB \(models 3.00 GiB, drift 1.00 GiB, training 1.00 GiB\), but 4.00 GiB"
+    needs = Needs(models=3 * 2**30, algorithm=2**30, training=2**30)
+    words = r"needs 5.00 GiB \(models 3.00 GiB, algorithm 1.00 GiB, training 1.00 GiB\), but 4"
     with pytest.raises(ConfigError, match=words):
         needs.check(Machine(), free=4 * 2**30)
     needs.check(Machine(), free=5 * 2**30)

@@ -57,7 +57,7 @@ def stack_of(template: nn.Module, devices: int) -> Stack:
     "options",
     [
         TrainOptions(batch_size=5, learning_rate=0.1, momentum=0.0),
-        TrainOptions(batch_size=5, learning_rate=0.1, momentum=0.9, affinity=0.3),
+        TrainOptions(batch_size=5, learning_rate=0.1, momentum=0.9),
         TrainOptions(local_epochs=3, batch_size=4, learning_rate=0.1, momentum=0.5),
         TrainOptions(local_epochs=1, batch_size=100, learning_rate=0.1, momentum=0.5),
     ],
@@ -65,19 +65,18 @@ def stack_of(template: nn.Module, devices: int) -> Stack:
 def test_every_device_trains_as_it_would_alone(learner, features, bias, options) -> None:
     template, data = perceptron(features, bias), samples(features)
     stack = stack_of(template, len(COUNTS))
-    pull = (
-        {n: torch.full_like(t, 0.3) for n, t in stack.tensors.items()} if options.affinity else {}
-    )
+    corrects = options.momentum == 0.9
+    pull = {n: torch.full_like(t, 0.09) for n, t in stack.tensors.items()} if corrects else {}
     expected = []
     for k, count in enumerate(COUNTS):
         template.load_state_dict(stack.model(k))
         own = slice(int(data.starts[k]), int(data.starts[k]) + count)
         order = lambda epoch, k=k, count=count: batch_order(7, k, 2, epoch, count)  # noqa: E731
-        drift = {name: tensor[k] for name, tensor in pull.items()} or None
-        train(template, data.x[own], data.y[own], options, order, drift)
+        correction = {name: tensor[k] for name, tensor in pull.items()} or None
+        train(template, data.x[own], data.y[own], options, order, correction)
         expected.append({name: t.clone() for name, t in template.state_dict().items()})
     batches = Batches(data, np.arange(len(COUNTS)), options, seed=7, round_number=2)
-    share = torch.from_numpy(options.affinity / batches.steps).float()
+    share = torch.from_numpy(1 / batches.steps).float()
     each = {n: t * share.view(-1, *[1] * (t.dim() - 1)) for n, t in pull.items()}
     learner(template, options).train(stack.tensors, batches, each)
     for k in range(len(COUNTS)):

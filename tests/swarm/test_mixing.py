@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from p2pl_flower import consensus
-from p2pl_flower.consensus import Claims
+from p2pl_flower.algorithms.averaging import weighted_sum
+from p2pl_flower.algorithms.max_norm import Candidates
 from p2pl_flower.swarm import mixing
 from p2pl_flower.swarm.edges import Edges
 from p2pl_flower.swarm.mixing import Mixing, consensus_distance
@@ -36,6 +37,10 @@ def stack_of(devices: int) -> Stack:
     return stack
 
 
+def mixed_of(stack: Stack) -> dict[str, torch.Tensor]:
+    return {name: stack.tensors[name] for name in stack.mixed}
+
+
 @pytest.mark.parametrize("dense_from", [0.0, 2.0], ids=["dense", "sparse"])
 @pytest.mark.parametrize("gamma", [1.0, 0.4])
 def test_a_step_is_the_formula(monkeypatch, dense_from, gamma) -> None:
@@ -48,19 +53,20 @@ def test_a_step_is_the_formula(monkeypatch, dense_from, gamma) -> None:
     active = np.arange(8) != 5
     heard &= active[edges.to]
     kept = np.where(heard, weights, 0)
-    drift = {"a": torch.full((8, 3, 2), 7.0)}
     step = Mixing.gossip(edges, kept, heard, active, gamma)
     assert step.is_dense is (dense_from == 0.0)
-    step.apply(stack, drift)
+    step.apply(mixed_of(stack))
     for k in range(8):
         own = heard & (edges.to == k)
         row = dict(zip(edges.source[own].tolist(), kept[own].tolist(), strict=True))
-        expected = consensus.mix(before[k], {j: before[j] for j in row}, row, gamma)
+        parts = [{name: one[name] for name in stack.mixed} for one in before]
+        expected = weighted_sum(parts[k], {j: parts[j] for j in row}, row, gamma)
         for name, tensor in stack.model(k).items():
+            if name not in stack.mixed:
+                assert (tensor.numpy() == before[k][name]).all()
+                continue
             tolerance = 1e-2 if name == "low" else 1e-5
             np.testing.assert_allclose(tensor.numpy(), expected[name], rtol=tolerance, atol=1e-5)
-        pull = consensus.drift(before[k], expected, gamma)["a"] if k != 5 else np.full((3, 2), 7)
-        np.testing.assert_allclose(drift["a"][k].numpy(), pull, rtol=1e-4, atol=1e-5)
     assert step.sent.tolist() == np.bincount(edges.source[heard], minlength=8).tolist()
 
 
@@ -71,10 +77,10 @@ def test_blocks_of_columns_make_no_difference(monkeypatch) -> None:
     one, two = (Stack(nn.Linear(9, 11), 6) for _ in range(2))
     for name, tensor in one.tensors.items():
         two.tensors[name].copy_(tensor.normal_())
-    step.apply(one)
+    step.apply(mixed_of(one))
     blocks = mixing.column_blocks
     monkeypatch.setattr(mixing, "column_blocks", lambda flat: blocks(flat, 16))
-    step.apply(two)
+    step.apply(mixed_of(two))
     for name, tensor in one.tensors.items():
         torch.testing.assert_close(tensor, two.tensors[name])
 
@@ -82,7 +88,7 @@ def test_blocks_of_columns_make_no_difference(monkeypatch) -> None:
 def test_one_row_gives_everybody_the_weighted_mean() -> None:
     stack = stack_of(4)
     before = stack.tensors["a"].clone()
-    Mixing.average(np.array([0.5, 0.0, 0.25, 0.25])).apply(stack)
+    Mixing.average(np.array([0.5, 0.0, 0.25, 0.25])).apply(mixed_of(stack))
     mean = 0.5 * before[0] + 0.25 * before[2] + 0.25 * before[3]
     for k in range(4):
         torch.testing.assert_close(stack.tensors["a"][k], mean)
@@ -102,12 +108,12 @@ def test_no_step_changes_nothing() -> None:
     none = np.zeros(len(edges.to), dtype=np.bool_)
     step = Mixing.gossip(edges, np.zeros(len(none)), none, np.full(3, True), 1.0)
     assert step.is_identity
-    step.apply(stack)
+    step.apply(mixed_of(stack))
     assert torch.equal(stack.tensors["low"], before)
 
 
 @pytest.mark.parametrize("scope", ["model", "tensor"])
 def test_norms_are_those_that_devices_claim(scope) -> None:
     stack = stack_of(4)
-    claims = [Claims.of(as_arrays(stack.model(k)), scope, k).norms for k in range(4)]
+    claims = [Candidates.of(as_arrays(stack.model(k)), scope, k).norms for k in range(4)]
     np.testing.assert_allclose(norms(stack, scope), claims, rtol=1e-6)

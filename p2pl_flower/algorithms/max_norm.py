@@ -1,0 +1,79 @@
+"""Max norm synchronization: max-consensus on the norms of devices' initial models.
+
+Nothing here sends anything: a device says what it holds, hears what its neighbors hold, and
+takes what is strongest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..consensus import Model, mixed_part, square_norm
+
+NOTHING = -1.0
+"""Norm that a device without a model names: it loses to every model."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The initial model that a device holds, group by group of its arrays.
+
+    Attributes
+    ----------
+    norms : NDArray[float64], shape (G,)
+        L2 norm of each group; G is 1 for scope ``model`` and the number of mixed arrays
+        for scope ``tensor``.
+    origins : NDArray[int64], shape (G,)
+        The device on which each group was drawn.
+    """
+
+    norms: NDArray[np.float64]
+    origins: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, model: Model, scope: str, device: int) -> Candidates:
+        """Return the candidates of ``device``, which has drawn a model itself."""
+        squares = [square_norm(array) for array in mixed_part(model).values()]
+        totals = squares if scope == "tensor" else [sum(squares)]
+        return cls(np.sqrt(np.array(totals)), np.full(len(totals), device, dtype=np.int64))
+
+    @classmethod
+    def nothing(cls, groups: int, device: int) -> Candidates:
+        """Return those of a device that has no model: any other beats them."""
+        return cls(np.full(groups, NOTHING), np.full(groups, device, dtype=np.int64))
+
+    def beaten_by(self, other: Candidates) -> NDArray[np.bool_]:
+        """Return where ``other`` has the larger norm, or an equal one of a smaller origin."""
+        larger = other.norms > self.norms
+        tie = (other.norms == self.norms) & (other.origins < self.origins)
+        return np.asarray(larger | tie)
+
+    def taking(self, others: Mapping[int, Candidates], holder: NDArray[np.int64]) -> Candidates:
+        """Return them with the groups that ``holder`` says others hold taken over."""
+        norms, origins = self.norms.copy(), self.origins.copy()
+        for j, other in others.items():
+            taken = holder == j
+            norms[taken], origins[taken] = other.norms[taken], other.origins[taken]
+        return Candidates(norms, origins)
+
+
+def strongest(device: int, own: Candidates, others: Mapping[int, Candidates]) -> NDArray[np.int64]:
+    """Return, for each group, who among the device and its neighbors holds the strongest.
+
+    This is one step of max-consensus on (norm, -origin): repeated with neighbors only, it
+    floods the largest norm through a connected graph in as many steps as its diameter.
+
+    Returns
+    -------
+    NDArray[int64], shape (G,)
+        A key of ``others``, or ``device`` where its own group stays.
+    """
+    best, holder = own, np.full(own.norms.shape, device, dtype=np.int64)
+    for j in sorted(others):
+        holder[best.beaten_by(others[j])] = j
+        best = best.taking({j: others[j]}, holder)
+    return holder

@@ -1,0 +1,97 @@
+"""How a device keeps its model, its message and its algorithm's state in its mailbox.
+
+A publication holds each array once. One that is both the model's and the message's lies there
+under its name; one that is only the model's is private, and one that only the message has is
+marked, so that neither hides the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..algorithms import State
+from ..consensus import Model
+from .parts import Gathered
+
+MODEL, STATE = "model", "state"
+"""Channels of a mailbox."""
+
+_MODEL_ONLY, _MESSAGE_ONLY = _MARKS = ("~", "+")
+
+
+class Holding(NamedTuple):
+    """What a device holds at one moment.
+
+    Attributes
+    ----------
+    model : Model
+        All of its model.
+    message : Model
+        What its neighbors may have.
+    state : State
+        What its algorithm keeps.
+    """
+
+    model: Model
+    message: Model
+    state: State
+
+
+def to_publication(model: Model, message: Model) -> tuple[dict[str, NDArray[Any]], list[str]]:
+    """Return the arrays to publish, in the model's order, and which of them are private."""
+    publication: dict[str, NDArray[Any]] = {}
+    for name, array in model.items():
+        both = message.get(name) is array and not name.startswith(_MARKS)
+        publication[name if both else f"{_MODEL_ONLY}{name}"] = array
+    for name, array in message.items():
+        if name not in publication:
+            publication[f"{_MESSAGE_ONLY}{name}"] = array
+    return publication, [name for name in publication if name.startswith(_MODEL_ONLY)]
+
+
+def from_publication(publication: Model) -> tuple[Model, Model]:
+    """Return the model and the message that a device itself has published."""
+    model: dict[str, NDArray[Any]] = {}
+    message: dict[str, NDArray[Any]] = {}
+    for name, array in publication.items():
+        if not name.startswith(_MESSAGE_ONLY):
+            model[name.removeprefix(_MODEL_ONLY)] = array
+        if not name.startswith(_MODEL_ONLY):
+            message[name.removeprefix(_MESSAGE_ONLY)] = array
+    return model, message
+
+
+def message_of(publication: Model) -> Model:
+    """Return the message in a publication, as it is for neighbors: looked up array by array."""
+    message = Gathered()
+    for name in publication:
+        if not name.startswith(_MODEL_ONLY):
+            message.add(name.removeprefix(_MESSAGE_ONLY), publication, name)
+    return message
+
+
+def flattened(state: State) -> dict[str, NDArray[Any]]:
+    """Return a state as one level of names."""
+    return {
+        f"{part}/{name}": np.asarray(array)
+        for part, arrays in state.items()
+        for name, array in arrays.items()
+    }
+
+
+def unflattened(arrays: Model) -> dict[str, dict[str, NDArray[Any]]]:
+    """Return the state that `flattened` has made one level of."""
+    state: dict[str, dict[str, NDArray[Any]]] = {}
+    for key, array in arrays.items():
+        part, _, name = key.partition("/")
+        state.setdefault(part, {})[name] = array
+    return state
+
+
+def models_of(publications: Mapping[int, Model]) -> dict[int, Model]:
+    """Return the models of devices from what they have published."""
+    return {device: from_publication(entry)[0] for device, entry in publications.items()}

@@ -1,0 +1,206 @@
+"""An algorithm's hooks on all devices at once: its arrays are stacks of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..algorithms import Algorithm
+from .mixing import Mixing
+from .stack import Stack, rows_of
+from .workers import Ids
+
+Stacked = dict[str, Tensor]
+
+
+class Hooks:
+    """What an algorithm keeps and sends, for the devices of a stack.
+
+    Hooks see the devices that take part alone; what the others keep stays as it was. What
+    a device has not kept yet counts as zeros.
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+        The algorithm.
+    stack : Stack
+        The models.
+
+    Attributes
+    ----------
+    state : dict[str, dict[str, Tensor]]
+        What devices keep, each tensor of shape (K, ...).
+    """
+
+    def __init__(self, algorithm: Algorithm, stack: Stack) -> None:
+        self._algorithm, self._stack = algorithm, stack
+        self.state: dict[str, Stacked] = {}
+        self._message: Stacked = {}
+
+    def start(self) -> None:
+        """Make what devices keep before their first training."""
+        state = self._algorithm.start(self._models(), (self._stack.devices,))
+        self.state = {part: _copies(tensors) for part, tensors in state.items()}
+
+    def before_training(self, devices: Ids) -> Stacked:
+        """Set what devices train from; return the corrections, shape (K, ...), empty for none."""
+        if self._algorithm.is_plain or not len(devices):
+            return {}
+        rows = rows_of(devices)
+        model, correction, state = self._algorithm.before_training(
+            _rows(self._models(), rows), self._state_of(rows)
+        )
+        self._keep(rows, state)
+        self._set_models(rows, model)
+        return {name: self._whole(tensor, rows) for name, tensor in (correction or {}).items()}
+
+    def after_training(self, devices: Ids) -> None:
+        """Make the messages of devices that have trained."""
+        self._message = self._models()
+        if self._algorithm.is_plain or not len(devices):
+            return
+        rows = rows_of(devices)
+        trained, state = _rows(self._message, rows), self._state_of(rows)
+        message, kept = self._algorithm.after_training(trained, state)
+        theirs = {t.data_ptr() for tensors in (trained, *state.values()) for t in tensors.values()}
+        self._message = {
+            name: self._message[name]
+            if tensor is trained.get(name)  # the model itself is sent: it is mixed where it lies
+            else self._whole(tensor.clone() if tensor.data_ptr() in theirs else tensor, rows)
+            for name, tensor in message.items()
+        }
+        self._keep(rows, kept)
+
+    def mix(self, mixing: Mixing) -> None:
+        """Make a consensus step with the messages, and models of what comes of it."""
+        if not len(self._message):
+            self._message = self._models()
+        if self._algorithm.is_plain and self._algorithm.is_weighted_sum:
+            mixing.apply(self._message)
+            return
+        looks_back = self._algorithm.looks_back
+        sent = _copies(self._message) if looks_back else self._message
+        if self._algorithm.is_weighted_sum:
+            mixing.apply(self._message)
+        else:
+            self._message = self._combined(mixing)
+        devices = np.flatnonzero(mixing.active)
+        if not len(devices):
+            return
+        rows = rows_of(devices)
+        model, state = self._algorithm.after_mixing(
+            _rows(sent, rows), _rows(self._message, rows), self._state_of(rows), mixing.gamma
+        )
+        self._keep(rows, state)
+        self._set_models(rows, model)
+
+    @property
+    def message_bytes(self) -> int:
+        """Size in bytes of what one device sends in a consensus step."""
+        if self._algorithm.is_plain or not self._message:
+            return self._stack.model_bytes
+        return sum(tensor.nbytes for tensor in self._message.values()) // self._stack.devices
+
+    def tensors(self) -> Stacked:
+        """Return what devices keep as one level of names, for a checkpoint."""
+        return {f"{p}/{n}": t for p, tensors in self.state.items() for n, t in tensors.items()}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take up what `tensors` returned."""
+        self.state = {}
+        for key, tensor in tensors.items():
+            part, _, name = key.partition("/")
+            self.state.setdefault(part, {})[name] = tensor
+
+    def _combined(self, mixing: Mixing) -> Stacked:
+        """Return the messages after a step that is no weighted sum: device by device."""
+        after = _copies(self._message)
+        for device in np.flatnonzero(mixing.active).tolist():
+            row = mixing.row(device)
+            received = {j: _rows(self._message, j) for j in row}
+            own = _rows(self._message, device)
+            for name, tensor in self._algorithm.combine(own, received, row, mixing.gamma).items():
+                after[name][device] = tensor
+        return after
+
+    def _models(self) -> Stacked:
+        return {name: self._stack.tensors[name] for name in self._stack.mixed}
+
+    def _set_models(self, rows: slice | Tensor, model: Mapping[str, Tensor]) -> None:
+        for name, tensor in model.items():
+            own = self._stack.tensors[name]
+            if not _is_view(tensor, own, rows):
+                own[rows] = tensor
+
+    def _state_of(self, rows: slice | Tensor) -> dict[str, Stacked]:
+        return {part: _rows(tensors, rows) for part, tensors in self.state.items()}
+
+    def _keep(self, rows: slice | Tensor, state: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Note what some devices keep now; where those are all, nothing else is left."""
+        made = {
+            part: {name: self._kept(part, name, tensor, rows) for name, tensor in tensors.items()}
+            for part, tensors in state.items()
+        }
+        everybody = isinstance(rows, slice) and rows == slice(0, self._stack.devices)
+        self.state = made if everybody else {**self.state, **made}
+
+    def _kept(self, part: str, name: str, tensor: Tensor, rows: slice | Tensor) -> Tensor:
+        own = self.state.get(part, {}).get(name)
+        if own is None:
+            own = torch.zeros(
+                (self._stack.devices, *tensor.shape[1:]), dtype=tensor.dtype, device=tensor.device
+            )
+        if not _is_view(tensor, own, rows):
+            own[rows] = tensor
+        return own
+
+    def _whole(self, tensor: Tensor, rows: slice | Tensor) -> Tensor:
+        """Return a tensor of some devices as one of all, with zeros for the others."""
+        count = self._stack.devices
+        if len(tensor) == count:
+            return tensor
+        whole = torch.zeros((count, *tensor.shape[1:]), dtype=tensor.dtype, device=tensor.device)
+        whole[rows] = tensor
+        return whole
+
+
+def extra_bytes(algorithm: Algorithm, one: Stack) -> int:
+    """Return the bytes that an algorithm needs for one device beside its model.
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+        The algorithm: its hooks are called on tensors without content.
+    one : Stack
+        A stack of one device on PyTorch's ``meta`` device.
+    """
+    if algorithm.is_plain and algorithm.is_weighted_sum:
+        return 0
+    model = {name: one.tensors[name] for name in one.mixed}
+    started = algorithm.start(model, (1,))
+    training = algorithm.before_training(model, started)
+    sending = algorithm.after_training(training.model, training.state)
+    mixed = algorithm.after_mixing(sending.message, sending.message, sending.state, 1.0)
+    kept = max(_size(*state.values()) for state in (started, training.state, mixed.state))
+    copies = 2 if algorithm.looks_back else 1
+    return kept + _size(training.correction or {}) + copies * _size(sending.message)
+
+
+def _size(*parts: Mapping[str, Tensor]) -> int:
+    return sum(tensor.nbytes for tensors in parts for tensor in tensors.values())
+
+
+def _rows(tensors: Mapping[str, Tensor], rows: slice | Tensor | int) -> Stacked:
+    return {name: tensor[rows] for name, tensor in tensors.items()}
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> Stacked:
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def _is_view(tensor: Tensor, of: Tensor, rows: slice | Tensor) -> bool:
+    """Tell whether a tensor already lies where it would be copied to."""
+    return isinstance(rows, slice) and tensor.data_ptr() == of[rows].data_ptr()
