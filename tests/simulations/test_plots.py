@@ -102,7 +102,8 @@ def test_every_contender_has_a_color_of_its_own():
     colors = [to_hex(plots.color(name)) for name in contenders]
     assert len(set(colors)) == len(colors)
     assert plots.color("something else") == plots.color("something else") not in colors
-    assert plots.color("p2pl-affinity") == plots.color("p2pl-affinity")
+    one, other = "p2pl-affinity:strength=0.5", "p2pl-affinity:strength=0.25"
+    assert plots.color(one) == plots.color(other) == plots.color("p2pl-affinity")
 
 
 @pytest.mark.parametrize(
