@@ -63,25 +63,6 @@ def test_import_is_light() -> None:
     assert "ray" not in python(f"from p2pl_flower import P2PL, PeerApp; {loaded}")
 
 
-def test_the_library_imports_neither_strategies_nor_simulations() -> None:
-    for path in (ROOT / "p2pl_flower").rglob("*.py"):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        imports = [line for line in lines if line.strip().startswith(("import ", "from "))]
-        assert not [i for i in imports if "simulations" in i or "strategies" in i], path
-    for path in (ROOT / "strategies").rglob("*.py"):
-        assert "simulations" not in path.read_text(encoding="utf-8"), path
-
-
-def test_private_imports_of_flwr_are_in_one_file() -> None:
-    public = ("flwr.app", "flwr.clientapp", "flwr.serverapp", "flwr.simulation")
-    for folder in ("p2pl_flower", "strategies", "simulations"):
-        for path in (ROOT / folder).rglob("*.py"):
-            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-            modules = [line.split()[1] for line in lines if line.startswith("from flwr.")]
-            private = [m for m in modules if not m.startswith(public)]
-            assert not private or path.name == "_compat.py", (path, private)
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")

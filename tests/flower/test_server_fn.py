@@ -12,7 +12,7 @@ from flwr.server import ServerApp, ServerAppComponents, ServerConfig
 from flwr.server import strategy as legacy_strategies
 from flwr.server.strategy import FedAvg
 from local_grid import RUN_ID, LocalGrid
-from test_legacy import make_app
+from test_client_fn import make_app
 from test_strategy import by_hand, nx
 
 from p2pl_flower import P2PL, MemoryRelay, PeerServerApp
