@@ -32,9 +32,9 @@ class KeptRelay(MemoryRelay):
     last: dict[int, Model]
 
     def close(self, run: int) -> None:
-        if run in self._publications:
+        if run in self._runs:
             self.last = models_of(self.observe(run, MODEL))
-            self.publications = self._publications[run]
+            self.publications = self._runs[run]
         super().close(run)
 
 
