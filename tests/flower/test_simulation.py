@@ -51,10 +51,13 @@ def test_p2pl_and_fedavg_with_the_same_app(relay: Any) -> None:
     app = PeerApp(relay=make_relay())
     add_functions(app)
     results: dict[str, Result] = {}
-    strategy = P2PL("ring", num_devices=DEVICES, relay=make_relay(), init="shared")
+    options = {"num_devices": DEVICES, "relay": make_relay(), "init": "shared"}
+    strategy = P2PL("ring", **options)
+    corrected = P2PL("ring", algorithm="exact-diffusion", **options)
 
     def server(grid: Grid) -> None:
         results["p2pl"] = strategy.start(grid, START, 2, timeout=60)
+        results["exact"] = corrected.start(grid, START, 2, timeout=60)
         results["fedavg"] = FedAvg(min_available_nodes=DEVICES).start(grid, START, 2, timeout=60)
 
     simulate(app, server)
@@ -63,11 +66,27 @@ def test_p2pl_and_fedavg_with_the_same_app(relay: Any) -> None:
     assert [r.after_consensus.loss.max for r in strategy.rounds] == pytest.approx(
         [by_hand(nx.cycle_graph(DEVICES), n).max() for n in (1, 2)]
     )
+    assert [r.after_consensus.loss.max for r in corrected.rounds] == pytest.approx(
+        [w.max() for w in exact_diffusion_by_hand(2)]
+    )
     shares = np.arange(1, DEVICES + 1) / np.arange(1, DEVICES + 1).sum()
     average = 0.0
     for _ in range(2):
         average = float(shares @ (0.5 * (average + np.arange(DEVICES))))
     assert values(results["fedavg"].arrays)["w"] == pytest.approx([average] * 2)
+
+
+def exact_diffusion_by_hand(rounds: int) -> list[np.ndarray]:
+    """Return the models after each round: training goes half of the way to the device's id."""
+    ring = nx.to_numpy_array(nx.cycle_graph(DEVICES)) / 3
+    mixing = (np.eye(DEVICES) + ring + np.diag(1 - ring.sum(1))) / 2
+    w = psi = np.zeros(DEVICES)
+    seen = []
+    for _ in range(rounds):
+        trained = 0.5 * (w + np.arange(DEVICES))
+        w, psi = mixing @ (trained + w - psi), trained
+        seen.append(w)
+    return seen
 
 
 def test_a_client_function_that_raises_ends_the_run() -> None:

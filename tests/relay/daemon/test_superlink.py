@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,18 +97,7 @@ def test_the_superlink_carries_no_model(processes, tmp_path) -> None:
     wait_for_port(link, 120)
     for port in ports[:2]:
         wait_for_port(port, 60)
-    done = subprocess.run(
-        [str(BIN / "flwr"), "run", str(APP), "here", "--stream"],
-        env=processes.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    said = [line for line in done.stdout.splitlines() if "SAID " in line]
-    assert said, done.stdout + processes.logs()
-    measured = json.loads(said[0].partition("SAID ")[2])
+    measured = run(processes, "rounds=1")
     assert measured["array_bytes"] == 0
     assert measured["through_superlink"] < MODEL_BYTES / 100
     assert measured["between_devices"] == [2 * MODEL_BYTES]
@@ -117,3 +107,26 @@ def test_the_superlink_carries_no_model(processes, tmp_path) -> None:
     # and takes half of the other's.
     assert high - low < 1e-9
     assert low == pytest.approx(0.25, abs=0.01)
+    measured = run(processes, 'rounds=2 algorithm="exact-diffusion"')
+    # psi = (0, .5), w = (.125, .375); psi = (.0625, .6875), phi = psi + w - the psi before it
+    # = (.1875, .5625), w = (.28125, .46875)
+    assert measured["between_devices"] == [2 * MODEL_BYTES] * 2
+    for found, expected in zip(measured["loss"], [(0.125, 0.375), (0.28125, 0.46875)], strict=True):
+        assert found == pytest.approx(expected, abs=0.01)
+
+
+def run(processes: Processes, config: str) -> dict[str, Any]:
+    """Run the app on the SuperLink, and return what its ServerApp said."""
+    done = subprocess.run(
+        [str(BIN / "flwr"), "run", str(APP), "here", "--stream", "--run-config", config],
+        env=processes.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    said = [line for line in done.stdout.splitlines() if "SAID " in line]
+    assert said, done.stdout + processes.logs()
+    measured: dict[str, Any] = json.loads(said[0].partition("SAID ")[2])
+    return measured

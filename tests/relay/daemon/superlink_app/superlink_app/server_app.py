@@ -14,7 +14,8 @@ app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     metered = MeteredGrid(grid)
-    strategy = P2PL("complete", num_devices=2, relay=GrpcRelay())
+    algorithm = str(context.run_config["algorithm"])
+    strategy = P2PL("complete", algorithm=algorithm, num_devices=2, relay=GrpcRelay())
     result = strategy.start(metered, ArrayRecord(), int(context.run_config["rounds"]))
     said = {
         "arrays": len(result.arrays),
