@@ -15,7 +15,7 @@ from p2pl_flower.topology.neighborhood import Neighbor
 
 
 def test_defaults_are_plain_p2pl() -> None:
-    options = Options.of()
+    options = Options()
     assert options == Options()
     assert (options.weights.name, options.links.spec()) == ("metropolis", "perfect")
     assert (options.consensus_steps, options.consensus_gamma) == (1, 1.0)
@@ -38,7 +38,7 @@ def test_defaults_are_plain_p2pl() -> None:
     ],
 )
 def test_options_travel_to_devices_as_flat_values(changes) -> None:
-    options = Options.of(**changes)
+    options = Options(**changes)
     config = messages.options_to_config(options)
     assert all(isinstance(value, str | int | float) for value in config.values())
     arrived = messages.options_from_config({**config, "neighbor-id": [1], "id": 0})
@@ -67,7 +67,7 @@ def test_options_travel_to_devices_as_flat_values(changes) -> None:
 )
 def test_bad_options(changes, words) -> None:
     with pytest.raises(errors.ConfigError) as caught:
-        Options.of(**changes)
+        Options(**changes)
     assert words in str(caught.value)
 
 

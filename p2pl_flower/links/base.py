@@ -8,6 +8,7 @@ from numbers import Integral
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..config import Option, Rule
 from ..errors import ConfigError
 
 Mask = NDArray[np.bool_]
@@ -61,25 +62,10 @@ def _number(value: float) -> str:
     return repr(exact).replace("+", "")  # 1e+20 as 1e20: a plus sign separates parts
 
 
-def check_seed(seed: int) -> None:
-    """Refuse a seed that `seeding.uniform` cannot take.
-
-    Raises
-    ------
-    ConfigError
-        ``seed`` is negative, or has more than 64 bits.
-    """
-    if not 0 <= seed < 2**64:
-        raise ConfigError("seed", seed, "must be an integer from 0 to 2**64 - 1")
-
-
-def check_share(argument: str, value: float, *, valid: bool, interval: str) -> None:
-    """Refuse a probability or share outside of its interval.
-
-    Raises
-    ------
-    ConfigError
-        ``valid`` is False.
-    """
-    if not valid:
-        raise ConfigError(argument, value, f"must be in {interval}")
+SEED = Option(
+    "seed of everything",
+    Rule("from 0 to 2**64 - 1", lambda seed: 0 <= seed < 2**64),
+    default=0,
+    name="seed",
+    kind=int,
+)

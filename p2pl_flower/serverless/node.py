@@ -86,7 +86,7 @@ class Node:
         self._mailbox = EndpointMailbox(self.endpoint, self._run)
         self._publications = self.endpoint.publications(self._run)
         self._known = Handshake(settings, self.endpoint, self._run)
-        places = {"partition-id": settings.device, "num-partitions": settings.devices}
+        places = {"partition-id": settings.device, "num-partitions": settings.num_devices}
         self._context = Context(
             run_id=run_id,
             node_id=settings.device + 2,
@@ -136,7 +136,7 @@ class Node:
         if under_way and self._settings.options.init != "independent":
             self._adopt(under_way)
         elif self._settings.options.init != "independent":
-            steps = self._settings.sync_steps or self._settings.devices - 1
+            steps = self._settings.sync_steps or self._settings.num_devices - 1
             received = self._synchronize(steps)
         self._setup |= {"synchronization_steps": steps, "bytes_sent": received}
         self._setup["seconds"] = time.perf_counter() - started

@@ -14,7 +14,7 @@ import networkx as nx
 
 from ..errors import ConfigError, TopologyError
 from ..specs import Table
-from .checks import component_sizes, describe_components
+from .checks import check_devices, component_sizes, describe_components, integer
 from .classic import complete, path, ring, star, torus
 from .exponential import OnePeerExponential, exponential
 from .geometric import RandomWaypoint, random_geometric
@@ -89,6 +89,7 @@ def schedule(
     TopologyError
         The graph cannot be made, is disconnected, or has another size than ``n``.
     """
+    n, seed = check_devices(n), integer("seed", seed, 0)
     made = _make(topology, n, seed)
     if isinstance(made, nx.Graph):
         made = Static(made)
