@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .algorithms import Algorithm, make_algorithm
+from .algorithms import ALGORITHMS, Algorithm
 from .config import (
     Converted,
     Option,
@@ -23,9 +23,17 @@ from .config import (
     within,
 )
 from .errors import ConfigError, WeightsError
-from .links import Links, make_links
+from .links import LINKS, LinkFunction, Links
 from .sharing import Sharing
-from .weights import MISSING_POLICIES, WEIGHTS, Custom, WeightRule, check_matrix
+from .specs import text_of
+from .weights import (
+    MISSING_POLICIES,
+    WEIGHTS,
+    Custom,
+    WeightFunction,
+    WeightRule,
+    check_matrix,
+)
 
 ROUNDS = Option("rounds to run", at_least(1), name="rounds", kind=int)
 NUM_DEVICES = Option("K, how many devices there are", name="num-devices", kind=int)
@@ -74,7 +82,7 @@ class Options:
         help="what devices train from, send, and make of what arrives: `p2pl`, "
         "`p2pl-affinity:strength=0.5`, `dsgd`, `exact-diffusion`",
     )
-    weights: Converted[WeightRule, str | WeightRule | ArrayLike] = option(
+    weights: Converted[WeightRule, str | WeightRule | WeightFunction | ArrayLike] = option(
         "metropolis",
         converted=True,
         help="how a device weighs its neighbors: `metropolis` (doubly stochastic), `uniform`, "
@@ -90,16 +98,16 @@ class Options:
     consensus_gamma: float = option(1.0, rule=within("(0, 1]"), help="gamma, their step size")
     init: str = option(
         "auto",
-        rule=one_of("auto", "max-norm", "shared", "independent"),
-        help="initial models: as is the algorithm's own way, or the largest of those that devices "
-        "draw is flooded, or all start from a common one, or every device keeps what it has drawn",
+        rule=one_of("max-norm", "shared", "independent", "auto"),
+        help="initial models: the largest of those that devices draw is flooded, all start from a "
+        "common one, every device keeps what it has drawn, or as is the algorithm's own way",
     )
     max_norm_scope: str = option(
         "model",
         rule=one_of("model", "tensor"),
         help="whether one device's model is flooded, or for each array the largest",
     )
-    links: Converted[Links, str | Links] = option(
+    links: Converted[Links, str | Links | LinkFunction] = option(
         "perfect",
         converted=True,
         help="which links are up when: `perfect`, `periodic:every=5` (every n-th round), "
@@ -128,18 +136,30 @@ class Options:
     def __post_init__(self) -> None:
         check_fields(self)
         rule, matrix = _weights(self.weights, self.matrix)
-        algorithm = make_algorithm(self.algorithm)
+        algorithm = ALGORITHMS.of(self.algorithm)
         made: dict[str, Any] = {"algorithm": algorithm, "weights": rule, "matrix": matrix}
         made["init"] = algorithm.init if self.init == "auto" else self.init
-        made |= {"links": make_links(self.links, self.seed), "shared": Sharing.of(self.shared)}
+        made |= {"links": LINKS.of(self.links, seed=self.seed), "shared": Sharing.of(self.shared)}
         for name, value in made.items():
             object.__setattr__(self, name, value)
 
     def to_config(self) -> dict[str, str | int | float]:
-        """Return the options as flat values that fit into a message to a device."""
+        """Return the options as flat values that fit into a message to a device.
+
+        Raises
+        ------
+        ConfigError
+            An object is one that a device could not make again: names the option, the object
+            and what to do.
+        """
         flat = {name: getattr(self, name) for name in declared(type(self))}
-        texts = {"links": self.links.spec(), "shared": self.shared.spec()}
-        return {**flat, "algorithm": self.algorithm.spec(), "weights": self.weights.name, **texts}
+        texts = {
+            "algorithm": text_of(self.algorithm, ALGORITHMS),
+            "weights": text_of(self.weights, WEIGHTS),
+            "links": text_of(self.links, LINKS),
+            "shared": self.shared.spec(),
+        }
+        return {**flat, **texts}
 
     @classmethod
     def from_config(cls, flat: dict[str, Any]) -> Options:
@@ -148,14 +168,12 @@ class Options:
 
 
 def _weights(
-    given: str | WeightRule | ArrayLike, matrix: NDArray[np.float64] | None
+    given: str | WeightRule | WeightFunction | ArrayLike, matrix: NDArray[np.float64] | None
 ) -> tuple[WeightRule, NDArray[np.float64] | None]:
-    if isinstance(given, WeightRule):
-        return given, matrix
     if isinstance(given, str) and given.startswith(_MATRIX_FILE):
         return Custom(), _matrix_file(given)
-    if isinstance(given, str):  # `custom` is what a matrix travels to the devices as
-        return (Custom() if given == Custom.name else WEIGHTS.make(given)), matrix
+    if isinstance(given, str | WeightRule) or callable(given):
+        return WEIGHTS.of(given), matrix
     return Custom(), check_matrix(given)
 
 

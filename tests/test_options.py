@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from p2pl_flower import errors
 from p2pl_flower.algorithms.p2pl import P2PL
 from p2pl_flower.flower import messages
+from p2pl_flower.links import Perfect
 from p2pl_flower.options import Options
 from p2pl_flower.topology.neighborhood import Neighbor
+from p2pl_flower.weights import Metropolis
 
 
 def test_defaults_are_plain_p2pl() -> None:
     options = Options()
-    assert options == Options()
-    assert (options.weights.name, options.links.spec()) == ("metropolis", "perfect")
+    assert (options.weights, options.matrix, options.links) == (Metropolis(), None, Perfect())
     assert (options.consensus_steps, options.consensus_gamma) == (1, 1.0)
     assert (options.algorithm, options.init) == (P2PL(), "max-norm")
 

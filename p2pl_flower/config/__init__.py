@@ -21,7 +21,7 @@ from .declaring import (
     option,
 )
 from .reading import build, change, read_toml, typed
-from .rules import ANY, Rule, Scalar, at_least, one_of, take, within
+from .rules import ANY, Rule, Scalar, at_least, one_of, python, take, within
 from .showing import add_argument, described, rows
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "name_of",
     "one_of",
     "option",
+    "python",
     "read_toml",
     "rows",
     "take",

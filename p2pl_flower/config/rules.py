@@ -107,7 +107,7 @@ def take(
     ConfigError
         It is of another type, or not as the rule says.
     """
-    plain = _python(value)
+    plain = python(value)
     made = _table(name, plain) if kind is dict else _as(kind, plain)
     if made is None:
         hint = f": [{name}]" if kind is dict else ""
@@ -119,7 +119,8 @@ def take(
     return made
 
 
-def _python(value: object) -> object:
+def python(value: object) -> object:
+    """Return a NumPy scalar as the value of Python that it is; others as they are."""
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -139,7 +140,7 @@ def _as(kind: type, value: object) -> Any:
 def _table(name: str, value: object) -> dict[str, Any] | None:
     if not isinstance(value, Mapping):
         return None
-    made = {str(key): _python(entry) for key, entry in value.items()}
+    made = {str(key): python(entry) for key, entry in value.items()}
     for key, entry in made.items():
         if not isinstance(entry, Scalar):
             raise ConfigError(f"{name}.{key}", entry, "must be a text, a number or true or false")

@@ -149,6 +149,7 @@ evaluate_metrics_aggr_fn
             shared=shared,
             seed=seed,
         )
+        self.options.to_config()  # what cannot travel to devices is refused here
         self.topology = topology
         self.evaluate_every = EVALUATE_EVERY.take(evaluate_every)
         self.evaluate_trained = EVALUATE_TRAINED.take(evaluate_trained)
@@ -249,12 +250,12 @@ evaluate_metrics_aggr_fn
 
     def summary(self) -> None:
         """Log the strategy's configuration."""
-        options = self.options
+        options, said = self.options, self.options.to_config()
         log.info("\t├──> Topology: %s", self.topology)
-        log.info("\t├──> Weights: %s | links: %s", options.weights.name, options.links.spec())
+        log.info("\t├──> Weights: %s | links: %s", said["weights"], said["links"])
         log.info(
             "\t├──> Algorithm: %s, %d consensus step(s), gamma %g",
-            options.algorithm.spec(),
+            said["algorithm"],
             options.consensus_steps,
             options.consensus_gamma,
         )

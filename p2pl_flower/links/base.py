@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..config import Option, Rule
-from ..errors import ConfigError
 
 Mask = NDArray[np.bool_]
 
@@ -30,17 +28,6 @@ class Links(ABC):
         """Return whether ``i`` takes part in a round at all; by default always."""
         return everywhere(i, round_number)
 
-    def spec(self) -> str:
-        """Return the text from which `make_links` builds an equal object, seed included.
-
-        Raises
-        ------
-        ConfigError
-            The class has no such text (by default).
-        """
-        rule = "has no text form, so that devices cannot be told of it; use links that do"
-        raise ConfigError("links", self, rule)
-
 
 def everywhere(*arguments: ArrayLike) -> Mask:
     """Return True in the shape to which the arguments broadcast."""
@@ -50,16 +37,6 @@ def everywhere(*arguments: ArrayLike) -> Mask:
 def ends(i: ArrayLike, j: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the smaller and the larger end of each link, which makes links symmetric."""
     return np.minimum(i, j), np.maximum(i, j)
-
-
-def as_text(name: str, **options: float) -> str:
-    """Return ``name:key=value,...`` with every number written so that it reads back equal."""
-    return f"{name}:" + ",".join(f"{key}={_number(value)}" for key, value in options.items())
-
-
-def _number(value: float) -> str:
-    exact = int(value) if isinstance(value, Integral) else float(value)
-    return repr(exact).replace("+", "")  # 1e+20 as 1e20: a plus sign separates parts
 
 
 SEED = Option(

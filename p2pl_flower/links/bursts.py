@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ..config import check_fields, described, option, within
 from ..seeding import Stream, uniform
-from .base import SEED, Links, Mask, as_text, ends, everywhere
+from .base import SEED, Links, Mask, ends, everywhere
 from .markov import TwoState
 
 
@@ -72,17 +72,6 @@ class GilbertElliott(Links):
         u = uniform(self.seed, Stream.LOSS, *ends(i, j), round_number, step, 1)
         return u >= loss
 
-    def spec(self) -> str:
-        """Return the text from which `make_links` builds an equal object."""
-        return as_text(
-            "gilbert-elliott",
-            up=self.up_rate,
-            burst=self.burst,
-            loss_good=self.loss_good,
-            loss_bad=self.loss_bad,
-            seed=self.seed,
-        )
-
 
 @described
 @dataclass(frozen=True)
@@ -123,7 +112,3 @@ class Churn(Links):
         """Return whether both ends are there; all steps of a round are alike."""
         both = self.present(i, round_number) & self.present(j, round_number)
         return both & everywhere(step)
-
-    def spec(self) -> str:
-        """Return the text from which `make_links` builds an equal object."""
-        return as_text("churn", away=self.away, absence=self.absence, seed=self.seed)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ..config import at_least, check_fields, described, option, within
 from ..seeding import Stream, uniform
-from .base import SEED, Links, Mask, as_text, ends, everywhere
+from .base import SEED, Links, Mask, ends, everywhere
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,6 @@ class Perfect(Links):
     def up(self, i: ArrayLike, j: ArrayLike, round_number: ArrayLike, step: ArrayLike) -> Mask:
         """Return True for every link."""
         return everywhere(i, j, round_number, step)
-
-    def spec(self) -> str:
-        """Return the text from which `make_links` builds an equal object."""
-        return "perfect"
 
 
 @described
@@ -53,10 +49,6 @@ class Periodic(Links):
         before = np.asarray(step) == 0  # steps of rounds count from 1
         return np.asarray(everywhere(i, j, round_number, step) & (due | before))
 
-    def spec(self) -> str:
-        """Return the text from which `make_links` builds an equal object."""
-        return as_text("periodic", every=self.every)
-
 
 @described
 @dataclass(frozen=True)
@@ -83,7 +75,3 @@ class Bernoulli(Links):
         """Return whether u < up_rate, where u is uniform in [0, 1) and new each time."""
         u = uniform(self.seed, Stream.LOSS, *ends(i, j), round_number, step)
         return u < self.up_rate
-
-    def spec(self) -> str:
-        """Return the text from which `make_links` builds an equal object."""
-        return as_text("bernoulli", up=self.up_rate, seed=self.seed)

@@ -20,6 +20,7 @@ from ..relay.contents import MODEL, message_of
 from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay, Waiting
 from ..relay.grpc.streams import MOST_STREAMS
 from ..scored_rounds import ScoredRounds
+from ..weights import needs_samples
 from .handshake import Handshake
 from .instructions import ARRAYS_KEY, Instructions
 from .loading import load_app
@@ -219,7 +220,7 @@ class Node:
     def _exchange_cards(self, number: int, samples: int) -> None:
         """Tell neighbors the number of samples, where the weights depend on theirs."""
         self._known.samples[self._settings.device] = samples
-        if self._settings.options.weights.name != "data-size":
+        if not needs_samples(self._settings.options.weights):
             return
         slot = Slot(CARD, number, 0)
         self._mailbox.publish(slot, {"samples": np.array(samples)})

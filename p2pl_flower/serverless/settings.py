@@ -102,6 +102,7 @@ class Settings:
         object.__setattr__(self, "neighbors", _neighbors(self.neighbors))
         self._check_neighbors()
         self._check_options()
+        self.common()  # refuses objects that the file could not have named
         if bool(self.certificates) == self.insecure:
             rule = "name the folder that `p2pl-flower certs` made, or ask for insecure = true"
             raise ConfigError("certificates", self.certificates, rule)

@@ -5,33 +5,34 @@ import pytest
 
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.links import (
+    LINKS,
     All,
     Bernoulli,
     Churn,
     GilbertElliott,
     Links,
     Perfect,
-    make_links,
 )
+from p2pl_flower.specs import text_of
 
 
 def test_text_gets_the_seed_of_the_run_where_it_gives_none():
-    assert make_links("bernoulli:0.5", 7) == Bernoulli(0.5, seed=7)
-    assert make_links("bernoulli:up=0.5,seed=1", 7) == Bernoulli(0.5, seed=1)
-    assert make_links("gilbert-elliott:up=0.5,loss-bad=0.9", 7) == GilbertElliott(
+    assert LINKS.make("bernoulli:0.5", seed=7) == Bernoulli(0.5, seed=7)
+    assert LINKS.make("bernoulli:up=0.5,seed=1", seed=7) == Bernoulli(0.5, seed=1)
+    assert LINKS.make("gilbert-elliott:up=0.5,loss-bad=0.9", seed=7) == GilbertElliott(
         0.5, loss_bad=0.9, seed=7
     )
-    assert make_links(" bernoulli:up=0.5 + churn:away=0.1 ", 7) == All(
+    assert LINKS.make(" bernoulli:up=0.5 + churn:away=0.1 ", seed=7) == All(
         (Bernoulli(0.5, seed=7), Churn(0.1, seed=7))
     )
-    assert make_links("perfect", 7) == Perfect()
+    assert LINKS.make("perfect", seed=7) == Perfect()
 
 
 def test_numbers_read_back_exactly():
     for up in (1 / 3, 1e-17, np.float64(0.1), 1):
-        assert make_links(Bernoulli(up).spec(), 0) == Bernoulli(up)
+        assert LINKS.make(text_of(Bernoulli(up), LINKS)) == Bernoulli(up)
     long = GilbertElliott(0.5, burst=1e20, seed=np.int64(2**62))
-    assert make_links(f"{long.spec()}+perfect", 0) == All((long, Perfect()))
+    assert LINKS.make(f"{text_of(long, LINKS)}+perfect") == All((long, Perfect()))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_numbers_read_back_exactly():
 )
 def test_refusals_say_what_is_wrong(text, message):
     with pytest.raises(ConfigError, match=message):
-        make_links(text, 0)
+        LINKS.make(text, seed=0)
 
 
 def test_refusals_of_objects():
@@ -67,5 +68,5 @@ def test_refusals_of_objects():
             return np.asarray(False)
 
     assert Own().present(1, 1)
-    with pytest.raises(ConfigError, match="has no text form"):
-        All((Own(),)).spec()
+    with pytest.raises(ConfigError, match="Own is defined within a function"):
+        text_of(All((Own(),)), LINKS)

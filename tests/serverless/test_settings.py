@@ -7,6 +7,7 @@ import pytest
 from p2pl_flower.cli import main
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.serverless.settings import Settings
+from p2pl_flower.weights import Uniform
 
 GOOD = """
 device = 0
@@ -40,7 +41,7 @@ def test_a_good_file(tmp_path) -> None:
     made = load(tmp_path)
     assert list(made.neighbors.items()) == [(1, "host.example:9400"), (2, "192.168.1.22:9400")]
     assert (made.waiting.quorum, made.waiting.deadline) == (1, 5)
-    assert (made.options.weights.name, made.options.consensus_steps) == ("uniform", 2)
+    assert (made.options.weights, made.options.consensus_steps) == (Uniform(), 2)
     assert made.certificates == str(tmp_path / "certs")  # relative to the file, not to the shell
     assert made.run_config == {"lr": 0.1}
     assert made.common()["weights"] == "uniform"
