@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--devices", type=int, default=8)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     parsed = parser.parse_args(arguments)
-    budget = [f"--devices={parsed.devices}", f"--rounds={parsed.rounds}", "--topology=ring"]
+    budget = [f"--num-devices={parsed.devices}", f"--rounds={parsed.rounds}", "--topology=ring"]
     patience = ["--set=start=600", "--set=waiting.deadline=300"]  # cores are shared by all
     with tempfile.TemporaryDirectory() as folder:
         scored = f"--set=evaluate-every={EVERY}"

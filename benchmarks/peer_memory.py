@@ -128,7 +128,7 @@ def _settings(graph: nx.Graph, folder: Path, size: int, rounds: int) -> list[Pat
     for device in graph:
         content = {
             "device": device,
-            "devices": len(graph),
+            "num-devices": len(graph),
             "listen": f"127.0.0.1:{ports[device]}",
             "app": "benchmarks.peer_memory:app",
             "rounds": rounds,

@@ -32,7 +32,7 @@ from .relay.contents import (
     unflattened,
 )
 from .topology.neighborhood import Neighbor
-from .weights import keep_answered
+from .weights import keep_answered, row_of
 
 CANDIDATES = "candidates"
 
@@ -170,7 +170,7 @@ class Device:
         own = received.pop(self.me.id, None)
         holding = self._published(own, slot)
         arrived = {j: message_of(publication) for j, publication in received.items()}
-        row = self.options.weights.row(self.me, self.neighbors)
+        row = row_of(self.options.weights, self.me, self.neighbors)
         row = keep_answered(row, arrived, self.options.on_missing)
         algorithm, sent = self.options.algorithm, holding.message
         for j, message in sorted(arrived.items()):

@@ -18,7 +18,19 @@ import numpy as np
 
 from .errors import ConfigError
 
-SCHEMA = 1
+SCHEMA = 2
+_RENAMED: Mapping[int, Mapping[str, str]] = {
+    1: {
+        "device": "torch-device",
+        "devices": "num-devices",
+        "eval-every": "evaluate-every",
+        "eval-precision": "evaluate-precision",
+        "eval-trained": "evaluate-trained",
+        "on-loss": "on-missing",
+    }
+}
+"""What keys of a scenario are called since, by the last schema in which they were not."""
+
 _VERSIONS_OF = ("p2pl-flower", "flwr", "torch", "ray", "numpy", "networkx")
 
 
@@ -133,13 +145,15 @@ class History:
         Raises
         ------
         ConfigError
-            The text has another schema number.
+            The text has a schema number that is not known.
         """
         content = json.loads(text)
-        if content.get("schema") != SCHEMA:
-            raise ConfigError("schema", content.get("schema"), f"must be {SCHEMA}")
-        runs = [_run(entry) for entry in content["runs"]]
-        return cls(content["scenario"], content["environment"], runs)
+        schema = content.get("schema")
+        if schema not in (*_RENAMED, SCHEMA):
+            known = ", ".join(map(str, (*_RENAMED, SCHEMA)))
+            raise ConfigError("schema", schema, f"must be one of {known}")
+        runs = [_run(entry, schema) for entry in content["runs"]]
+        return cls(_renamed(content["scenario"], schema), content["environment"], runs)
 
     @classmethod
     def load(cls, path: Path) -> History:
@@ -161,9 +175,23 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _run(entry: Mapping[str, Any]) -> Run:
+def _run(entry: Mapping[str, Any], schema: int) -> Run:
     rounds = [Round(**{**r, **{k: _scores(r[k]) for k in _SCORED}}) for r in entry["rounds"]]
-    return Run(**{**entry, "rounds": rounds})
+    settings = _renamed(entry.get("settings", {}), schema)
+    return Run(**{**entry, "rounds": rounds, "settings": settings})
+
+
+def _renamed(keys: Mapping[str, Any], schema: int) -> dict[str, Any]:
+    """Return a scenario's keys as they are called now."""
+    names = [name for since, name in sorted(_RENAMED.items()) if since >= schema]
+    for renamed in names:
+        keys = {_name_of(key, value, renamed): value for key, value in keys.items()}
+    return dict(keys)
+
+
+def _name_of(key: str, value: Any, renamed: Mapping[str, str]) -> str:
+    """Return a key's present name; ``device`` is a peer's id, too, where it is a number."""
+    return key if key == "device" and not isinstance(value, str) else renamed.get(key, key)
 
 
 _SCORED = ("after_training", "after_consensus")

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from p2pl_flower.config import change
 from p2pl_flower.errors import ConfigError, P2PLError
 
 
@@ -23,10 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _compare(parsed: argparse.Namespace) -> int:
     from . import report
-    from .compare import changes, compare
+    from .compare import compare
     from .scenario import Scenario
 
-    scenario = Scenario.load(parsed.scenario, changes(parsed.set))
+    scenario = Scenario.load(parsed.scenario, change({}, parsed.set))
     folder = parsed.out or Path("results") / Path(parsed.scenario).stem
     history = compare(scenario, folder, parsed.engine)
     sys.stdout.write(f"\n{report.table(history)}\n\nResults are in {folder}\n")

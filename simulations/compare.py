@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import tomllib
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import History, Round, environment
@@ -44,24 +41,6 @@ def _check_writable(folder: Path) -> None:
     there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise ConfigError("out", str(folder), "must be a folder that can be written to")
-
-
-def changes(settings: Iterable[str]) -> dict[str, Any]:
-    """Parse ``key=value`` settings; values are TOML, or plain text where that fails."""
-    parsed: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise ConfigError("set", setting, "must look like key=value")
-        parsed[key.strip()] = _value(text.strip())
-    return parsed
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def _show(name: str, measured: Round) -> None:

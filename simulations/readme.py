@@ -1,8 +1,9 @@
-"""Render the tables of README and docs from the files they name: ``python -m simulations.readme``.
+"""Render the tables of README and docs from what they name: ``python -m simulations.readme``.
 
 A table stands between ``<!-- table: path/to/file.json -->`` and ``<!-- end -->``; the path is
 relative to the repository's root. The file is a history, or a benchmark's figures: JSON with
-the rows of a table, texts all, under ``table``.
+the rows of a table, texts all, under ``table``. ``<!-- table: package.module:Class -->`` is the
+keys of a class of options.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
+from p2pl_flower.config import rows
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import History
 
-from .report import aligned, table
+from .report import aligned, plain, table
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -73,12 +76,16 @@ def _render_file(file: Path, root: Path, check: bool) -> int:
 
 
 def _block(match: re.Match[str], root: Path) -> str:
+    module, colon, name = match["path"].partition(":")
+    if colon:
+        made = plain(rows(getattr(import_module(module), name)))
+        return f"{match['opening']}\n{made}\n<!-- end -->"
     path = root / match["path"]
     if not path.is_file():
         raise ConfigError("table", match["path"], "names no file below the repository's root")
     text = path.read_text(encoding="utf-8")
-    rows = json.loads(text).get("table")
-    made = table(History.from_json(text)) if rows is None else aligned(rows)
+    figures = json.loads(text).get("table")
+    made = table(History.from_json(text)) if figures is None else aligned(figures)
     return f"{match['opening']}\n{made}\n<!-- end -->"
 
 

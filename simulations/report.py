@@ -144,7 +144,12 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     return "".join(lines)
 
 
+def plain(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows, the first the header, as Markdown whose columns keep to the left."""
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
 def _pairs(values: Mapping[str, Any]) -> str:
-    escaped = {key: str(value).replace("|", "\\|") for key, value in values.items()}
-    rows = {"key": "value", "---": "---", **escaped}
-    return "".join(f"| {key} | {value} |\n" for key, value in rows.items())
+    escaped = [(key, str(value).replace("|", "\\|")) for key, value in values.items()]
+    return plain([("key", "value"), *escaped])

@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from p2pl_flower.config import (
+    Scalar,
+    at_least,
+    build,
+    check_fields,
+    declared,
+    described,
+    group,
+    keys,
+    name_of,
+    one_of,
+    option,
+    read_toml,
+    typed,
+    within,
+)
 from p2pl_flower.errors import ConfigError, WeightsError
-from p2pl_flower.options import Options
-from p2pl_flower.swarm import PRECISIONS, TrainOptions
+from p2pl_flower.options import (
+    EVALUATE_EVERY,
+    EVALUATE_TRAINED,
+    NUM_DEVICES,
+    ROUNDS,
+    TOPOLOGY,
+    Options,
+)
+from p2pl_flower.swarm.options import EVALUATE_PRECISION, TORCH_DEVICE, TrainOptions
 from p2pl_flower.topology import schedule
 from p2pl_flower.weights import check_matrix
 from strategies import Contender, contender
@@ -26,17 +46,17 @@ from .partition import SCHEMES
 
 FOLDER = Path(__file__).parent / "scenarios"
 
-_MATRIX_FILE = "file:"
-_DEVICES = ("cpu", "cuda")
 _BETWEEN = re.compile(r",(?!\s*[\w-]+=)")
 """A comma between contenders, not between the parameters of one."""
 
 
+@described
 @dataclass(frozen=True)
 class Scenario:
     """What is trained on what, by whom, and for how long.
 
-    The attributes are the keys of a scenario file, with ``-`` for ``_``.
+    Its keys are these, and those of its ``options`` and its ``training``, which ``flat`` has as
+    they were given. Another scenario is made by `of`, from changed `keys`.
 
     Raises
     ------
@@ -44,67 +64,59 @@ class Scenario:
         Names the key, its value, the rule and the valid choices.
     """
 
-    contenders: str = "p2pl,fedavg,centralized"
-    dataset: str = "digits"
-    data_dir: str = ""
-    partition: str = "iid"
-    num_devices: int = 100
-    model: str = "mlp"
-    topology: str = "erdos-renyi:p=0.1"
-    algorithm: str = "p2pl"
-    weights: str = "metropolis"
-    consensus_steps: int = 1
-    consensus_gamma: float = 1.0
-    init: str = "auto"
-    max_norm_scope: str = "model"
-    shared: str = "*"
-    links: str = "perfect"
-    on_missing: str = "self"
-    fraction_train: float = 1.0
-    rounds: int = 20
-    local_epochs: int = 1
-    batch_size: int = 10
-    learning_rate: float = 0.05
-    learning_rate_decay: float = 1.0
-    momentum: float = 0.5
-    evaluate_every: int = 5
-    evaluate_trained: bool = True
-    evaluate_precision: str = "float32"
-    seed: int = 0
-    torch_device: str = "cpu"
+    contenders: str = option(
+        "p2pl,fedavg,centralized",
+        help="who is compared: `p2pl` (by the scenario's `algorithm`), `dsgd` (no "
+        "synchronization), `fedavg` (Flower's own), `centralized`, `local` (no communication), one "
+        "file each in `strategies/`; or an algorithm by its text: `exact-diffusion`",
+    )
+    dataset: str = option("digits", rule=one_of(*DATASETS), help="what is learned")
+    data_dir: str = option("", help="a folder with the data, in torchvision's layout")
+    partition: str = option(
+        "iid",
+        help="who has which samples: `iid`, `linear` (unequal shares), `dirichlet:0.3`, "
+        "`pathological:2`, `shards:2` (flwr-datasets' partitioners)",
+    )
+    num_devices: int = NUM_DEVICES.field(
+        100, rule=at_least(0), help="K, how many devices; by `flwr run`, 0 is all SuperNodes"
+    )
+    model: str = option(
+        "mlp",
+        help="`mlp` (two hidden layers of 200), `cnn`, `resnet20` (with group normalization), "
+        "`logistic`",
+    )
+    topology: str = TOPOLOGY.field("erdos-renyi:p=0.1")
+    options: Options = group(Options)
+    fraction_train: float = option(
+        1.0, rule=within("(0, 1]"), help="share of the devices that FedAvg picks in each round"
+    )
+    rounds: int = ROUNDS.field(20)
+    training: TrainOptions = group(TrainOptions)
+    evaluate_every: int = EVALUATE_EVERY.field(
+        5, rule=at_least(1), help="all models are scored in every n-th round, and in the last"
+    )
+    evaluate_trained: bool = EVALUATE_TRAINED.field()
+    evaluate_precision: str = EVALUATE_PRECISION.field()
+    torch_device: str = TORCH_DEVICE.field(rule=one_of("cpu", "cuda"), help="what PyTorch runs on")
+    flat: Mapping[str, Scalar] = field(kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         """Check every key for itself, and those that must fit each other."""
-        for name, least in (("num_devices", 0), ("rounds", 1), ("evaluate_every", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(_key(name), getattr(self, name), f"must be at least {least}")
-        for name, choices in (
-            ("dataset", DATASETS),
-            ("model", models.MODELS),
-            ("torch_device", _DEVICES),
-            ("evaluate_precision", PRECISIONS),
-        ):
-            if getattr(self, name) not in choices:
-                raise ConfigError(_key(name), getattr(self, name), "unknown name", choices)
+        check_fields(self)
         if self.torch_device == "cuda" and not torch.cuda.is_available():
             rule = "no CUDA device is available"
             raise ConfigError("torch-device", self.torch_device, rule, ["cpu"])
-        if not 0 < self.fraction_train <= 1:
-            raise ConfigError("fraction-train", self.fraction_train, "must be in (0, 1]")
         models.check(self.model, self.dataset)
         SCHEMES.make(self.partition)
-        self.train_options()
         self.named_contenders()
         self._check_graph()
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Scenario:
+    def of(cls, values: Mapping[str, Any] | None = None) -> Scenario:
         """Make a scenario from flat keys; those that are missing have their defaults."""
-        types = {_key(f.name): type(f.default) for f in dataclasses.fields(cls)}
-        for key in values:
-            if key not in types:
-                raise ConfigError(key, values[key], "unknown key", sorted(types))
-        return cls(**{_name(key): _typed(key, value, types[key]) for key, value in values.items()})
+        flat = {key: known.default for key, known in keys(cls).items()}
+        flat |= typed(cls, values or {})
+        return build(cls, flat, flat=flat)
 
     @classmethod
     def of_run(cls, run_config: Mapping[str, Any]) -> Scenario:
@@ -122,15 +134,17 @@ class Scenario:
             known = sorted(p.stem for p in FOLDER.glob("*.toml"))
             rule = "must be a TOML file or the name of a scenario"
             raise ConfigError("scenario", name_or_path, rule, known)
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError("scenario", name_or_path, f"is not valid TOML: {error}") from None
-        return cls.of({**values, **(changes or {})})
+        return cls.of({**read_toml("scenario", path), **(changes or {})})
 
-    def keys(self) -> dict[str, str | int | float]:
-        """Return the scenario as flat keys."""
-        return {_key(name): value for name, value in dataclasses.asdict(self).items()}
+    @property
+    def seed(self) -> int:
+        """The seed of everything."""
+        return self.options.seed
+
+    def keys(self) -> dict[str, Scalar]:
+        """Return the scenario as flat keys, those of its groups as they were given."""
+        own = {known.name: getattr(self, name) for name, known in declared(type(self)).items()}
+        return {**self.flat, **own}
 
     def named_contenders(self) -> list[Contender]:
         """Return the contenders, in the order in which they run."""
@@ -141,61 +155,19 @@ class Scenario:
 
     def train_options(self) -> TrainOptions:
         """Return the options of local training."""
-        return TrainOptions(
-            local_epochs=self.local_epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            learning_rate_decay=self.learning_rate_decay,
-            momentum=self.momentum,
-        )
+        return self.training
 
     def peer_options(self) -> dict[str, Any]:
         """Return the keyword options of P2PL."""
-        return {
-            "algorithm": self.algorithm,
-            "weights": self._weights(),
-            "consensus_steps": self.consensus_steps,
-            "consensus_gamma": self.consensus_gamma,
-            "init": self.init,
-            "max_norm_scope": self.max_norm_scope,
-            "shared": self.shared,
-            "links": self.links,
-            "on_missing": self.on_missing,
-        }
+        return {name_of(key): self.flat[key] for key in keys(Options) if key != "seed"}
 
     def _check_graph(self) -> None:
+        if not self.num_devices:
+            return
+        graphs = schedule(self.topology, self.num_devices, self.seed)
+        static = graphs.graph(1) if graphs.static else None
         try:
-            options = Options.of(**self.peer_options(), seed=self.seed)
-            if self.num_devices:
-                graphs = schedule(self.topology, self.num_devices, self.seed)
-                static = graphs.graph(1) if graphs.static else None
-                if options.matrix is not None:
-                    check_matrix(options.matrix, static, n=self.num_devices)
+            if self.options.matrix is not None:
+                check_matrix(self.options.matrix, static, n=self.num_devices)
         except WeightsError as error:
-            raise WeightsError("weights", self.weights, error.rule) from None
-
-    def _weights(self) -> Any:
-        if not self.weights.startswith(_MATRIX_FILE):
-            return self.weights
-        path = Path(self.weights.removeprefix(_MATRIX_FILE))
-        try:
-            return np.loadtxt(path, delimiter=",", ndmin=2)
-        except (OSError, ValueError) as error:
-            rule = f"must name a file of comma-separated rows of numbers ({error})"
-            raise ConfigError("weights", self.weights, rule) from None
-
-
-def _key(name: str) -> str:
-    return name.replace("_", "-")
-
-
-def _name(key: str) -> str:
-    return key.replace("-", "_")
-
-
-def _typed(key: str, value: Any, kind: type) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not kind:
-        raise ConfigError(key, value, f"must be of type {kind.__name__}")
-    return value
+            raise WeightsError("weights", self.flat["weights"], error.rule) from None

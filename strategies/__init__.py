@@ -9,7 +9,7 @@ import functools
 import pkgutil
 from importlib import import_module
 
-from p2pl_flower.algorithms import ALGORITHMS, make_algorithm
+from p2pl_flower.algorithms import ALGORITHMS
 from p2pl_flower.errors import ConfigError
 
 from .base import ByAlgorithm, Contender, Task
@@ -37,7 +37,7 @@ def contender(name: str) -> Contender:
     if name in contenders():
         return contenders()[name]
     try:
-        make_algorithm(name)
+        ALGORITHMS.make(name)
     except ConfigError as error:
         known = sorted({*contenders(), *ALGORITHMS.entries})
         rule = "unknown name" if error.choices else error.rule

@@ -93,7 +93,7 @@ class PeerToPeer(Contender):
 
     def plan(self, task: Task, samples: Sequence[int]) -> Plan:
         """Return gossip over the task's graph."""
-        options = Options.of(**self.options(task))
+        options = Options(**self.options(task))
         counts = np.asarray(samples, dtype=np.int64)
         return Gossip(schedule(task.topology, len(counts), task.seed), options, counts)
 

@@ -40,7 +40,7 @@ def make_peers(
     relay = MemoryRelay()
     relay.open(RUN)
     relay.admit(RUN, {d: sorted(graph[d]) for d in graph})
-    made = Options.of(**options)
+    made = Options(**options)
     return relay, [
         Device(*neighborhood(graph, d, samples, made.matrix), relay.mailbox(RUN, d), made)
         for d in sorted(graph)

@@ -43,7 +43,7 @@ def test_a_run_that_diverged_is_kept() -> None:
 
 def test_json_has_the_documented_keys() -> None:
     content = json.loads(history().to_json())
-    assert content["schema"] == SCHEMA == 1
+    assert content["schema"] == SCHEMA == 2
     assert content["environment"].keys() >= {
         "git_revision",
         "python",
@@ -76,8 +76,26 @@ def test_json_has_the_documented_keys() -> None:
 
 
 def test_another_schema_is_refused() -> None:
-    with pytest.raises(ConfigError, match="schema=2"):
-        History.from_json('{"schema": 2}')
+    with pytest.raises(ConfigError, match="schema=3: must be one of 1, 2"):
+        History.from_json('{"schema": 3}')
+
+
+def test_keys_that_were_renamed_are_read_by_their_present_names() -> None:
+    run = {"contender": "p2pl", "engine": "swarm", "seed": 0, "devices": 4, "setup": {}}
+    old = {
+        "schema": 1,
+        "scenario": {"rounds": 3, "eval-every": 5, "eval-trained": False, "device": "cuda"},
+        "environment": {},
+        "runs": [{**run, "rounds": [], "settings": {"on-loss": "self", "eval-precision": "x"}}],
+    }
+    read = History.from_json(json.dumps(old))
+    present = {"rounds": 3, "evaluate-every": 5, "evaluate-trained": False, "torch-device": "cuda"}
+    assert list(read.scenario.items()) == list(present.items())
+    assert read.runs[0].settings == {"on-missing": "self", "evaluate-precision": "x"}
+    assert read.runs[0].devices == 4
+    network = {**old, "scenario": {"device": 3, "devices": 8}, "runs": []}
+    assert History.from_json(json.dumps(network)).scenario == {"device": 3, "num-devices": 8}
+    assert History.from_json(read.to_json()) == read
 
 
 def test_revision_is_dirty_only_where_code_or_scenarios_changed(

@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from p2pl_flower import errors
 from p2pl_flower.algorithms.p2pl import P2PL
 from p2pl_flower.flower import messages
+from p2pl_flower.links import Perfect
 from p2pl_flower.options import Options
 from p2pl_flower.topology.neighborhood import Neighbor
+from p2pl_flower.weights import Metropolis
 
 
 def test_defaults_are_plain_p2pl() -> None:
-    options = Options.of()
-    assert options == Options()
-    assert (options.weights.name, options.links.spec()) == ("metropolis", "perfect")
+    options = Options()
+    assert (options.weights, options.matrix, options.links) == (Metropolis(), None, Perfect())
     assert (options.consensus_steps, options.consensus_gamma) == (1, 1.0)
     assert (options.algorithm, options.init) == (P2PL(), "max-norm")
 
@@ -38,7 +39,7 @@ def test_defaults_are_plain_p2pl() -> None:
     ],
 )
 def test_options_travel_to_devices_as_flat_values(changes) -> None:
-    options = Options.of(**changes)
+    options = Options(**changes)
     config = messages.options_to_config(options)
     assert all(isinstance(value, str | int | float) for value in config.values())
     arrived = messages.options_from_config({**config, "neighbor-id": [1], "id": 0})
@@ -67,7 +68,7 @@ def test_options_travel_to_devices_as_flat_values(changes) -> None:
 )
 def test_bad_options(changes, words) -> None:
     with pytest.raises(errors.ConfigError) as caught:
-        Options.of(**changes)
+        Options(**changes)
     assert words in str(caught.value)
 
 

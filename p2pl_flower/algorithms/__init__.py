@@ -20,7 +20,6 @@ __all__ = [
     "State",
     "Training",
     "each",
-    "make_algorithm",
     "zeros_like",
 ]
 
@@ -33,15 +32,6 @@ def _in_this_folder() -> dict[str, type[Algorithm]]:
     return {kind.name: kind for kind in found if vars(kind).get("name")}
 
 
-ALGORITHMS: Table[Algorithm] = Table("algorithm", _in_this_folder())
-
-
-def make_algorithm(given: str | Algorithm) -> Algorithm:
-    """Return the algorithm that a text such as ``p2pl-affinity:strength=0.5`` stands for.
-
-    Raises
-    ------
-    ConfigError
-        The text names no algorithm, or a value is out of range.
-    """
-    return given if isinstance(given, Algorithm) else ALGORITHMS.make(given)
+ALGORITHMS: Table[Algorithm] = Table(
+    "algorithm", _in_this_folder(), group="p2pl_flower.algorithms", base=(Algorithm,)
+)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from .averaging import weighted_sum
@@ -134,11 +134,6 @@ class Algorithm:
     def after_mixing(self, sent: Arrays, mixed: Arrays, state: State, gamma: float) -> Mixed:
         """Return the model after a consensus step that made ``mixed`` of what was ``sent``."""
         return Mixed(mixed, state)
-
-    def spec(self) -> str:
-        """Return the text that the algorithm is sent to devices as."""
-        values = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))
-        return ":".join(filter(None, (self.name, ",".join(values))))
 
     @property
     def is_weighted_sum(self) -> bool:

@@ -10,26 +10,27 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from ..config import add_argument, change, keys
 from ..errors import ConfigError
 from ..history import History, Run, environment
+from ..options import NUM_DEVICES, ROUNDS, TOPOLOGY
 from ..relay.grpc.certificates import make_certificates
 from ..serverless.cluster import Cluster, Event
 from ..serverless.settings import Settings
-from ..serverless.values import change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
-    parser.add_argument("--devices", type=int, default=8, help="how many (8)")
-    parser.add_argument("--topology", default="ring", help="who is whose neighbor (ring)")
-    parser.add_argument("--rounds", type=int, default=10, help="rounds to run (10)")
+    add_argument(parser, NUM_DEVICES, default=8)
+    add_argument(parser, TOPOLOGY, default="ring", help="who is whose neighbor, all the time")
+    add_argument(parser, ROUNDS, default=10)
     parser.add_argument(
         "--app",
         default="",
         help="package.module:name; the ClientApp of ./pyproject.toml if left out",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything (0)")
-    parser.add_argument("--insecure", action="store_true", help="go without certificates and TLS")
+    add_argument(parser, keys(Settings)["seed"])
+    add_argument(parser, keys(Settings)["insecure"])
     parser.add_argument("--checkpoint", default="", help="folder to save in, and to go on from")
     parser.add_argument(
         "--out", type=Path, default=Path("results/cluster"), help="folder for history.json"
@@ -57,21 +58,24 @@ def run(options: argparse.Namespace) -> int:
         run_config["seed"] = options.seed
     if options.checkpoint:
         common["checkpoint"] = str(Path(options.checkpoint).resolve())
-    for setting in options.set:
-        change(common, setting)
+    change(common, options.set)
     if not common["app"]:
         rule = "must name a ClientApp: the working folder has no Flower project that does"
         raise ConfigError("app", "", rule)
     with tempfile.TemporaryDirectory(prefix="p2pl-") as folder:
         if not options.insecure:
-            make_certificates(Path(folder), range(options.devices), days=30)
+            make_certificates(Path(folder), range(options.num_devices), days=30)
             common["certificates"] = folder
-        cluster = Cluster(common, options.topology, options.devices, options.seed, _show)
+        cluster = Cluster(common, options.topology, options.num_devices, options.seed, _show)
         for settings in cluster.settings().values():
             Settings.of(settings)  # what is wrong is said once, before anything starts
         merged = cluster.run()
     scenario = {k: v for k, v in common.items() if type(v) in (str, int, float)}
-    scenario |= {"devices": options.devices, "topology": options.topology, **common["run-config"]}
+    scenario |= {
+        "num-devices": options.num_devices,
+        "topology": options.topology,
+        **common["run-config"],
+    }
     scenario.pop("certificates", None)
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "history.json"

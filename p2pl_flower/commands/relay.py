@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 from ..allocator import share_one_arena
+from ..config import add_argument, keys
 from ..errors import ConfigError
 from ..logs import configure_log
 from ..relay.daemon.server import LocalServer
@@ -35,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--certificates", default="", help="folder that `p2pl-flower certs` made")
     parser.add_argument("--insecure", action="store_true", help="go without certificates and TLS")
-    parser.add_argument("--quorum", type=int, default=0, help="neighbors to wait for; 0 is all")
-    parser.add_argument("--deadline", type=float, default=60.0, help="seconds to wait at most")
+    add_argument(parser, keys(Waiting)["quorum"])
+    add_argument(parser, keys(Waiting)["deadline"])
     parser.add_argument("--verbose", action="store_true", help="log every refusal, not the first")
 
 

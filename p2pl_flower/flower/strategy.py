@@ -20,9 +20,10 @@ from flwr.serverapp.strategy import FedAvg, Result, Strategy
 
 from .. import consensus
 from ..algorithms import Algorithm
+from ..config import at_least, take, within
 from ..errors import ConfigError, DeviceError
 from ..history import Round
-from ..options import Options
+from ..options import EVALUATE_EVERY, EVALUATE_TRAINED, Options
 from ..relay import FileRelay, OpenRelay, Relay
 from ..scored_rounds import ScoredRounds
 from ..sharing import Sharing
@@ -136,7 +137,7 @@ evaluate_metrics_aggr_fn
         evaluate_metrics_aggr_fn: MetricsAggregation | None = None,
         on_round: OnRound | None = None,
     ) -> None:
-        self.options = Options.of(
+        self.options = Options(
             algorithm=algorithm,
             weights=weights,
             consensus_steps=consensus_steps,
@@ -148,10 +149,19 @@ evaluate_metrics_aggr_fn
             shared=shared,
             seed=seed,
         )
+        self.options.to_config()  # what cannot travel to devices is refused here
         self.topology = topology
-        self.evaluate_every, self.evaluate_trained = evaluate_every, evaluate_trained
-        self.num_devices, self.min_available_nodes = num_devices, min_available_nodes
-        self.connect_timeout = connect_timeout
+        self.evaluate_every = EVALUATE_EVERY.take(evaluate_every)
+        self.evaluate_trained = EVALUATE_TRAINED.take(evaluate_trained)
+        self.num_devices = num_devices
+        if num_devices is not None:
+            self.num_devices = take("num-devices", num_devices, int, at_least(1))
+        self.min_available_nodes = take(
+            "min-available-nodes", min_available_nodes, int, at_least(1)
+        )
+        self.connect_timeout = take(
+            "connect-timeout", connect_timeout, float, within("[0, inf)", "seconds")
+        )
         self.relay = FileRelay() if relay is None else relay
         self.weighted_by_key = weighted_by_key
         self.arrayrecord_key, self.configrecord_key = arrayrecord_key, configrecord_key
@@ -240,12 +250,12 @@ evaluate_metrics_aggr_fn
 
     def summary(self) -> None:
         """Log the strategy's configuration."""
-        options = self.options
+        options, said = self.options, self.options.to_config()
         log.info("\t├──> Topology: %s", self.topology)
-        log.info("\t├──> Weights: %s | links: %s", options.weights.name, options.links.spec())
+        log.info("\t├──> Weights: %s | links: %s", said["weights"], said["links"])
         log.info(
             "\t├──> Algorithm: %s, %d consensus step(s), gamma %g",
-            options.algorithm.spec(),
+            said["algorithm"],
             options.consensus_steps,
             options.consensus_gamma,
         )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import ConfigError
+from ..config import Option, Rule
 
 Mask = NDArray[np.bool_]
 
@@ -29,17 +28,6 @@ class Links(ABC):
         """Return whether ``i`` takes part in a round at all; by default always."""
         return everywhere(i, round_number)
 
-    def spec(self) -> str:
-        """Return the text from which `make_links` builds an equal object, seed included.
-
-        Raises
-        ------
-        ConfigError
-            The class has no such text (by default).
-        """
-        rule = "has no text form, so that devices cannot be told of it; use links that do"
-        raise ConfigError("links", self, rule)
-
 
 def everywhere(*arguments: ArrayLike) -> Mask:
     """Return True in the shape to which the arguments broadcast."""
@@ -51,35 +39,10 @@ def ends(i: ArrayLike, j: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int6
     return np.minimum(i, j), np.maximum(i, j)
 
 
-def as_text(name: str, **options: float) -> str:
-    """Return ``name:key=value,...`` with every number written so that it reads back equal."""
-    return f"{name}:" + ",".join(f"{key}={_number(value)}" for key, value in options.items())
-
-
-def _number(value: float) -> str:
-    exact = int(value) if isinstance(value, Integral) else float(value)
-    return repr(exact).replace("+", "")  # 1e+20 as 1e20: a plus sign separates parts
-
-
-def check_seed(seed: int) -> None:
-    """Refuse a seed that `seeding.uniform` cannot take.
-
-    Raises
-    ------
-    ConfigError
-        ``seed`` is negative, or has more than 64 bits.
-    """
-    if not 0 <= seed < 2**64:
-        raise ConfigError("seed", seed, "must be an integer from 0 to 2**64 - 1")
-
-
-def check_share(argument: str, value: float, *, valid: bool, interval: str) -> None:
-    """Refuse a probability or share outside of its interval.
-
-    Raises
-    ------
-    ConfigError
-        ``valid`` is False.
-    """
-    if not valid:
-        raise ConfigError(argument, value, f"must be in {interval}")
+SEED = Option(
+    "seed of everything",
+    Rule("from 0 to 2**64 - 1", lambda seed: 0 <= seed < 2**64),
+    default=0,
+    name="seed",
+    kind=int,
+)

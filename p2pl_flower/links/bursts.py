@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..config import check_fields, described, option, within
 from ..seeding import Stream, uniform
-from .base import Links, Mask, as_text, check_seed, check_share, ends, everywhere
+from .base import SEED, Links, Mask, ends, everywhere
 from .markov import TwoState
 
 
+@described
 @dataclass(frozen=True)
 class GilbertElliott(Links):
     """Bursts of losses: each link is in a good or a bad state, which may change once a round.
@@ -21,17 +23,6 @@ class GilbertElliott(Links):
     r / (p + r) = up_rate of all rounds. Each step loses the message with probability
     ``loss_good`` or ``loss_bad``, so that in the long run the share
     up_rate (1 - loss_good) + (1 - up_rate) (1 - loss_bad) of all messages arrives.
-
-    Parameters
-    ----------
-    up_rate : float
-        Long-run share of rounds in the good state, in (0, 1]; ``up`` in text.
-    burst : float
-        Mean length of a bad run in rounds, at least max(1, (1 - up_rate) / up_rate).
-    loss_good, loss_bad : float
-        Probability that a step loses the message in the good and in the bad state.
-    seed : int
-        Seed of everything.
 
     Raises
     ------
@@ -46,19 +37,25 @@ class GilbertElliott(Links):
     System Technical Journal 42, 1963.
     """
 
-    up_rate: float
-    burst: float = 5.0
-    loss_good: float = 0.0
-    loss_bad: float = 1.0
-    seed: int = 0
+    up_rate: float = option(
+        name="up",
+        rule=within("(0, 1]"),
+        help="long-run share of rounds in the good state; ``up`` in text",
+    )
+    burst: float = option(
+        5.0, help="mean length of a bad run in rounds, at least max(1, (1 - up_rate) / up_rate)"
+    )
+    loss_good: float = option(
+        0.0,
+        rule=within("[0, 1]"),
+        help="probability that a step loses the message in the good state",
+    )
+    loss_bad: float = option(1.0, rule=within("[0, 1]"), help="the same in the bad state")
+    seed: int = SEED.field()
 
     def __post_init__(self) -> None:
-        check_share("up", self.up_rate, valid=0 < self.up_rate <= 1, interval="(0, 1]")
-        for key in ("loss_good", "loss_bad"):
-            loss = getattr(self, key)
-            check_share(key, loss, valid=0 <= loss <= 1, interval="[0, 1]")
+        check_fields(self)
         self._chain.check_run("burst")
-        check_seed(self.seed)
 
     @property
     def _chain(self) -> TwoState:
@@ -75,18 +72,8 @@ class GilbertElliott(Links):
         u = uniform(self.seed, Stream.LOSS, *ends(i, j), round_number, step, 1)
         return u >= loss
 
-    def spec(self) -> str:
-        """Return the text from which `make_links` builds an equal object."""
-        return as_text(
-            "gilbert-elliott",
-            up=self.up_rate,
-            burst=self.burst,
-            loss_good=self.loss_good,
-            loss_bad=self.loss_bad,
-            seed=self.seed,
-        )
 
-
+@described
 @dataclass(frozen=True)
 class Churn(Links):
     """Devices that go away for some rounds; a link is up where both ends are there.
@@ -95,29 +82,23 @@ class Churn(Links):
     in a round, absences last ``absence`` rounds in the mean, and a device is away in the
     share p / (p + r) = away of all rounds.
 
-    Parameters
-    ----------
-    away : float
-        Long-run share of rounds in which a device is away, in [0, 1).
-    absence : float
-        Mean length of an absence in rounds, at least max(1, away / (1 - away)).
-    seed : int
-        Seed of everything.
-
     Raises
     ------
     ConfigError
         An argument is out of range.
     """
 
-    away: float
-    absence: float = 5.0
-    seed: int = 0
+    away: float = option(
+        rule=within("[0, 1)"), help="long-run share of rounds in which a device is away"
+    )
+    absence: float = option(
+        5.0, help="mean length of an absence in rounds, at least max(1, away / (1 - away))"
+    )
+    seed: int = SEED.field()
 
     def __post_init__(self) -> None:
-        check_share("away", self.away, valid=0 <= self.away < 1, interval="[0, 1)")
+        check_fields(self)
         self._chain.check_run("absence")
-        check_seed(self.seed)
 
     @property
     def _chain(self) -> TwoState:
@@ -131,7 +112,3 @@ class Churn(Links):
         """Return whether both ends are there; all steps of a round are alike."""
         both = self.present(i, round_number) & self.present(j, round_number)
         return both & everywhere(step)
-
-    def spec(self) -> str:
-        """Return the text from which `make_links` builds an equal object."""
-        return as_text("churn", away=self.away, absence=self.absence, seed=self.seed)

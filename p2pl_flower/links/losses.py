@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import ConfigError
+from ..config import at_least, check_fields, described, option, within
 from ..seeding import Stream, uniform
-from .base import Links, Mask, as_text, check_seed, check_share, ends, everywhere
+from .base import SEED, Links, Mask, ends, everywhere
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,8 @@ class Perfect(Links):
         """Return True for every link."""
         return everywhere(i, j, round_number, step)
 
-    def spec(self) -> str:
-        """Return the text from which `make_links` builds an equal object."""
-        return "perfect"
 
-
+@described
 @dataclass(frozen=True)
 class Periodic(Links):
     """Sparse communication: all links are up in every n-th round, and in no other.
@@ -32,22 +29,19 @@ class Periodic(Links):
     Synchronization, before round 1, is not concerned. With it, devices train alone for n
     rounds and then mix: local SGD with periodic averaging, on a graph.
 
-    Parameters
-    ----------
-    every : int
-        Rounds from one in which links are up to the next, 1 or more; the first is ``every``.
-
     Raises
     ------
     ConfigError
         ``every`` is out of range.
     """
 
-    every: int
+    every: int = option(
+        rule=at_least(1),
+        help="rounds from one in which links are up to the next; the first is ``every``",
+    )
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ConfigError("every", self.every, "must be 1 or more")
+        check_fields(self)
 
     def up(self, i: ArrayLike, j: ArrayLike, round_number: ArrayLike, step: ArrayLike) -> Mask:
         """Return whether the round is one in which links are up."""
@@ -55,23 +49,13 @@ class Periodic(Links):
         before = np.asarray(step) == 0  # steps of rounds count from 1
         return np.asarray(everywhere(i, j, round_number, step) & (due | before))
 
-    def spec(self) -> str:
-        """Return the text from which `make_links` builds an equal object."""
-        return as_text("periodic", every=self.every)
 
-
+@described
 @dataclass(frozen=True)
 class Bernoulli(Links):
     """Independent losses: P(link up) = ``up_rate``, anew for each link, round and step.
 
     Synonyms: i.i.d. packet loss, binary erasure channel.
-
-    Parameters
-    ----------
-    up_rate : float
-        Probability that a link is up, in (0, 1]; ``up`` in text.
-    seed : int
-        Seed of everything.
 
     Raises
     ------
@@ -79,18 +63,15 @@ class Bernoulli(Links):
         An argument is out of range.
     """
 
-    up_rate: float
-    seed: int = 0
+    up_rate: float = option(
+        name="up", rule=within("(0, 1]"), help="probability that a link is up; ``up`` in text"
+    )
+    seed: int = SEED.field()
 
     def __post_init__(self) -> None:
-        check_share("up", self.up_rate, valid=0 < self.up_rate <= 1, interval="(0, 1]")
-        check_seed(self.seed)
+        check_fields(self)
 
     def up(self, i: ArrayLike, j: ArrayLike, round_number: ArrayLike, step: ArrayLike) -> Mask:
         """Return whether u < up_rate, where u is uniform in [0, 1) and new each time."""
         u = uniform(self.seed, Stream.LOSS, *ends(i, j), round_number, step)
         return u < self.up_rate
-
-    def spec(self) -> str:
-        """Return the text from which `make_links` builds an equal object."""
-        return as_text("bernoulli", up=self.up_rate, seed=self.seed)

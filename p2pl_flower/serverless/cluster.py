@@ -72,7 +72,7 @@ class Cluster:
         made = {}
         for device in range(self.devices):
             neighbors = {str(j): f"127.0.0.1:{ports[j]}" for j in sorted(self.graph[device])}
-            own = {"device": device, "devices": self.devices, "neighbors": neighbors}
+            own = {"device": device, "num-devices": self.devices, "neighbors": neighbors}
             own |= {"listen": f"127.0.0.1:{ports[device]}", "sync-steps": self.steps}
             common = dict(self.common)
             if common.get("checkpoint"):

@@ -20,6 +20,7 @@ from ..relay.contents import MODEL, message_of
 from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay, Waiting
 from ..relay.grpc.streams import MOST_STREAMS
 from ..scored_rounds import ScoredRounds
+from ..weights import needs_samples
 from .handshake import Handshake
 from .instructions import ARRAYS_KEY, Instructions
 from .loading import load_app
@@ -86,7 +87,7 @@ class Node:
         self._mailbox = EndpointMailbox(self.endpoint, self._run)
         self._publications = self.endpoint.publications(self._run)
         self._known = Handshake(settings, self.endpoint, self._run)
-        places = {"partition-id": settings.device, "num-partitions": settings.devices}
+        places = {"partition-id": settings.device, "num-partitions": settings.num_devices}
         self._context = Context(
             run_id=run_id,
             node_id=settings.device + 2,
@@ -136,7 +137,7 @@ class Node:
         if under_way and self._settings.options.init != "independent":
             self._adopt(under_way)
         elif self._settings.options.init != "independent":
-            steps = self._settings.sync_steps or self._settings.devices - 1
+            steps = self._settings.sync_steps or self._settings.num_devices - 1
             received = self._synchronize(steps)
         self._setup |= {"synchronization_steps": steps, "bytes_sent": received}
         self._setup["seconds"] = time.perf_counter() - started
@@ -219,7 +220,7 @@ class Node:
     def _exchange_cards(self, number: int, samples: int) -> None:
         """Tell neighbors the number of samples, where the weights depend on theirs."""
         self._known.samples[self._settings.device] = samples
-        if self._settings.options.weights.name != "data-size":
+        if not needs_samples(self._settings.options.weights):
             return
         slot = Slot(CARD, number, 0)
         self._mailbox.publish(slot, {"samples": np.array(samples)})

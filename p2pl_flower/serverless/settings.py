@@ -2,78 +2,37 @@
 
 from __future__ import annotations
 
-import dataclasses
-import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
-from ..options import Options
-from ..relay.grpc import Waiting
-from .values import (
-    KINDS,
+from ..config import (
+    Converted,
     Scalar,
+    at_least,
+    build,
     change,
-    check_address,
+    check_fields,
+    described,
+    group,
     key_of,
-    name_of,
-    neighbors_in,
-    options_in,
-    table,
-    typed,
-    waiting_in,
+    keys,
+    option,
+    read_toml,
+    within,
 )
+from ..errors import ConfigError
+from ..options import EVALUATE_EVERY, NUM_DEVICES, ROUNDS, Options
+from ..relay.grpc import Waiting
 
-_TABLES = ("neighbors", "waiting", "node-config", "run-config")
+_SECONDS = within("[0, inf)", "seconds")
 
 
+@described
 @dataclass(frozen=True)
 class Settings:
     """One device's settings; the attributes are the keys of the file, with ``-`` for ``_``.
-
-    Attributes
-    ----------
-    device : int
-        Id of this device, from 0.
-    devices : int
-        How many there are in all.
-    listen : str
-        ``host:port`` to be reached at.
-    app : str
-        The ClientApp: ``package.module:name``.
-    rounds : int
-        Rounds to run.
-    neighbors : Mapping[int, str]
-        Addresses by device id.
-    run : str
-        Name of the run: devices of another one are refused.
-    certificates : str
-        Folder with ``ca.pem``, ``device-N.pem`` and ``device-N.key``.
-    insecure : bool
-        Go without TLS: anybody who can reach the port can read and send models.
-    checkpoint : str
-        Folder for the state after each round; empty for none.
-    history : str
-        File for what the rounds measured; empty for none.
-    init_function, initial_arrays : str
-        Where the initial model comes from, if the app has no ``@app.init()``: a function,
-        or a safetensors file.
-    sync_steps : int
-        Steps of max norm synchronization: at least the graph's diameter. 0 is
-        ``devices - 1``, which is enough for any connected graph.
-    evaluate_every : int
-        Score the models in every n-th round and in the last; 0 is never.
-    start, linger : float
-        Seconds to wait for neighbors before the first round, and to serve those that are
-        still behind after the last.
-    waiting : Waiting
-        How long to wait for neighbors' models in each consensus step.
-    options : Options
-        The algorithm's options.
-    node_config, run_config : Mapping
-        What the app's Context holds.
 
     Raises
     ------
@@ -81,44 +40,69 @@ class Settings:
         Names the key, its value and the rule.
     """
 
-    device: int
-    devices: int
-    listen: str
-    app: str
-    rounds: int
-    neighbors: Mapping[int, str]
-    run: str = "p2pl"
-    certificates: str = ""
-    insecure: bool = False
-    checkpoint: str = ""
-    history: str = ""
-    init_function: str = ""
-    initial_arrays: str = ""
-    sync_steps: int = 0
-    evaluate_every: int = 1
-    start: float = 120.0
-    linger: float = 30.0
-    waiting: Waiting = field(default_factory=Waiting)
-    options: Options = field(default_factory=Options)
-    node_config: Mapping[str, Scalar] = field(default_factory=dict)
-    run_config: Mapping[str, Scalar] = field(default_factory=dict)
+    device: int = option(help="id of this device, from 0")
+    num_devices: int = NUM_DEVICES.field(rule=at_least(2))
+    listen: str = option(help="`host:port` to be reached at")
+    app: str = option(help="the ClientApp: `package.module:name`")
+    rounds: int = ROUNDS.field()
+    neighbors: Converted[Mapping[int, str], Mapping[Any, str]] = option(
+        kind=dict, converted=True, help='neighbors\' addresses: lines such as `3 = "host:9400"`'
+    )
+    run: str = option("p2pl", help="name of the run; devices of another are refused")
+    certificates: str = option(
+        "", is_path=True, help="folder with `ca.pem`, `device-N.pem` and `device-N.key`"
+    )
+    insecure: bool = option(
+        False,
+        help="`true` goes without TLS, instead of `certificates`: anybody who can reach the port "
+        "can read and send models",
+    )
+    checkpoint: str = option(
+        "",
+        is_path=True,
+        help="folder for the device's state after every round, and for the models it is working "
+        "with; without one nothing is saved, and these are in the folder for temporary files",
+    )
+    history: str = option(
+        "", is_path=True, help="file for what was measured, in the same format as everywhere"
+    )
+    init_function: str = option(
+        "", help="draws the initial model, if the app has no `@app.init()`: `package.module:name`"
+    )
+    initial_arrays: str = option(
+        "", is_path=True, help="a safetensors file to start from, in place of such a function"
+    )
+    sync_steps: int = option(
+        0,
+        rule=at_least(0),
+        help="steps of max norm synchronization, the graph's diameter at least; 0 is "
+        "`num-devices - 1`, which is enough for any connected graph",
+    )
+    evaluate_every: int = EVALUATE_EVERY.field()
+    start: float = option(
+        120.0, rule=_SECONDS, help="seconds to wait for neighbors before the first round"
+    )
+    linger: float = option(
+        30.0, rule=_SECONDS, help="seconds to serve those that are still behind after the last"
+    )
+    waiting: Waiting = group(Waiting, table="waiting")
+    options: Options = group(Options)
+    node_config: Mapping[str, Scalar] = option(
+        {}, kind=dict, help="what the app's `context.node_config` holds besides"
+    )
+    run_config: Mapping[str, Scalar] = option(
+        {}, kind=dict, help="what the app reads from `context.run_config`"
+    )
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("devices", 2),
-            ("rounds", 1),
-            ("sync_steps", 0),
-            ("evaluate_every", 0),
-        ):
-            if getattr(self, name) < least:
-                raise ConfigError(key_of(name), getattr(self, name), f"must be at least {least}")
-        if not 0 <= self.device < self.devices:
-            raise ConfigError("device", self.device, f"must be from 0 to {self.devices - 1}")
-        for name in ("start", "linger"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(name, getattr(self, name), "must be a number of seconds")
-        check_address("listen", self.listen, least_port=0)
+        check_fields(self)
+        if not 0 <= self.device < self.num_devices:
+            raise ConfigError("device", self.device, f"must be from 0 to {self.num_devices - 1}")
+        _check_address("listen", self.listen, least_port=0)
+        object.__setattr__(self, "neighbors", _neighbors(self.neighbors))
         self._check_neighbors()
+        self._check_options()
+        self.common()  # refuses objects that the file could not have named
         if bool(self.certificates) == self.insecure:
             rule = "name the folder that `p2pl-flower certs` made, or ask for insecure = true"
             raise ConfigError("certificates", self.certificates, rule)
@@ -126,59 +110,56 @@ class Settings:
     @classmethod
     def load(cls, path: Path, changes: Iterable[str] = ()) -> Settings:
         """Read a file, with ``key=value`` changes; paths in it are relative to its folder."""
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError("settings", str(path), f"cannot be read: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError("settings", str(path), f"is not valid TOML: {error}") from None
-        for setting in changes:
-            change(values, setting)
-        return cls.of(values, path.parent)
+        return cls.of(change(read_toml("settings", path), changes), path.parent)
 
     @classmethod
     def of(cls, values: Mapping[str, Any], folder: Path = Path()) -> Settings:
         """Make settings from the keys of a file."""
-        kinds = {key_of(f.name): f.type for f in dataclasses.fields(cls) if f.type in KINDS}
-        option_kinds = {k: type(v) for k, v in Options().to_config().items()}
-        option_kinds = {key_of(name): kind for name, kind in option_kinds.items()}
-        given: dict[str, Any] = {}
-        options: dict[str, Any] = {}
-        for key, value in values.items():
-            if key in kinds:
-                given[name_of(key)] = typed(key, value, KINDS[str(kinds[key])])
-            elif key in option_kinds:
-                options[name_of(key)] = typed(key, value, option_kinds[key])
-            elif key not in _TABLES:
-                raise ConfigError(
-                    key, value, "unknown key", sorted({*kinds, *option_kinds, *_TABLES})
-                )
-        for required in ("device", "devices", "listen", "app", "rounds", "neighbors"):
-            if required not in values:
-                raise ConfigError(required, None, "must be given")
-        tables = {key: table(key, values.get(key, {})) for key in _TABLES}
-        for key in ("certificates", "checkpoint", "history", "initial_arrays"):
-            if given.get(key):
-                given[key] = str(folder / given[key])
-        return cls(
-            **given,
-            neighbors=neighbors_in(tables["neighbors"]),
-            waiting=waiting_in(tables["waiting"]),
-            options=options_in(options),
-            node_config=tables["node-config"],
-            run_config=tables["run-config"],
-        )
+        paths = {key for key, known in keys(cls).items() if known.is_path}
+        placed = {
+            key: str(folder / value) if key in paths and value and isinstance(value, str) else value
+            for key, value in values.items()
+        }
+        return build(cls, placed)
 
     def common(self) -> dict[str, Scalar]:
         """Return what must be the same on all devices of a run."""
-        shared = {"devices": self.devices, "rounds": self.rounds}
+        shared = {"num-devices": self.num_devices, "rounds": self.rounds}
         return {**shared, **{key_of(k): v for k, v in self.options.to_config().items()}}
 
     def _check_neighbors(self) -> None:
         if not self.neighbors:
             raise ConfigError("neighbors", {}, "must name at least one device and its address")
         for device, address in self.neighbors.items():
-            if device == self.device or not 0 <= device < self.devices:
-                rule = f"must be the id of another device, 0 to {self.devices - 1}"
+            if device == self.device or not 0 <= device < self.num_devices:
+                rule = f"must be the id of another device, 0 to {self.num_devices - 1}"
                 raise ConfigError(f"neighbors.{device}", address, rule)
-            check_address(f"neighbors.{device}", address, least_port=1)
+            _check_address(f"neighbors.{device}", address, least_port=1)
+
+    def _check_options(self) -> None:
+        """Refuse what takes a server that knows all devices."""
+        if self.options.matrix is not None:
+            rule = "a device knows its neighbors alone: name a rule by which it weighs them"
+            raise ConfigError("weights", "matrix", rule)
+        if self.options.init == "shared":
+            rule = "there is no server to hand out a common start: use max-norm, or give all "
+            rule += "devices the same initial-arrays"
+            raise ConfigError("init", "shared", rule)
+
+
+def _neighbors(given: Mapping[Any, Any]) -> dict[int, str]:
+    """Return addresses by device id, ascending."""
+    for device, address in given.items():
+        if not str(device).isdecimal() or not isinstance(address, str):
+            rule = 'must be a line such as 3 = "192.168.1.20:9400"'
+            raise ConfigError(f"neighbors.{device}", address, rule)
+    return {int(device): given[device] for device in sorted(given, key=int)}
+
+
+def _check_address(key: str, address: str, least_port: int) -> None:
+    """Refuse what is not ``host:port``."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not least_port <= int(port) < 65536:
+        raise ConfigError(
+            key, address, f"must be host:port, with a port from {least_port} to 65535"
+        )

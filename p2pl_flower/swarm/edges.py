@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import WeightsError
 from ..topology.neighborhood import neighborhood
-from ..weights import Custom, DataSize, Metropolis, Uniform, WeightRule
+from ..weights import Custom, DataSize, Metropolis, Uniform, WeightRule, row_of
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -78,7 +78,7 @@ def edge_weights(
     if formula is not None:
         return formula(edges, samples, matrix)
     known = dict(enumerate(samples.tolist()))
-    rows = {k: rule.row(*neighborhood(graph, k, known, matrix)) for k in set(edges.to.tolist())}
+    rows = {k: row_of(rule, *neighborhood(graph, k, known, matrix)) for k in set(edges.to.tolist())}
     pairs = zip(edges.to.tolist(), edges.source.tolist(), strict=True)
     return np.array([rows[k][j] for k, j in pairs], dtype=np.float64)
 
@@ -98,13 +98,13 @@ def _data_size(edges: Edges, samples: Ints, matrix: Floats | None) -> Floats:
     if (totals <= 0).any():
         device = edges.to[np.argmin(totals)]
         rule = f"device {device} and its neighbors have no samples; give sample counts"
-        raise WeightsError("weights", DataSize.name, rule)
+        raise WeightsError("weights", "data-size", rule)
     return np.asarray(heard / totals)
 
 
 def _custom(edges: Edges, samples: Ints, matrix: Floats | None) -> Floats:
     if matrix is None:
-        raise WeightsError("weights", Custom.name, "needs a matrix; give it as `weights`")
+        raise WeightsError("weights", "custom", "needs a matrix; give it as `weights`")
     weights = matrix[edges.to, edges.source]
     return np.asarray(weights / np.maximum(1.0, edges.sums(weights))[edges.to])
 

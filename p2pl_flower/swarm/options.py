@@ -2,48 +2,68 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass, replace
 
 import torch
 
-from ..errors import ConfigError
+from ..config import (
+    Option,
+    Rule,
+    at_least,
+    check_fields,
+    described,
+    one_of,
+    option,
+    within,
+)
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """What models can be scored in."""
 
 
+EVALUATE_PRECISION = Option(
+    "what models are scored in; bfloat16 takes about half the time on processors that have it, "
+    "and decides a few images otherwise",
+    one_of(*PRECISIONS),
+    default="float32",
+    name="evaluate-precision",
+    kind=str,
+)
+TORCH_DEVICE = Option(
+    "what PyTorch runs on: `cpu`, `cuda` or, of several, `cuda:1`",
+    Rule("'cpu', 'cuda' or 'cuda:INDEX'", lambda text: text.partition(":")[0] in ("cpu", "cuda")),
+    default="cpu",
+    name="torch-device",
+    kind=str,
+)
+
+
+@described
 @dataclass(frozen=True)
 class TrainOptions:
-    """Options of a round's local training.
+    """Options of a round's local training."""
 
-    Attributes
-    ----------
-    local_epochs : int
-        Passes over the device's samples.
-    batch_size : int
-        Samples in a step; the last step of an epoch takes what is left.
-    learning_rate, momentum : float
-        Of stochastic gradient descent; the momentum starts from zero in every round.
-    learning_rate_decay : float
-        Factor by which the learning rate falls from round to round, in (0, 1].
-    """
-
-    local_epochs: int = 1
-    batch_size: int = 10
-    learning_rate: float = 0.05
-    momentum: float = 0.5
-    learning_rate_decay: float = 1.0
+    local_epochs: int = option(
+        1, rule=at_least(1), help="passes over the device's samples in a round"
+    )
+    batch_size: int = option(
+        10, rule=at_least(1), help="samples in a step; the last of an epoch takes what is left"
+    )
+    learning_rate: float = option(
+        0.05, rule=within("(0, inf)"), help="of stochastic gradient descent"
+    )
+    momentum: float = option(
+        0.5, rule=within("[0, 1)"), help="its momentum, which starts from zero in every round"
+    )
+    learning_rate_decay: float = option(
+        1.0,
+        rule=within("(0, 1]"),
+        help="factor by which the learning rate falls from round to round",
+    )
 
     def __post_init__(self) -> None:
-        _require("local-epochs", self.local_epochs, self.local_epochs >= 1, "must be 1 or more")
-        _require("batch-size", self.batch_size, self.batch_size >= 1, "must be 1 or more")
-        positive = 0 < self.learning_rate < math.inf
-        _require("learning-rate", self.learning_rate, positive, "must be a positive number")
-        _require("momentum", self.momentum, 0 <= self.momentum < 1, "must be in [0, 1)")
-        decays = 0 < self.learning_rate_decay <= 1
-        _require("learning-rate-decay", self.learning_rate_decay, decays, "must be in (0, 1]")
+        check_fields(self)
 
     def in_round(self, number: int) -> TrainOptions:
         r"""Return the options of a round, from 1: the rate :math:`\eta d^{t - 1}` in round t."""
@@ -51,33 +71,28 @@ class TrainOptions:
         return replace(self, learning_rate=rate, learning_rate_decay=1.0)
 
 
+@described
 @dataclass(frozen=True)
 class Machine:
-    """Where a swarm runs, and in what portions.
+    """Where a swarm runs, and in what portions."""
 
-    Attributes
-    ----------
-    torch_device : str
-        ``cpu``, ``cuda`` or ``cuda:1``, say.
-    chunk : int or None
-        Devices that train together as one batched step; None picks what suits the CPU's
-        cache or the GPU's memory. Results do not depend on it, but for rounding and for
-        the draws of random layers (dropout).
-    workers : int or None
-        Threads that train chunks side by side, each on one core; None is one for each core
-        on a CPU, and one on a GPU.
-    """
-
-    torch_device: str = "cpu"
-    chunk: int | None = None
-    workers: int | None = None
+    torch_device: str = TORCH_DEVICE.field()
+    chunk: int | None = option(
+        None,
+        rule=at_least(1),
+        help="devices that train together as one batched step; None picks what suits the CPU's "
+        "cache or the GPU's memory. Results do not depend on it, but for rounding and for the "
+        "draws of random layers (dropout)",
+    )
+    workers: int | None = option(
+        None,
+        rule=at_least(1),
+        help="threads that train chunks side by side, each on one core; None is one for each "
+        "core on a CPU, and one on a GPU",
+    )
 
     def __post_init__(self) -> None:
-        for name, value in (("chunk", self.chunk), ("workers", self.workers)):
-            valid = value is None or value >= 1
-            _require(name, value, valid, "must be 1 or more, or None to have it picked")
-        known = self.torch_device.partition(":")[0] in ("cpu", "cuda")
-        _require("torch-device", self.torch_device, known, "must be 'cpu', 'cuda' or 'cuda:INDEX'")
+        check_fields(self)
 
     @property
     def is_cpu(self) -> bool:
@@ -97,8 +112,3 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _require(name: str, value: object, valid: bool, rule: str) -> None:
-    if not valid:
-        raise ConfigError(name, value, rule)

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import networkx as nx
 
-from ..errors import ConfigError, TopologyError
+from ..errors import TopologyError
 from ..specs import Table
-from .checks import component_sizes, describe_components
+from .checks import check_devices, component_sizes, describe_components, integer
 from .classic import complete, path, ring, star, torus
 from .exponential import OnePeerExponential, exponential
 from .geometric import RandomWaypoint, random_geometric
@@ -63,6 +63,8 @@ TOPOLOGIES: Table[nx.Graph | Schedule] = Table(
         "random-waypoint": RandomWaypoint,
     },
     reserved=("n", "seed"),
+    group="p2pl_flower.topologies",
+    base=(nx.Graph, Schedule),
 )
 
 
@@ -89,12 +91,13 @@ def schedule(
     TopologyError
         The graph cannot be made, is disconnected, or has another size than ``n``.
     """
+    n, seed = check_devices(n), integer("seed", seed, 0)
     made = _make(topology, n, seed)
     if isinstance(made, nx.Graph):
         made = Static(made)
     if not isinstance(made, Schedule):
         rule = "must be a name, a networkx.Graph, a Schedule, or a function that returns those"
-        raise TopologyError("topology", topology, rule, sorted(TOPOLOGIES.entries))
+        raise TopologyError("topology", topology, rule, TOPOLOGIES.names())
     if made.n != n:
         rule = f"has {made.n} devices where n={n} are needed; make them the same"
         raise TopologyError("topology", topology if isinstance(topology, str) else made, rule)
@@ -120,16 +123,8 @@ def diameter(graph: nx.Graph) -> int:
 
 def _make(topology: object, n: int, seed: int) -> object:
     if isinstance(topology, str):
-        return _from_text(topology, n, seed)
+        return TOPOLOGIES.make(topology, n=n, seed=seed)
     if isinstance(topology, nx.Graph | Schedule) or not callable(topology):
         return topology
     seeded = "seed" in inspect.signature(topology).parameters
     return topology(n, seed=seed) if seeded else topology(n)
-
-
-def _from_text(text: str, n: int, seed: int) -> nx.Graph | Schedule:
-    factory, arguments = TOPOLOGIES.bind(text)
-    try:
-        return factory(n=n, **arguments, seed=seed)
-    except ConfigError as error:
-        raise TOPOLOGIES.blame(text, error) from None

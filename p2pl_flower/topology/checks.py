@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import networkx as nx
 
+from ..config import at_least, take, within
 from ..errors import TopologyError
 from ..seeding import Stream, derive
 
@@ -13,16 +15,52 @@ TRIES = 100
 _LISTED = 8
 
 
-def check_devices(n: int, least: int = 1) -> None:
-    """Refuse fewer than ``least`` devices.
+def integer(name: str, value: int, least: int) -> int:
+    """Return an argument as an int of at least ``least``.
 
     Raises
     ------
     TopologyError
-        ``n < least``.
+        It is smaller, or no integer.
     """
-    if n < least:
-        raise TopologyError("n", n, f"must be at least {least} (number of devices)")
+    made: int = take(name, value, int, at_least(least), TopologyError)
+    return made
+
+
+def number(name: str, value: float, interval: str, what: str) -> float:
+    """Return an argument as a float in an interval, see `p2pl_flower.config.within`.
+
+    Raises
+    ------
+    TopologyError
+        It is outside, or no number.
+    """
+    made: float = take(name, value, float, within(interval, what), TopologyError)
+    return made
+
+
+def check_devices(n: int, least: int = 1) -> int:
+    """Return the number of devices as an int.
+
+    Raises
+    ------
+    TopologyError
+        ``n < least``, or it is no integer.
+    """
+    return integer("n", n, least)
+
+
+def settle(schedule: Any, **made: float) -> None:
+    """Check ``n`` and ``seed`` of a frozen schedule, and set them and what else was ``made``.
+
+    Raises
+    ------
+    TopologyError
+        ``n < 1``, ``seed < 0``, or either is no integer.
+    """
+    made |= {"n": check_devices(schedule.n), "seed": integer("seed", schedule.seed, 0)}
+    for name, value in made.items():
+        object.__setattr__(schedule, name, value)
 
 
 def check_round(round_number: int) -> None:
@@ -71,6 +109,7 @@ def connected_sample(
     TopologyError
         None of ``TRIES`` graphs was connected; gives the last one's component sizes.
     """
+    seed = integer("seed", seed, 0)
     for attempt in range(TRIES):
         graph = draw(derive(seed, Stream.GRAPH, attempt))
         if nx.is_connected(graph):

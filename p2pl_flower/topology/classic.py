@@ -7,7 +7,7 @@ from math import isqrt
 import networkx as nx
 
 from ..errors import TopologyError
-from .checks import check_devices
+from .checks import check_devices, integer
 
 
 def complete(n: int, seed: int = 0) -> nx.Graph:
@@ -25,7 +25,7 @@ def complete(n: int, seed: int = 0) -> nx.Graph:
     TopologyError
         ``n < 1``.
     """
-    check_devices(n)
+    n = check_devices(n)
     return nx.complete_graph(n)
 
 
@@ -46,7 +46,7 @@ def ring(n: int, seed: int = 0) -> nx.Graph:
     TopologyError
         ``n < 1``.
     """
-    check_devices(n)
+    n = check_devices(n)
     return nx.cycle_graph(n) if n > 1 else nx.path_graph(1)
 
 
@@ -65,7 +65,7 @@ def star(n: int, seed: int = 0) -> nx.Graph:
     TopologyError
         ``n < 1``.
     """
-    check_devices(n)
+    n = check_devices(n)
     return nx.star_graph(n - 1)
 
 
@@ -84,7 +84,7 @@ def path(n: int, seed: int = 0) -> nx.Graph:
     TopologyError
         ``n < 1``.
     """
-    check_devices(n)
+    n = check_devices(n)
     return nx.path_graph(n)
 
 
@@ -108,7 +108,8 @@ def torus(n: int, rows: int = 0, seed: int = 0) -> nx.Graph:
     TopologyError
         ``n`` is not such a product (a prime, say), or ``rows`` does not divide it.
     """
-    check_devices(n, least=4)
+    n = check_devices(n, least=4)
+    rows = integer("rows", rows, 0)
     rows = _check_rows(n, rows) if rows else _most_square(n)
     grid = nx.grid_2d_graph(rows, n // rows, periodic=True)
     return nx.convert_node_labels_to_integers(grid)

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import networkx as nx
 
-from .checks import check_devices, check_round
+from .checks import check_devices, check_round, settle
 from .schedules import Schedule
 
 
@@ -35,7 +35,7 @@ def exponential(n: int, seed: int = 0) -> nx.Graph:
     TopologyError
         ``n < 1``.
     """
-    check_devices(n)
+    n = check_devices(n)
     return nx.circulant_graph(n, _hops(n))
 
 
@@ -66,7 +66,7 @@ class OnePeerExponential(Schedule):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_devices(self.n)
+        settle(self)
 
     def graph(self, round_number: int) -> nx.Graph:
         """Return the links of a round, counted from 1."""

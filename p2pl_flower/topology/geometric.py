@@ -10,10 +10,11 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import TopologyError
 from ..seeding import Stream, uniform
-from .checks import check_devices, check_round, connected_sample
+from .checks import check_devices, check_round, connected_sample, number, settle
 from .schedules import Schedule
+
+_SIDES = "side lengths of the square"
 
 
 def random_geometric(n: int, radius: float, seed: int = 0) -> nx.Graph:
@@ -41,8 +42,7 @@ def random_geometric(n: int, radius: float, seed: int = 0) -> nx.Graph:
     ----------
     M. Penrose, "Random Geometric Graphs", Oxford University Press, 2003.
     """
-    check_devices(n)
-    _check_radius(radius)
+    n, radius = check_devices(n), number("radius", radius, "(0, inf]", _SIDES)
     threshold = sqrt(log(n) / (pi * n))
     advice = (
         "use a larger radius: graphs become connected at about "
@@ -97,12 +97,12 @@ class RandomWaypoint(Schedule):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_devices(self.n)
-        _check_radius(self.radius)
-        if not 0 < self.speed <= 1:
-            raise TopologyError("speed", self.speed, "must be in (0, 1] (side lengths per round)")
-        if not 0 <= self.pause < np.inf:
-            raise TopologyError("pause", self.pause, "must be at least 0 (rounds), and finite")
+        settle(
+            self,
+            radius=number("radius", self.radius, "(0, inf]", _SIDES),
+            speed=number("speed", self.speed, "(0, 1]", "side lengths per round"),
+            pause=number("pause", self.pause, "[0, inf)", "rounds"),
+        )
 
     def graph(self, round_number: int) -> nx.Graph:
         """Return the links of a round, counted from 1."""
@@ -153,8 +153,3 @@ def in_range(positions: NDArray[np.float64], radius: float) -> nx.Graph:
 @lru_cache(maxsize=8)
 def _snapshot(schedule: RandomWaypoint, round_number: int) -> nx.Graph:
     return nx.freeze(in_range(schedule.positions(round_number), schedule.radius))
-
-
-def _check_radius(radius: float) -> None:
-    if not radius > 0:
-        raise TopologyError("radius", radius, "must be above 0 (side lengths of the square)")

@@ -8,7 +8,7 @@ import networkx as nx
 
 from ..errors import TopologyError
 from ..seeding import Stream, derive
-from .checks import check_devices, connected_sample
+from .checks import check_devices, connected_sample, integer, number
 
 
 def regular(n: int, d: int, seed: int = 0) -> nx.Graph:
@@ -28,9 +28,9 @@ def regular(n: int, d: int, seed: int = 0) -> nx.Graph:
     TopologyError
         No such graph exists, or none of the draws was connected.
     """
-    check_devices(n, least=2)
-    if not 1 <= d < n:
-        raise TopologyError("d", d, f"must be at least 1 and less than n={n}")
+    n, d = check_devices(n, least=2), integer("d", d, 1)
+    if d >= n:
+        raise TopologyError("d", d, f"must be less than n={n}")
     if n * d % 2:
         raise TopologyError("d", d, f"n * d must be even, and n={n} is odd; use d={d - 1 or 2}")
     if d == 1 and n > 2:
@@ -77,9 +77,7 @@ def erdos_renyi(n: int, p: float, seed: int = 0) -> nx.Graph:
     P. Erdos and A. Renyi, "On random graphs I", Publ. Math. Debrecen 6, 1959.
     E. N. Gilbert, "Random graphs", Annals of Mathematical Statistics 30, 1959.
     """
-    check_devices(n)
-    if not 0 < p <= 1:
-        raise TopologyError("p", p, "must be in (0, 1] (probability of a link)")
+    n, p = check_devices(n), number("p", p, "(0, 1]", "probability of a link")
     advice = f"use a larger p: graphs become connected at about ln(n)/n = {log(n) / n:.3g}"
     return connected_sample(lambda s: nx.fast_gnp_random_graph(n, p, seed=s), seed, "p", p, advice)
 
@@ -111,11 +109,10 @@ def small_world(n: int, k: int, p: float, seed: int = 0) -> nx.Graph:
     D. J. Watts and S. H. Strogatz, "Collective dynamics of 'small-world' networks",
     Nature 393, 1998.
     """
-    check_devices(n, least=3)
-    if k % 2 or not 2 <= k < n:
-        raise TopologyError("k", k, f"must be even, at least 2 and less than n={n}")
-    if not 0 <= p <= 1:
-        raise TopologyError("p", p, "must be in [0, 1] (probability that a link is rewired)")
+    n, k = check_devices(n, least=3), integer("k", k, 2)
+    p = number("p", p, "[0, 1]", "probability that a link is rewired")
+    if k % 2 or k >= n:
+        raise TopologyError("k", k, f"must be even and less than n={n}")
     advice = "use a smaller p or a larger k"
     return connected_sample(
         lambda s: nx.watts_strogatz_graph(n, k, p, seed=s), seed, "p", p, advice
@@ -147,7 +144,7 @@ def scale_free(n: int, m: int, seed: int = 0) -> nx.Graph:
     A.-L. Barabasi and R. Albert, "Emergence of scaling in random networks", Science
     286, 1999.
     """
-    check_devices(n, least=2)
-    if not 1 <= m < n:
-        raise TopologyError("m", m, f"must be at least 1 and less than n={n}")
-    return nx.barabasi_albert_graph(n, m, seed=derive(seed, Stream.GRAPH))
+    n, m = check_devices(n, least=2), integer("m", m, 1)
+    if m >= n:
+        raise TopologyError("m", m, f"must be less than n={n}")
+    return nx.barabasi_albert_graph(n, m, seed=derive(integer("seed", seed, 0), Stream.GRAPH))

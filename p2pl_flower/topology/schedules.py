@@ -11,7 +11,7 @@ import networkx as nx
 
 from ..errors import TopologyError
 from ..seeding import Stream, generator
-from .checks import check_devices, check_round, describe_components
+from .checks import check_round, describe_components, settle
 
 
 class Schedule(ABC):
@@ -105,7 +105,7 @@ class RandomMatchings(Schedule):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_devices(self.n)
+        settle(self)
 
     def graph(self, round_number: int) -> nx.Graph:
         """Return the pairs of a round, counted from 1."""

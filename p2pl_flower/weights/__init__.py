@@ -7,8 +7,9 @@ A row holds the weights a_kj that device k gives to its neighbors j; its own wei
 from __future__ import annotations
 
 from ..specs import Table
+from .function import FunctionRule, WeightFunction
 from .matrices import check_matrix, mixing_matrix, spectral_gap, stationary_distribution
-from .rows import MISSING_POLICIES, keep_answered, own_weight
+from .rows import MISSING_POLICIES, keep_answered, own_weight, row_of
 from .rules import Custom, DataSize, Metropolis, Uniform, WeightRule
 
 __all__ = [
@@ -16,18 +17,31 @@ __all__ = [
     "WEIGHTS",
     "Custom",
     "DataSize",
+    "FunctionRule",
     "Metropolis",
     "Uniform",
+    "WeightFunction",
     "WeightRule",
     "check_matrix",
     "keep_answered",
     "mixing_matrix",
+    "needs_samples",
     "own_weight",
+    "row_of",
     "spectral_gap",
     "stationary_distribution",
 ]
 
-# `Custom` is not a name for users: it needs their matrix, which says it all.
 WEIGHTS: Table[WeightRule] = Table(
-    "weights", {rule.name: rule for rule in (Metropolis, Uniform, DataSize)}
+    "weights",
+    {"metropolis": Metropolis, "uniform": Uniform, "data-size": DataSize},
+    group="p2pl_flower.weights",
+    base=(WeightRule,),
+    wrap=FunctionRule,
 )
+"""`Custom` is not a name for users: it needs their matrix, which says it all."""
+
+
+def needs_samples(rule: WeightRule) -> bool:
+    """Return whether a rule may depend on the neighbors' numbers of samples."""
+    return type(rule) not in (Metropolis, Uniform, Custom)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import WeightsError
 from ..topology.neighborhood import neighborhood
-from .rows import own_weight
+from .rows import own_weight, row_of
 from .rules import TOLERANCE, WeightRule
 
 
@@ -40,7 +40,7 @@ def mixing_matrix(
     """
     mixing = np.zeros((len(graph), len(graph)))
     for device in range(len(graph)):
-        row = rule.row(*neighborhood(graph, device, samples, matrix))
+        row = row_of(rule, *neighborhood(graph, device, samples, matrix))
         mixing[device, list(row)] = list(row.values())
         mixing[device, device] = own_weight(row)
     return mixing

@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
-from ..errors import ConfigError
+from ..errors import ConfigError, WeightsError
+from ..topology.neighborhood import Neighbor
+from .rules import WeightRule
 
 MISSING_POLICIES = ("self", "neighbors")
+
+
+def row_of(rule: WeightRule, own: Neighbor, neighbors: Sequence[Neighbor]) -> dict[int, float]:
+    """Return the weight a_kj that a rule gives each neighbor j, in ascending id order.
+
+    Parameters
+    ----------
+    rule : WeightRule
+        One of the user's own may leave neighbors out: their weights are 0.
+    own : Neighbor
+        The device k itself.
+    neighbors : Sequence[Neighbor]
+        Its neighbors j.
+
+    Raises
+    ------
+    WeightsError
+        The neighbors lack what the rule needs, or it gives something else than finite
+        weights by the neighbors' ids.
+    """
+    said = rule.row(own, neighbors)
+    ids = sorted(neighbor.id for neighbor in neighbors)
+    try:
+        row = {int(j): float(weight) for j, weight in said.items()}
+    except (AttributeError, TypeError, ValueError):
+        row = {own.id: math.nan}
+    if not set(row) <= set(ids) or not all(map(math.isfinite, row.values())):
+        wrong = f"must give device {own.id} finite weights by the ids of its neighbors"
+        raise WeightsError("weights", rule, f"{wrong}, {ids}, not {said!r:.80}")
+    return {j: row.get(j, 0.0) for j in ids}
 
 
 def own_weight(row: Mapping[int, float]) -> float:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from ..errors import WeightsError
 from ..topology.neighborhood import Neighbor
@@ -14,17 +13,11 @@ TOLERANCE = 1e-6
 
 
 class WeightRule(ABC):
-    """How a device weighs its neighbors. ``name`` is what users and messages call the rule."""
-
-    name: ClassVar[str]
-
-    def spec(self) -> str:
-        """Return the text that the rule travels as."""
-        return self.name
+    """How a device weighs its neighbors."""
 
     @abstractmethod
-    def row(self, own: Neighbor, neighbors: Sequence[Neighbor]) -> dict[int, float]:
-        """Return the weight a_kj of each neighbor j, in ascending id order.
+    def row(self, own: Neighbor, neighbors: Sequence[Neighbor]) -> Mapping[int, float]:
+        """Return the weight a_kj of each neighbor j, by its id; it is 0 where it is left out.
 
         Parameters
         ----------
@@ -55,8 +48,6 @@ class Metropolis(WeightRule):
     average consensus", IPSN 2005.
     """
 
-    name = "metropolis"
-
     def row(self, own: Neighbor, neighbors: Sequence[Neighbor]) -> dict[int, float]:
         """Return 1 / (1 + max(d_k, d_j)) for each neighbor."""
         return {j.id: 1 / (1 + max(own.degree, j.degree)) for j in _ascending(neighbors)}
@@ -73,8 +64,6 @@ class Uniform(WeightRule):
     R. Olfati-Saber, J. A. Fax and R. M. Murray, "Consensus and cooperation in networked
     multi-agent systems", Proceedings of the IEEE 95, 2007.
     """
-
-    name = "uniform"
 
     def row(self, own: Neighbor, neighbors: Sequence[Neighbor]) -> dict[int, float]:
         """Return 1 / (d_k + 1) for each neighbor."""
@@ -95,22 +84,18 @@ class DataSize(WeightRule):
     AISTATS 2017.
     """
 
-    name = "data-size"
-
     def row(self, own: Neighbor, neighbors: Sequence[Neighbor]) -> dict[int, float]:
         """Return each neighbor's share of the samples in the closed neighborhood."""
         total = sum(device.samples for device in (own, *neighbors))
         if total <= 0:
             rule = f"device {own.id} and its neighbors have no samples; give sample counts"
-            raise WeightsError("weights", self.name, rule)
+            raise WeightsError("weights", "data-size", rule)
         return {j.id: j.samples / total for j in _ascending(neighbors)}
 
 
 @dataclass(frozen=True)
 class Custom(WeightRule):
     """a_kj as the user's own matrix has it, carried by ``Neighbor.weight``."""
-
-    name = "custom"
 
     def row(self, own: Neighbor, neighbors: Sequence[Neighbor]) -> dict[int, float]:
         """Return each neighbor's ``weight``, scaled down where they sum to just above 1."""

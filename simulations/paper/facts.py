@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from p2pl_flower.options import Options
 from p2pl_flower.topology import schedule
 from p2pl_flower.weights import mixing_matrix, spectral_gap, stationary_distribution
 
@@ -42,5 +41,6 @@ def _matrix(scenario: Scenario) -> tuple[NDArray[np.float64], NDArray[np.int64]]
     if not graphs.static:
         return None
     sizes = [len(part) for part in device_samples(scenario, scenario.num_devices)]
-    rule = Options.of(**scenario.peer_options(), seed=scenario.seed).weights
-    return mixing_matrix(graphs.graph(1), rule, dict(enumerate(sizes))), np.array(sizes)
+    options, graph = scenario.options, graphs.graph(1)
+    known = dict(enumerate(sizes))
+    return mixing_matrix(graph, options.weights, known, options.matrix), np.array(sizes)

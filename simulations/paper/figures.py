@@ -70,9 +70,9 @@ def by_gap(claim: Claim, rows: Sequence[Row]) -> Figure:
         found = gap(scenario)
         if found is None or "topology" not in row.variant.settings:
             continue
-        if scenario.consensus_steps not in steps:
-            steps.append(scenario.consensus_steps)
-        tint = shades[steps.index(scenario.consensus_steps)]
+        if scenario.options.consensus_steps not in steps:
+            steps.append(scenario.options.consensus_steps)
+        tint = shades[steps.index(scenario.options.consensus_steps)]
         axes.vlines(found, row.worst, row.best, color=tint, alpha=0.45, linewidth=3)
         axes.plot(found, row.mean, "o", color=tint, markersize=5)
         weights = row.variant.settings.get("weights")

@@ -10,7 +10,7 @@ from typing import Any
 from p2pl_flower.history import History
 
 from ..plots import human_bytes
-from ..report import aligned
+from ..report import aligned, plain
 from .claims import Claim
 from .facts import FACTS
 from .figures import draw
@@ -67,7 +67,7 @@ def texts(claims: Sequence[Claim], results: Path = RESULTS) -> dict[str, str]:
             lines = _table(claim, found)
             tables[f"{claim.name}/{TABLE}"] = _json(lines)
             sections.append(_section(claim, judged, lines, histories[claim.name]))
-    page = "\n".join([_HEAD + _left(summary), _LEGEND, *sections])
+    page = "\n".join([_HEAD + plain(summary), _LEGEND, *sections])
     return {PAGE: page, SUMMARY: _json(summary), **tables}
 
 
@@ -146,8 +146,3 @@ def _environment(environment: Any) -> str:
 
 def _json(lines: Table) -> str:
     return json.dumps({"table": lines}, indent=1, ensure_ascii=False) + "\n"
-
-
-def _left(lines: Table) -> str:
-    header, *rest = (f"| {' | '.join(cells)} |\n" for cells in lines)
-    return "".join([header, "| --- | --- | --- |\n", *rest])

@@ -22,6 +22,7 @@ from p2pl_flower.serverless.cluster import free_ports
 from p2pl_flower.serverless.node import Node
 from p2pl_flower.serverless.reports import Report
 from p2pl_flower.serverless.settings import Settings
+from p2pl_flower.specs import text_of
 from simulations.client_app import make_client_app
 from simulations.scenario import Scenario
 from simulations.swarm_engine import make_swarm
@@ -231,5 +232,5 @@ def test_hooks_change_nothing_that_they_are_given(name) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_text_of_an_algorithm_makes_an_equal_one(name) -> None:
     algorithm = ALGORITHMS.make(name)
-    assert ALGORITHMS.make(algorithm.spec()) == algorithm
+    assert ALGORITHMS.make(text_of(algorithm, ALGORITHMS)) == algorithm
     assert type(algorithm).__doc__

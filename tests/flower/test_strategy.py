@@ -20,7 +20,7 @@ from p2pl_flower.weights import mixing_matrix
 
 def by_hand(graph: nx.Graph, rounds: int, steps: int = 1, **options) -> np.ndarray:
     """w[0] of every device, with the mixing matrix instead of messages."""
-    made = Options.of(**options)
+    made = Options(**options)
     samples = {d: 10 * (d + 1) for d in graph}
     mixing = mixing_matrix(graph, made.weights, samples)
     w = np.zeros(len(graph))
@@ -304,7 +304,7 @@ def test_schedules_change_the_graph_every_round(topology, evaluate_every) -> Non
     graphs = schedule(topology, 8, 5)
     for number in (1, 2, 3):
         w = 0.5 * (w + np.arange(8))
-        w = mixing_matrix(graphs.graph(number), Options.of().weights) @ w
+        w = mixing_matrix(graphs.graph(number), Options().weights) @ w
     assert values(result.arrays)["w"][0] == pytest.approx(w.mean())
 
 

@@ -13,9 +13,9 @@ from p2pl_flower.links import (
     GilbertElliott,
     Perfect,
     Periodic,
-    make_links,
 )
 from p2pl_flower.seeding import Stream, uniform
+from p2pl_flower.specs import text_of
 
 EVERY = [
     ("perfect", Perfect()),
@@ -64,9 +64,10 @@ def test_a_device_that_is_away_has_no_link_up(name, links):
 
 @every
 def test_text_builds_an_equal_object_whatever_the_seed_given(name, links):
-    assert make_links(links.spec(), seed=99) == links
-    assert make_links(links, seed=99) is links
-    assert name in links.spec() or name == "all"
+    text = text_of(links, LINKS)
+    assert LINKS.of(text, seed=99) == links
+    assert LINKS.of(links, seed=99) is links
+    assert name in text or name == "all"
 
 
 def test_every_name_of_the_table_is_tested():
@@ -171,5 +172,5 @@ def test_all_is_the_conjunction():
 def test_any_bursts_are_symmetric_and_travel(up, slack, seed, r):
     link = GilbertElliott(up, slack * max(1.0, (1 - up) / up), seed=seed)
     i, j = np.ogrid[:6, :6]
-    state = make_links(link.spec(), 0).up(i, j, r, 0)
+    state = LINKS.make(text_of(link, LINKS)).up(i, j, r, 0)
     assert np.array_equal(state, link.up(j, i, r, 0))

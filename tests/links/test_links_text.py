@@ -5,46 +5,47 @@ import pytest
 
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.links import (
+    LINKS,
     All,
     Bernoulli,
     Churn,
     GilbertElliott,
     Links,
     Perfect,
-    make_links,
 )
+from p2pl_flower.specs import text_of
 
 
 def test_text_gets_the_seed_of_the_run_where_it_gives_none():
-    assert make_links("bernoulli:0.5", 7) == Bernoulli(0.5, seed=7)
-    assert make_links("bernoulli:up=0.5,seed=1", 7) == Bernoulli(0.5, seed=1)
-    assert make_links("gilbert-elliott:up=0.5,loss-bad=0.9", 7) == GilbertElliott(
+    assert LINKS.make("bernoulli:0.5", seed=7) == Bernoulli(0.5, seed=7)
+    assert LINKS.make("bernoulli:up=0.5,seed=1", seed=7) == Bernoulli(0.5, seed=1)
+    assert LINKS.make("gilbert-elliott:up=0.5,loss-bad=0.9", seed=7) == GilbertElliott(
         0.5, loss_bad=0.9, seed=7
     )
-    assert make_links(" bernoulli:up=0.5 + churn:away=0.1 ", 7) == All(
+    assert LINKS.make(" bernoulli:up=0.5 + churn:away=0.1 ", seed=7) == All(
         (Bernoulli(0.5, seed=7), Churn(0.1, seed=7))
     )
-    assert make_links("perfect", 7) == Perfect()
+    assert LINKS.make("perfect", seed=7) == Perfect()
 
 
 def test_numbers_read_back_exactly():
     for up in (1 / 3, 1e-17, np.float64(0.1), 1):
-        assert make_links(Bernoulli(up).spec(), 0) == Bernoulli(up)
+        assert LINKS.make(text_of(Bernoulli(up), LINKS)) == Bernoulli(up)
     long = GilbertElliott(0.5, burst=1e20, seed=np.int64(2**62))
-    assert make_links(f"{long.spec()}+perfect", 0) == All((long, Perfect()))
+    assert LINKS.make(f"{text_of(long, LINKS)}+perfect") == All((long, Perfect()))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("bernoulli:up=0", r"links='bernoulli:up=0': up=0.0: must be in \(0, 1\]"),
-        ("bernoulli:up=nan", r"up=nan: must be in \(0, 1\]"),
+        ("bernoulli:up=nan", r"up=nan: must be a number in \(0, 1\]"),
         ("bernoulli", "needs up"),
-        ("periodic:every=0", "every=0: must be 1 or more"),
-        ("bernoulli:0.5,-1", "seed=-1: must be an integer from 0"),
+        ("periodic:every=0", "every=0: must be at least 1"),
+        ("bernoulli:0.5,-1", "seed=-1: must be from 0 to"),
         ("gilbert-elliott:0.1,burst=2", "burst=2.0: must be finite and at least 9 rounds"),
         ("gilbert-elliott:0.9,burst=0.5", "burst=0.5: must be finite and at least 1 rounds"),
-        ("gilbert-elliott:0.9,loss_bad=1.5", r"loss_bad=1.5: must be in \[0, 1\]"),
+        ("gilbert-elliott:0.9,loss_bad=1.5", r"loss-bad=1.5: must be in \[0, 1\]"),
         ("churn:away=1", r"away=1.0: must be in \[0, 1\)"),
         ("churn:away=0.9", "absence=5.0: must be finite and at least 9 rounds"),
         ("bernoulli:0.5+bernoulli:0.6", "two of a kind need seeds that differ"),
@@ -54,7 +55,7 @@ def test_numbers_read_back_exactly():
 )
 def test_refusals_say_what_is_wrong(text, message):
     with pytest.raises(ConfigError, match=message):
-        make_links(text, 0)
+        LINKS.make(text, seed=0)
 
 
 def test_refusals_of_objects():
@@ -67,5 +68,5 @@ def test_refusals_of_objects():
             return np.asarray(False)
 
     assert Own().present(1, 1)
-    with pytest.raises(ConfigError, match="has no text form"):
-        All((Own(),)).spec()
+    with pytest.raises(ConfigError, match="Own is defined within a function"):
+        text_of(All((Own(),)), LINKS)

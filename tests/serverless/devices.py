@@ -25,7 +25,7 @@ def settings(graph: nx.Graph, folder: Path, **common: Any) -> dict[int, dict[str
     for d in graph:
         made[d] = {
             "device": d,
-            "devices": len(graph),
+            "num-devices": len(graph),
             "listen": f"127.0.0.1:{ports[d]}",
             "app": "numbers_app:peer_app",
             "rounds": 3,

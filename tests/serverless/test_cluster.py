@@ -66,7 +66,7 @@ def test_five_peers_on_digits_end_with_the_models_of_the_ray_simulation(
     from simulations.task import make_task
 
     monkeypatch.chdir(ROOT)
-    arguments = ["--devices=5", "--rounds=3", "--seed=5", "--set=start=200"]
+    arguments = ["--num-devices=5", "--rounds=3", "--seed=5", "--set=start=200"]
     folders = [f"--out={tmp_path}", f"--checkpoint={tmp_path}/state"]
     code = main(["cluster", *arguments, *folders, "--set=waiting.deadline=120"])
     printed = capsys.readouterr().out
@@ -111,7 +111,7 @@ def saved(folder: Path, device: int, out: Path):
 
 
 def started(tmp_path: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "p2pl_flower", "cluster", "--devices=3", "--rounds=1000"]
+    command = [sys.executable, "-m", "p2pl_flower", "cluster", "--num-devices=3", "--rounds=1000"]
     options = ["--app=numbers_app:peer_app", "--insecure", "--out", str(tmp_path)]
     slow = ["--set=run-config.seconds=0.2", f"--set=run-config.log={tmp_path}"]
     path = os.pathsep.join([str(HERE), str(ROOT)])
@@ -166,7 +166,7 @@ def alive(pid: int) -> bool:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--devices=1"], "n=1|must be at least 2"),
+        (["--num-devices=1"], "n=1|must be at least 2"),
         (["--topology=nonsense"], "topology='nonsense': unknown name"),
         (["--topology=random-matchings"], "changes from round to round"),
         (["--app=nowhere"], "must look like package.module:name"),
@@ -180,7 +180,7 @@ def test_a_users_mistake_is_one_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(HERE))
-    given = ["cluster", "--devices=2", "--insecure", "--app=numbers_app:peer_app", *arguments]
+    given = ["cluster", "--num-devices=2", "--insecure", "--app=numbers_app:peer_app", *arguments]
     assert main(given) == 2
     said = capfd.readouterr().err
     assert any(part in said for part in complaint.split("|")), said

@@ -42,7 +42,7 @@ def test_collecting_does_not_look_through_libraries(tmp_path) -> None:
     for k in graph:
         content = {
             "device": k,
-            "devices": 2,
+            "num-devices": 2,
             "listen": f"127.0.0.1:{ports[k]}",
             "app": "watching:app",
             "rounds": 2,

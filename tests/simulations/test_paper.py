@@ -15,6 +15,7 @@ from simulations.paper.claims import CLAIMS, Claim, Variant
 from simulations.paper.summary import rows
 from simulations.paper.verdict import CONDITIONS, HOLDS, NOT, UNKNOWN, judge, verdict
 from simulations.report import aligned
+from simulations.scenario import Scenario
 
 TOML = """
 title = "A small claim"
@@ -86,7 +87,7 @@ def test_variants_are_products_in_order(claim):
         "fedavg",
     ]
     assert claim.keys == ["topology", "consensus-steps"]
-    assert claim.scenario(claim.variants[2], seed=4).consensus_steps == 3
+    assert claim.scenario(claim.variants[2], seed=4).options.consensus_steps == 3
     assert claim.scenario(claim.variants[2], seed=4).seed == 4
 
 
@@ -186,9 +187,9 @@ def test_theory(claim):
     assert facts.gap(complete) == pytest.approx(1.0)
     assert 0 < facts.gap(ring) < 1
     assert facts.bias(ring) < 1e-3  # shares are equal, to one sample
-    shares = replace(complete, partition="linear", weights="data-size")
+    shares = Scenario.of({**complete.keys(), "partition": "linear", "weights": "data-size"})
     assert facts.bias(shares) == pytest.approx(0.0, abs=1e-12)
-    assert facts.bias(replace(shares, weights="metropolis")) > 0.1
+    assert facts.bias(Scenario.of({**shares.keys(), "weights": "metropolis"})) > 0.1
     assert facts.gap(replace(ring, topology="random-matchings")) is None
 
 

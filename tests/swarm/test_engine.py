@@ -22,7 +22,7 @@ from p2pl_flower.swarm.progress import Progress
 from p2pl_flower.topology import schedule
 
 COUNTS = (9, 4, 12, 7, 1, 6)
-OPTIONS = Options.of(
+OPTIONS = Options(
     links="bernoulli:up=0.7+churn:away=0.2,absence=2",
     algorithm="p2pl-affinity:strength=0.3",
     seed=3,
@@ -192,8 +192,8 @@ def test_the_chunk_is_as_set_or_suits_the_cache() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Machine(chunk=0), "chunk=0: must be 1 or more"),
-        (lambda: Machine(workers=0), "workers=0: must be 1 or more"),
+        (lambda: Machine(chunk=0), "chunk=0: must be at least 1"),
+        (lambda: Machine(workers=0), "workers=0: must be at least 1"),
         (lambda: Machine(torch_device="tpu"), "torch-device='tpu': must be 'cpu', 'cuda'"),
         (lambda: make_swarm(rounds=0), "rounds=0: must be at least 1"),
         (lambda: make_swarm(evaluate_every=-1), "evaluate-every=-1: must be at least 0"),
@@ -244,7 +244,7 @@ def test_neither_flwr_nor_ray_is_needed() -> None:
         "from p2pl_flower.swarm import simulate\n"
         "from p2pl_flower.options import Options\n"
         "data = [(np.ones((3, 2), np.float32), np.array([0, 1, 0]))] * 3\n"
-        "h = simulate(lambda: torch.nn.Linear(2, 2), data, 'ring', Options.of(links='perfect'),"
+        "h = simulate(lambda: torch.nn.Linear(2, 2), data, 'ring', Options(links='perfect'),"
         " rounds=1, progress=False)\n"
         "assert len(h.runs[0].rounds) == 1\n"
     )

@@ -145,9 +145,9 @@ def test_waypoint_is_the_same_far_out_however_it_is_asked():
     ("arguments", "message"),
     [
         ((0, 0.1, 0.1), "n=0: must be at least 1"),
-        ((3, 0.0, 0.1), "radius=0.0: must be above 0"),
+        ((3, 0.0, 0.1), r"radius=0.0: must be in \(0, inf\]"),
         ((3, 0.1, 0.0), r"speed=0.0: must be in \(0, 1\]"),
-        ((3, 0.1, 0.1, -1), "pause=-1: must be at least 0"),
+        ((3, 0.1, 0.1, -1), r"pause=-1: must be in \[0, inf\)"),
     ],
 )
 def test_waypoint_refuses(arguments, message):

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...errors import ConfigError
+from ...config import at_least, check_fields, described, option, within
+
+_SECONDS = within("(0, inf)", "seconds")
 
 
+@described
 @dataclass(frozen=True)
 class Waiting:
-    """When a device goes on with the models that have arrived.
+    """When a device goes on with the models that have arrived."""
 
-    Attributes
-    ----------
-    quorum : int
-        As soon as so many neighbors' models are there; 0 waits for all of them.
-    deadline : float
-        After so many seconds in any case.
-    grace : float
-        Seconds given to a neighbor that could not be reached the last time.
-    """
-
-    quorum: int = 0
-    deadline: float = 60.0
-    grace: float = 1.0
+    quorum: int = option(
+        0,
+        rule=at_least(0),
+        help="go on as soon as so many neighbors' models are there; 0 waits for all",
+    )
+    deadline: float = option(60.0, rule=_SECONDS, help="seconds after which to go on in any case")
+    grace: float = option(
+        1.0,
+        rule=_SECONDS,
+        help="seconds for a neighbor that could not be reached the last time",
+    )
 
     def __post_init__(self) -> None:
-        if type(self.quorum) is not int or self.quorum < 0:
-            raise ConfigError("quorum", self.quorum, "must be an integer, 0 (all) or larger")
-        for name, value in (("deadline", self.deadline), ("grace", self.grace)):
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not 0 < value < float("inf"):
-                raise ConfigError(name, value, "must be a number of seconds above 0")
+        check_fields(self)
 
     def enough(self, asked: int) -> int:
         """Return how many of ``asked`` neighbors are waited for."""

@@ -1,0 +1,109 @@
+"""Rules, links and functions of a user's own, where devices can import them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import networkx as nx
+import numpy as np
+
+from p2pl_flower.links import Bernoulli, Links
+from p2pl_flower.weights import Metropolis, WeightRule
+
+
+class Deaf(Metropolis):
+    """Listens to nobody."""
+
+    def row(self, own, neighbors):
+        return {j.id: 0.0 for j in neighbors}
+
+
+@dataclass(frozen=True)
+class Never(Bernoulli):
+    """Is never up after the start, whatever its rate."""
+
+    def up(self, i, j, round_number, step):
+        shape = np.broadcast_shapes(*map(np.shape, (i, j, round_number, step)))
+        return np.broadcast_to(np.asarray(step) == 0, shape)
+
+
+@dataclass(frozen=True)
+class Fixed(WeightRule):
+    """One weight for every neighbor: a rule with a name of its own."""
+
+    share: float
+    halved: bool = False
+
+    def row(self, own, neighbors):
+        return {j.id: self.share / (2 if self.halved else 1) for j in neighbors}
+
+    @cached_property
+    def looked_up(self):
+        return 1
+
+
+class Plain(Links):
+    """No dataclass, and no state."""
+
+    def up(self, i, j, round_number, step):
+        return np.ones(np.broadcast_shapes(*map(np.shape, (i, j, round_number, step))), np.bool_)
+
+
+class Labelled(Bernoulli):
+    """Hides state from its fields."""
+
+    def __init__(self, up_rate, seed=0, label="x"):
+        super().__init__(up_rate, seed)
+        object.__setattr__(self, "_label", label)
+
+
+class Counting(WeightRule):
+    """Has a field that is no number."""
+
+    def __init__(self, table=()):
+        self.table = dict(table)
+
+    def row(self, own, neighbors):
+        return self.table
+
+
+class Slotted(WeightRule):
+    """Keeps its state in slots."""
+
+    __slots__ = ("_hidden", "share")
+
+    def __init__(self, share: float = 0.5):
+        self.share, self._hidden = share, 0
+
+    def row(self, own, neighbors):
+        return {j.id: self.share for j in neighbors}
+
+
+def smallest(own, neighbors):
+    """Listen to the neighbor of the smallest id alone."""
+    return {min(n.id for n in neighbors): 0.5}
+
+
+def even_rounds(i, j, round_number, step):
+    return (np.asarray(round_number) % 2 == 0) & (i >= 0)
+
+
+def bridged(n, width: int = 1, seed=0):
+    """Return two rings with ``width`` links between them."""
+    half = n // 2
+    graph = nx.disjoint_union(nx.cycle_graph(half), nx.cycle_graph(n - half))
+    graph.add_edges_from((i, half + i) for i in range(width))
+    return graph
+
+
+def clumsy(n, width, seed=0):
+    return nx.cycle_graph(n)
+
+
+def listed(n):
+    return [n]
+
+
+QUARTER = Fixed(0.25)
+unnamed = lambda own, neighbors: {}  # noqa: E731
