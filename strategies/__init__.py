@@ -39,9 +39,10 @@ def contender(name: str) -> Contender:
     try:
         ALGORITHMS.make(name)
     except ConfigError as error:
+        if error.rule != "unknown name":
+            raise ConfigError("contenders", name, error.rule, error.choices) from None
         known = sorted({*contenders(), *ALGORITHMS.entries})
-        rule = "unknown name" if error.choices else error.rule
-        raise ConfigError("contenders", name, rule, known if error.choices else ()) from None
+        raise ConfigError("contenders", name, error.rule, known) from None
     return ByAlgorithm(name)
 
 

@@ -71,9 +71,10 @@ def in_swarm(scenario: Scenario) -> Outcome:
 
 def expected(scenario: Scenario, known: dict[str, Outcome]) -> Outcome:
     """Return what the swarm makes of it, worked out once for each algorithm."""
-    if scenario.algorithm not in known:
-        known[scenario.algorithm] = in_swarm(scenario)
-    return known[scenario.algorithm]
+    name = str(scenario.keys()["algorithm"])
+    if name not in known:
+        known[name] = in_swarm(scenario)
+    return known[name]
 
 
 def by_strategy(scenario: Scenario, relay: Relay, **nodes: Any) -> list[Round]:
@@ -150,7 +151,7 @@ def peer_keys(scenario: Scenario, folder: Path, device: int) -> dict[str, Any]:
         **{key: keys[key] for key in shared},
         "evaluate-every": scenario.evaluate_every,
         "device": device,
-        "devices": DEVICES,
+        "num-devices": DEVICES,
         "listen": PORTS[device],
         "neighbors": {str(j): PORTS[j] for j in ring},
         "app": "simulations.client_app:app",
