@@ -15,20 +15,20 @@ Version = tuple[int, ...]
 
 def versions_line(dependencies: Iterable[str]) -> str:
     """Return one line on what is installed and what the project asks for."""
-    installed = [f"{name} {_installed(name)}" for name in ("flwr", "p2pl-flower")]
+    here = [f"{name} {installed(name)}" for name in ("flwr", "p2pl-flower")]
     asked = [d for d in dependencies if _name(d) in ("flwr", "p2pl-flower")]
     wants = f"the project asks for {', '.join(asked)}" if asked else "the project names neither"
     supported = f"supported is flwr{supported_range()}"
-    return f"Python {platform.python_version()}, {', '.join(installed)}; {wants}; {supported}"
+    return f"Python {platform.python_version()}, {', '.join(here)}; {wants}; {supported}"
 
 
 def version_refusals(dependencies: Iterable[str]) -> list[str]:
     """Return why flwr, as it is installed or asked for, is not supported."""
     least, below = _limits(supported_range())
     found = []
-    installed = _installed("flwr")
-    if installed[:1].isdigit() and not least <= _numbers(installed) < below:
-        found.append(f"flwr {installed} is installed, and {supported_range()} is supported")
+    here = installed("flwr")
+    if here[:1].isdigit() and not least <= _numbers(here) < below:
+        found.append(f"flwr {here} is installed, and {supported_range()} is supported")
     for dependency in dependencies:
         if _name(dependency) == "flwr":
             low, high = _limits(dependency)
@@ -71,7 +71,8 @@ def _numbers(text: str) -> Version:
     return tuple(map(int, re.findall(r"\d+", text)[:3]))
 
 
-def _installed(name: str) -> str:
+def installed(name: str) -> str:
+    """Return the version of a package that is installed, or that it is not."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -1,0 +1,1 @@
+"""The strategies that a ServerApp makes: what they are, and what it takes to make them P2PL."""

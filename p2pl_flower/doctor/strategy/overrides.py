@@ -1,0 +1,170 @@
+"""Whether a strategy class of the user's works as one that derives from P2PL."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..findings import Remark
+from ..flwr_names import OWN_ARGUMENTS, OWN_METHODS
+from ..python.names import Names
+from ..python.source import Function, Source
+from .averages import taken
+from .lineage import Lineage
+from .replies import reads
+
+_WITHOUT_SUPER = (
+    "{0} of {1} does not call super().{0}: there P2PL {2}; call it, and change the config that "
+    "you hand on or the messages that it returns"
+)
+_DOES = {
+    "configure_train": "tells each device to train on its own model",
+    "configure_evaluate": "makes the consensus steps, and asks for evaluation after them",
+}
+_RETURNS_EARLY = (
+    "configure_evaluate of {} returns before it calls super(): devices would not mix in such a "
+    "round, because the consensus steps are made there; P2PL(evaluate_every=n) scores every "
+    "n-th round"
+)
+_START = (
+    "start of {} neither calls super().start nor self.configure_train and "
+    "self.configure_evaluate: nothing would tell the devices to train and to mix"
+)
+_READS = (
+    "{} of {} takes models out of messages, and with P2PL none is in them: models go from device "
+    "to device; an evaluate_fn is given the mean of all models after every round"
+)
+_SEES_NONE = (
+    "{} of {} goes over the models in messages: there are none, so that it counts 0; what devices "
+    "send each other is in strategy.rounds"
+)
+_AVERAGE = (
+    "{} of {} works on the averaged model that super() returns, and P2PL returns None there; do "
+    "that in an evaluate_fn, which is given the mean of all models after every round"
+)
+_NO_AVERAGE = (
+    "{} of {} has something to do with the averaged model that super() returns: P2PL returns "
+    "None there, and it is not done; an evaluate_fn is given the mean of all models"
+)
+_ATTRIBUTE = "{0} of {1} reads self.{2}, which only Flower's strategies have: {3}"
+_ASSIGN = "assign it in __init__ of {0}, or leave it out"
+_METHOD = "super().aggregate_train and super().aggregate_evaluate check replies and log failures"
+_SAME_ARRAYS = (
+    "{} of {} looks at the arrays that it is given: with P2PL they are initial_arrays in every "
+    "round"
+)
+
+
+def problems(names: Names, found: Lineage) -> Iterator[Remark]:
+    """Yield why a class would not work if it derived from P2PL."""
+    for source, function in found.all_methods():
+        name = owner(source, function)
+        above = calls_above(function, function.name)
+        if function.name in _DOES and not above:
+            text = _WITHOUT_SUPER.format(function.name, name, _DOES[function.name])
+            yield _remark(source, function, text)
+        elif function.name == "configure_evaluate" and _returns_early(function):
+            yield _remark(source, function, _RETURNS_EARLY.format(name))
+        elif function.name == "start" and not above and not _runs_rounds(function):
+            yield _remark(source, function, _START.format(name))
+        for read in reads(names, source, function):
+            if not read.harmless:
+                yield _remark(read.source, read.node, _READS.format(function.name, name))
+        for use in taken(source, function, calls_above(function, "aggregate_train")):
+            if use.breaks:
+                yield _remark(source, use.node, _AVERAGE.format(function.name, name))
+        yield from _attributes(found, source, function)
+
+
+def losses(names: Names, found: Lineage) -> Iterator[Remark]:
+    """Yield what a class does now and would not do if it derived from P2PL."""
+    for source, function in found.all_methods():
+        name = owner(source, function)
+        for read in reads(names, source, function):
+            if read.harmless:
+                yield _remark(read.source, read.node, _SEES_NONE.format(function.name, name))
+        for use in taken(source, function, calls_above(function, "aggregate_train")):
+            if not use.breaks:
+                yield _remark(source, use.node, _NO_AVERAGE.format(function.name, name))
+        if function.name in _DOES and (node := _looks_at_arrays(source, function)):
+            yield _remark(source, node, _SAME_ARRAYS.format(function.name, name))
+
+
+def calls_above(function: Function, name: str) -> list[ast.Call]:
+    """Return the calls of a method above: ``super().name()`` and ``Base.name(self)``."""
+    found = []
+    for call in (n for n in ast.walk(function) if isinstance(n, ast.Call)):
+        target = call.func
+        if isinstance(target, ast.Attribute) and target.attr == name:
+            value = target.value
+            is_super = isinstance(value, ast.Call) and getattr(value.func, "id", "") == "super"
+            hands_self = bool(call.args) and getattr(call.args[0], "id", "") == "self"
+            if is_super or hands_self:
+                found.append(call)
+    return found
+
+
+def owner(source: Source, function: Function) -> str:
+    """Return the name of the class that a method is defined in."""
+    return str(getattr(source.parents[function], "name", ""))
+
+
+def _runs_rounds(function: Function) -> bool:
+    called = {n.attr for n in ast.walk(function) if isinstance(n, ast.Attribute)}
+    return {"configure_train", "configure_evaluate"} <= called
+
+
+def _returns_early(function: Function) -> bool:
+    """Return whether a function returns nothing to send on some path."""
+    empty = [None, "[]", "()", "None"]
+    return any(
+        (ast.unparse(node.value) if node.value else None) in empty
+        for node in ast.walk(function)
+        if isinstance(node, ast.Return)
+    )
+
+
+def _looks_at_arrays(source: Source, function: Function) -> ast.expr | None:
+    """Return where a function does something else with ``arrays`` than to hand it on."""
+    names = [a.arg for a in function.args.args]
+    if len(names) < 3:
+        return None
+    above = calls_above(function, function.name)
+    handed = {n for call in above for n in ast.walk(call)}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and node.id == names[2] and node not in handed:
+            return node
+    return None
+
+
+def _attributes(found: Lineage, source: Source, function: Function) -> Iterator[Remark]:
+    defined = {f.name for _, f in found.all_methods()} | _assigned(found)
+    first = function.args.args[0].arg if function.args.args else ""
+    for node in ast.walk(function):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == first
+            and node.attr in (OWN_ARGUMENTS | OWN_METHODS) - defined
+        ):
+            name = owner(source, function)
+            advice = _METHOD if node.attr in OWN_METHODS else _ASSIGN.format(name)
+            text = _ATTRIBUTE.format(function.name, name, node.attr, advice)
+            yield _remark(source, node, text)
+
+
+def _assigned(found: Lineage) -> set[str]:
+    """Return the attributes that the project's own classes set, on themselves or on objects."""
+    names = set()
+    for _, node in found.classes:
+        for child in ast.walk(node):
+            if isinstance(child, ast.Attribute) and isinstance(child.ctx, ast.Store):
+                names.add(child.attr)
+        for statement in node.body:
+            targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+            names |= {t.id for t in targets if isinstance(t, ast.Name)}
+    return names
+
+
+def _remark(source: Source, node: ast.expr | Function, text: str) -> Remark:
+    return Remark(source.path, node.lineno, text)

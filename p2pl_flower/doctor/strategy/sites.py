@@ -1,0 +1,190 @@
+"""The places in a ServerApp that change where strategies become P2PL."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from ..findings import Remark
+from ..python.names import Names, Thing
+from ..python.rewrites import Rewrites
+from ..python.source import Function, Source
+from .arguments import Arguments, converted
+from .lineage import Lineage
+from .proximal import Proximal
+from .references import Reference, Use, is_known
+from .run_config import RunConfig
+from .signatures import Init, inits, inits_above
+from .tables import Tables
+
+_LEFT_OUT = "{}: P2PL has no such argument; all devices that are there train and are scored"
+_MIXED = (
+    "makes one of {}, of which P2PL can take the place of some only: make them in places of "
+    "their own"
+)
+_DIFFER = "makes one of {}, whose arguments are not the same: make them in places of their own"
+
+
+class Convertible(Protocol):
+    """A strategy class that becomes P2PL, or is it."""
+
+    @property
+    def lineage(self) -> Lineage | None:
+        """What it derives from."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is P2PL already."""
+
+
+class Sites:
+    """Puts P2PL where strategies of Flower's are named, made or derived from.
+
+    Parameters
+    ----------
+    names : Names
+        Looks names up.
+    sources : list[Source]
+        The files that the ServerApp reaches.
+    known : list[Reference]
+        Where strategy classes are named.
+    good : Mapping[Thing, Convertible]
+        The classes that become P2PL, or are it.
+    config : RunConfig
+        Values of arguments.
+    rewrites : Rewrites
+        Takes the edits.
+
+    Attributes
+    ----------
+    problems, lost, notes : list[Remark]
+        What is in the way, what is lost, and what is worth knowing.
+    """
+
+    def __init__(
+        self,
+        names: Names,
+        sources: list[Source],
+        known: list[Reference],
+        good: Mapping[Thing, Convertible],
+        config: RunConfig,
+        rewrites: Rewrites,
+    ) -> None:
+        self.names, self.config, self.rewrites = names, config, rewrites
+        self.problems: list[Remark] = []
+        self.lost: list[Remark] = []
+        self.notes: list[Remark] = []
+        self._good, self._sources = good, sources
+        self._made: set[Thing] = set()
+        self._classes = self._converted_classes()
+        self._proximal = Proximal(names, config)
+        self._tables = Tables(config)
+        for source in sources:
+            for call in source.calls():
+                self._call(source, call)
+        for each in known:
+            self._name(each)
+        self._super_calls()
+        self.problems += self._tables.problems()
+        for source, edits in self._tables.edits():
+            self.rewrites.edit(source, *edits)
+
+    def is_made(self, thing: Thing) -> bool:
+        """Return whether it was seen where instances of a class are made."""
+        return thing in self._made
+
+    def _converted_classes(self) -> dict[ast.ClassDef, Lineage]:
+        """Return the project's classes that become, or lie above, one that derives from P2PL."""
+        return {
+            node: each.lineage
+            for each in self._good.values()
+            if each.lineage is not None and not each.is_ours
+            for _, node in each.lineage.classes
+        }
+
+    def _call(self, source: Source, call: ast.Call) -> None:
+        """Change the arguments of a call that makes a strategy."""
+        first, function = 0, call.func
+        if self.names.thing(source, function).name == "functools.partial" and call.args:
+            first, function = 1, call.args[0]
+        things = [t for t in self.names.things(source, function) if is_known(self.names, t)]
+        if not things or not any(t in self._good for t in things):
+            return
+        self._made.update(things)
+        listed = " or ".join(sorted(t.last for t in things))
+        at = (source.path, call.lineno)
+        if not all(t in self._good for t in things):
+            self.problems.append(Remark(*at, _MIXED.format(listed)))
+            return
+        theirs = [t for t in things if not self._good[t].is_ours]
+        found = [
+            converted(source, call, inits(self._good[t].lineage), self.config, first)
+            for t in theirs
+        ]
+        if any(f.edits != found[0].edits for f in found):
+            self.problems.append(Remark(*at, _DIFFER.format(listed)))
+        elif found:
+            self._arguments(source, call, found[0])
+            for thing in theirs:
+                for node in found[0].tables:
+                    self._tables.add(source, node, inits(self._good[thing].lineage))
+            self._prox(source, call, theirs)
+
+    def _arguments(self, source: Source, call: ast.Call, found: Arguments) -> None:
+        self.rewrites.edit(source, *found.edits)
+        self.problems += [Remark(source.path, call.lineno, text) for text in found.problems]
+        if found.left_out:
+            text = _LEFT_OUT.format(", ".join(found.left_out))
+            self.notes.append(Remark(source.path, call.lineno, text))
+
+    def _prox(self, source: Source, call: ast.Call, things: list[Thing]) -> None:
+        for thing in things:
+            found = self._good[thing].lineage
+            if any(t.is_flwr("FedProx") for t in ([thing] if found is None else found.roots)):
+                verdict = self._proximal.of(source, call)
+                self.rewrites.edit(source, *verdict.edits)
+                if verdict.needs_record:
+                    self.rewrites.need(source, "from flwr.app import ConfigRecord")
+                self.problems += verdict.refused
+                self.lost += verdict.lost
+
+    def _name(self, each: Reference) -> None:
+        """Put P2PL where a class of Flower's is named."""
+        if each.thing.source is not None or not each.direct or each.use is Use.ASKED:
+            return
+        inside = self._class_of(each)
+        if each.use in (Use.BASE, Use.METHOD):
+            if inside is None or not each.thing.name.startswith("flwr."):
+                return
+        elif each.thing not in self._good or self._good[each.thing].is_ours:
+            return
+        self.rewrites.rename(each.source, each.node, "P2PL")
+
+    def _class_of(self, each: Reference) -> ast.ClassDef | None:
+        """Return the converted class that a name stands in."""
+        around = (n for n in each.source.above(each.node) if isinstance(n, ast.ClassDef))
+        return next((n for n in around if n in self._classes), None)
+
+    def _super_calls(self) -> None:
+        """Change the arguments that classes hand on to those above them."""
+        done: set[ast.Call] = set()
+        for found in self._classes.values():
+            for source, function in found.methods("__init__"):
+                for call, first in _init_calls(function):
+                    if call not in done:
+                        done.add(call)
+                        chain: list[Init] = inits_above(found, function)
+                        given = converted(source, call, chain, self.config, first)
+                        self._arguments(source, call, given)
+                        for node in given.tables:
+                            self._tables.add(source, node, chain)
+
+
+def _init_calls(function: Function) -> Iterator[tuple[ast.Call, int]]:
+    """Yield the calls of ``__init__`` above, and how many arguments go before theirs."""
+    for call in (n for n in ast.walk(function) if isinstance(n, ast.Call)):
+        target = call.func
+        if isinstance(target, ast.Attribute) and target.attr == "__init__":
+            is_super = isinstance(target.value, ast.Call)
+            yield call, 0 if is_super else 1
