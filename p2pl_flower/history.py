@@ -19,18 +19,7 @@ import numpy as np
 from .errors import ConfigError
 
 SCHEMA = 2
-_RENAMED: Mapping[int, Mapping[str, str]] = {
-    1: {
-        "device": "torch-device",
-        "devices": "num-devices",
-        "eval-every": "evaluate-every",
-        "eval-precision": "evaluate-precision",
-        "eval-trained": "evaluate-trained",
-        "on-loss": "on-missing",
-    }
-}
-"""What keys of a scenario are called since, by the last schema in which they were not."""
-
+_KNOWN_SCHEMAS = (1, 2)
 _VERSIONS_OF = ("p2pl-flower", "flwr", "torch", "ray", "numpy", "networkx")
 
 
@@ -149,11 +138,13 @@ class History:
         """
         content = json.loads(text)
         schema = content.get("schema")
-        if schema not in (*_RENAMED, SCHEMA):
-            known = ", ".join(map(str, (*_RENAMED, SCHEMA)))
+        if schema not in _KNOWN_SCHEMAS:
+            known = ", ".join(map(str, _KNOWN_SCHEMAS))
             raise ConfigError("schema", schema, f"must be one of {known}")
-        runs = [_run(entry, schema) for entry in content["runs"]]
-        return cls(_renamed(content["scenario"], schema), content["environment"], runs)
+        if schema == 1:
+            content = _of_schema_1(content)
+        runs = [_run(entry) for entry in content["runs"]]
+        return cls(content["scenario"], content["environment"], runs)
 
     @classmethod
     def load(cls, path: Path) -> History:
@@ -175,23 +166,46 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _run(entry: Mapping[str, Any], schema: int) -> Run:
+def _run(entry: Mapping[str, Any]) -> Run:
     rounds = [Round(**{**r, **{k: _scores(r[k]) for k in _SCORED}}) for r in entry["rounds"]]
-    settings = _renamed(entry.get("settings", {}), schema)
-    return Run(**{**entry, "rounds": rounds, "settings": settings})
+    return Run(**{**entry, "rounds": rounds})
 
 
-def _renamed(keys: Mapping[str, Any], schema: int) -> dict[str, Any]:
-    """Return a scenario's keys as they are called now."""
-    names = [name for since, name in sorted(_RENAMED.items()) if since >= schema]
-    for renamed in names:
-        keys = {_name_of(key, value, renamed): value for key, value in keys.items()}
-    return dict(keys)
+_RENAMED = {
+    "device": "torch-device",
+    "devices": "num-devices",
+    "eval-every": "evaluate-every",
+    "eval-precision": "evaluate-precision",
+    "eval-trained": "evaluate-trained",
+    "on-loss": "on-missing",
+}
+"""Keys of schema 1 by the names that they have since."""
+
+_AFFINITY = "p2pl_affinity", "affinity"
+"""A contender and a key of schema 1 that are an algorithm and its strength since."""
 
 
-def _name_of(key: str, value: Any, renamed: Mapping[str, str]) -> str:
-    """Return a key's present name; ``device`` is a peer's id, too, where it is a number."""
-    return key if key == "device" and not isinstance(value, str) else renamed.get(key, key)
+def _of_schema_1(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a history of schema 1 in the terms of schema 2."""
+    strength = content["scenario"].get("affinity", 0.5)
+    runs = [_run_of_schema_1(entry, strength) for entry in content["runs"]]
+    return {**content, "scenario": _renamed(content["scenario"]), "runs": runs}
+
+
+def _run_of_schema_1(entry: Mapping[str, Any], strength: float) -> dict[str, Any]:
+    settings, contender = entry.get("settings", {}), entry["contender"]
+    if contender == _AFFINITY[0]:
+        contender = f"p2pl-affinity:strength={settings.get(_AFFINITY[1], strength)}"
+    return {**entry, "contender": contender, "settings": _renamed(settings)}
+
+
+def _renamed(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keys by their present names; ``device`` is a peer's id, too, where it is a number."""
+    return {
+        key if key == "device" and not isinstance(value, str) else _RENAMED.get(key, key): value
+        for key, value in keys.items()
+        if key != _AFFINITY[1]
+    }
 
 
 _SCORED = ("after_training", "after_consensus")

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p2pl_flower import seeding
+from p2pl_flower.config import Table
 from p2pl_flower.errors import ConfigError
-from p2pl_flower.specs import Table
 
 from . import cache
 

@@ -36,13 +36,13 @@ def contender(name: str) -> Contender:
     """
     if name in contenders():
         return contenders()[name]
+    known = sorted({*contenders(), *ALGORITHMS.names()})
+    if "." not in name and name.partition(":")[0] not in known:
+        raise ConfigError("contenders", name, "unknown name", known)
     try:
         ALGORITHMS.make(name)
     except ConfigError as error:
-        if error.rule != "unknown name":
-            raise ConfigError("contenders", name, error.rule, error.choices) from None
-        known = sorted({*contenders(), *ALGORITHMS.entries})
-        raise ConfigError("contenders", name, error.rule, known) from None
+        raise ConfigError("contenders", name, error.rule, error.choices) from None
     return ByAlgorithm(name)
 
 

@@ -13,7 +13,7 @@ from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
 from p2pl_flower.flower.grids import MeteredGrid
 from p2pl_flower.flower.metrics import RoundMetrics
 from p2pl_flower.history import Round, Run
-from p2pl_flower.scored_rounds import ScoredRounds
+from p2pl_flower.options import ScoredRounds
 from p2pl_flower.swarm.plans import Averaging, Plan
 
 from .base import Contender, Task

@@ -88,11 +88,15 @@ def test_keys_that_were_renamed_are_read_by_their_present_names() -> None:
         "environment": {},
         "runs": [{**run, "rounds": [], "settings": {"on-loss": "self", "eval-precision": "x"}}],
     }
+    pulled = {**run, "contender": "p2pl_affinity", "rounds": []}
+    old["runs"] += [{**pulled, "settings": {"affinity": 0.25}}, {**pulled, "settings": {}}]
     read = History.from_json(json.dumps(old))
     present = {"rounds": 3, "evaluate-every": 5, "evaluate-trained": False, "torch-device": "cuda"}
     assert list(read.scenario.items()) == list(present.items())
     assert read.runs[0].settings == {"on-missing": "self", "evaluate-precision": "x"}
     assert read.runs[0].devices == 4
+    strengths = [f"p2pl-affinity:strength={strength}" for strength in (0.25, 0.5)]
+    assert [(run.contender, run.settings) for run in read.runs[1:]] == [(s, {}) for s in strengths]
     network = {**old, "scenario": {"device": 3, "devices": 8}, "runs": []}
     assert History.from_json(json.dumps(network)).scenario == {"device": 3, "num-devices": 8}
     assert History.from_json(read.to_json()) == read

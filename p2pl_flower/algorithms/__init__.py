@@ -8,7 +8,7 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 
-from ..specs import Table
+from ..config import Table
 from .base import Algorithm, Arrays, Mixed, Sending, State, Training, each, zeros_like
 
 __all__ = [

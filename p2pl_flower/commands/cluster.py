@@ -13,7 +13,6 @@ from typing import Any
 from ..config import add_argument, change, keys
 from ..errors import ConfigError
 from ..history import History, Run, environment
-from ..options import NUM_DEVICES, ROUNDS, TOPOLOGY
 from ..relay.grpc.certificates import make_certificates
 from ..serverless.cluster import Cluster, Event
 from ..serverless.settings import Settings
@@ -21,16 +20,17 @@ from ..serverless.settings import Settings
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
-    add_argument(parser, NUM_DEVICES, default=8)
-    add_argument(parser, TOPOLOGY, default="ring", help="who is whose neighbor, all the time")
-    add_argument(parser, ROUNDS, default=10)
+    known = keys(Settings)
+    add_argument(parser, known["num-devices"], default=8)
+    parser.add_argument("--topology", default="ring", help="who is whose neighbor (ring)")
+    add_argument(parser, known["rounds"], default=10)
     parser.add_argument(
         "--app",
         default="",
         help="package.module:name; the ClientApp of ./pyproject.toml if left out",
     )
-    add_argument(parser, keys(Settings)["seed"])
-    add_argument(parser, keys(Settings)["insecure"])
+    add_argument(parser, known["seed"])
+    add_argument(parser, known["insecure"])
     parser.add_argument("--checkpoint", default="", help="folder to save in, and to go on from")
     parser.add_argument(
         "--out", type=Path, default=Path("results/cluster"), help="folder for history.json"

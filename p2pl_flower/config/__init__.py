@@ -1,9 +1,13 @@
-"""Options, declared once: name, type, default, rule and help of every key, and how keys are read.
+"""How what users write becomes values and objects: keys, and texts such as ``regular:d=4``.
 
-A key is a field of a frozen dataclass, declared by `option` with `check_fields` in its
-``__post_init__``; or by an `Option` of its own, where several classes have it. Whatever takes
-options (a call from Python, a TOML file, Flower's run config, ``--set``, a command line) takes
-them through here, and the tables of keys in the docs are made from the declarations.
+Options are declared once, with name, type, default, rule and help: as fields of frozen
+dataclasses, by `option`, with `check_fields` in ``__post_init__``; or as an `Option`, where
+several classes have it. Whatever takes options (a call from Python, a TOML file, Flower's run
+config, ``--set``, a command line) takes them through here, and the tables of keys in the docs
+are made from the declarations.
+
+A `Table` has the things that an option can be by name, one's own and those of plugins;
+`text_of` is the way back, by which objects travel to devices.
 """
 
 from __future__ import annotations
@@ -20,9 +24,12 @@ from .declaring import (
     name_of,
     option,
 )
+from .paths import found_at, path_of
 from .reading import build, change, read_toml, typed
 from .rules import ANY, Rule, Scalar, at_least, one_of, python, take, within
 from .showing import add_argument, described, rows
+from .tables import Table
+from .texts import cannot_travel, same, text_of
 
 __all__ = [
     "ANY",
@@ -31,23 +38,29 @@ __all__ = [
     "Option",
     "Rule",
     "Scalar",
+    "Table",
     "add_argument",
     "at_least",
     "build",
+    "cannot_travel",
     "change",
     "check_fields",
     "declared",
     "described",
+    "found_at",
     "group",
     "key_of",
     "keys",
     "name_of",
     "one_of",
     "option",
+    "path_of",
     "python",
     "read_toml",
     "rows",
+    "same",
     "take",
+    "text_of",
     "typed",
     "within",
 ]

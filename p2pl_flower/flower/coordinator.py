@@ -16,7 +16,6 @@ from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
 from ..consensus import Model
 from ..errors import ConfigError, DeviceError, LayoutError
-from ..links import Perfect
 from ..options import Options
 from ..relay import Relay
 from ..relay.contents import MODEL, models_of
@@ -223,7 +222,7 @@ class Coordinator:
 
     def _synchronize(self) -> dict[str, int]:
         """Flood the strongest initial model until all devices hold it."""
-        certain = self.schedule.static and type(self._options.links) is Perfect
+        certain = self.schedule.static and self._options.to_config()["links"] == "perfect"
         count = len(self._membership.devices)
         limit = diameter(self._graph) if certain else _SYNC_PATIENCE * count
         origins: set[Any] = {None} if count > 1 else set()

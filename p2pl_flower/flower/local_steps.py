@@ -15,10 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algorithms import ALGORITHMS, Algorithm
 from ..consensus import Model
 from ..errors import ConfigError, DeviceError, LayoutError
-from ..specs import text_of
 
 ADVICE = (
     "corrects each local step, and the train function does not add the correction: after it has "
@@ -34,11 +32,10 @@ class _Correction:
     arrays: Model
     asked_for: bool
 
-    def require_use(self, algorithm: Algorithm) -> None:
+    def require_use(self, algorithm: str) -> None:
         """Refuse a training that did not ask for it: it would be another algorithm's."""
         if not self.asked_for:
-            name = text_of(algorithm, ALGORITHMS)
-            raise DeviceError(f"algorithm={name!r} {ADVICE}")
+            raise DeviceError(f"algorithm={algorithm!r} {ADVICE}")
 
 
 _CURRENT: ContextVar[_Correction | None] = ContextVar("p2pl-correction", default=None)

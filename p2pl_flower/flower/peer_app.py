@@ -211,7 +211,7 @@ class PeerApp(ClientApp):
             reply = self._as("train", message, context, content, before)
         if reply.has_error():
             return reply
-        used.require_use(algorithm)
+        used.require_use(algorithm.name)
         trained = messages.to_model(records.only_arrays(reply.content))
         device.after_training(order["round"], conformed(before, trained), state)
         for key in list(reply.content.array_records):

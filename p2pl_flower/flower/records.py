@@ -9,7 +9,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from ..consensus import Model
 from ..device import Exchange
 from ..errors import DeviceError
-from ..scored_rounds import ScoredRounds
+from ..options import ScoredRounds
 from . import messages
 
 COUNT = "num-examples"

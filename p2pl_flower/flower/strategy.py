@@ -20,12 +20,18 @@ from flwr.serverapp.strategy import FedAvg, Result, Strategy
 
 from .. import consensus
 from ..algorithms import Algorithm
-from ..config import at_least, take, within
 from ..errors import ConfigError, DeviceError
 from ..history import Round
-from ..options import EVALUATE_EVERY, EVALUATE_TRAINED, Options
+from ..options import (
+    CONNECT_TIMEOUT,
+    EVALUATE_EVERY,
+    EVALUATE_TRAINED,
+    MIN_AVAILABLE_NODES,
+    NUM_DEVICES,
+    Options,
+    ScoredRounds,
+)
 from ..relay import FileRelay, OpenRelay, Relay
-from ..scored_rounds import ScoredRounds
 from ..sharing import Sharing
 from ..topology import Schedule
 from . import messages
@@ -153,15 +159,9 @@ evaluate_metrics_aggr_fn
         self.topology = topology
         self.evaluate_every = EVALUATE_EVERY.take(evaluate_every)
         self.evaluate_trained = EVALUATE_TRAINED.take(evaluate_trained)
-        self.num_devices = num_devices
-        if num_devices is not None:
-            self.num_devices = take("num-devices", num_devices, int, at_least(1))
-        self.min_available_nodes = take(
-            "min-available-nodes", min_available_nodes, int, at_least(1)
-        )
-        self.connect_timeout = take(
-            "connect-timeout", connect_timeout, float, within("[0, inf)", "seconds")
-        )
+        self.num_devices = NUM_DEVICES.take(num_devices)
+        self.min_available_nodes = MIN_AVAILABLE_NODES.take(min_available_nodes)
+        self.connect_timeout = CONNECT_TIMEOUT.take(connect_timeout)
         self.relay = FileRelay() if relay is None else relay
         self.weighted_by_key = weighted_by_key
         self.arrayrecord_key, self.configrecord_key = arrayrecord_key, configrecord_key

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..config import Table
 from ..errors import ConfigError
-from ..specs import Table
 from .base import Links, Mask
 from .bursts import Churn, GilbertElliott
 from .function import FunctionLinks, LinkFunction

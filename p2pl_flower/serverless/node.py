@@ -15,11 +15,11 @@ from flwr.app import Context, RecordDict
 from ..flower import messages
 from ..flower.records import only_metrics
 from ..history import Round, Run
+from ..options import ScoredRounds
 from ..relay import Slot
 from ..relay.contents import MODEL, message_of
 from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay, Waiting
 from ..relay.grpc.streams import MOST_STREAMS
-from ..scored_rounds import ScoredRounds
 from ..weights import needs_samples
 from .handshake import Handshake
 from .instructions import ARRAYS_KEY, Instructions

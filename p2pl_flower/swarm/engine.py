@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 from ..history import Round, Run, Scores
-from ..scored_rounds import ScoredRounds
+from ..options import ScoredRounds
 from ..seeding import Stream, derive
 from .checkpoint import Checkpoint
 from .hooks import Hooks, extra_bytes

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import networkx as nx
 
+from ..config import Table
 from ..errors import TopologyError
-from ..specs import Table
 from .checks import check_devices, component_sizes, describe_components, integer
 from .classic import complete, path, ring, star, torus
 from .exponential import OnePeerExponential, exponential

@@ -6,13 +6,21 @@ A row holds the weights a_kj that device k gives to its neighbors j; its own wei
 
 from __future__ import annotations
 
-from ..specs import Table
+from ..config import Table
 from .function import FunctionRule, WeightFunction
-from .matrices import check_matrix, mixing_matrix, spectral_gap, stationary_distribution
+from .matrices import (
+    MATRIX_FILE,
+    check_matrix,
+    mixing_matrix,
+    read_matrix,
+    spectral_gap,
+    stationary_distribution,
+)
 from .rows import MISSING_POLICIES, keep_answered, own_weight, row_of
 from .rules import Custom, DataSize, Metropolis, Uniform, WeightRule
 
 __all__ = [
+    "MATRIX_FILE",
     "MISSING_POLICIES",
     "WEIGHTS",
     "Custom",
@@ -27,6 +35,7 @@ __all__ = [
     "mixing_matrix",
     "needs_samples",
     "own_weight",
+    "read_matrix",
     "row_of",
     "spectral_gap",
     "stationary_distribution",

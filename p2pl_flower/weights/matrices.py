@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -12,6 +13,9 @@ from ..errors import WeightsError
 from ..topology.neighborhood import neighborhood
 from .rows import own_weight, row_of
 from .rules import TOLERANCE, WeightRule
+
+MATRIX_FILE = "file:"
+"""How a text begins that names a file with a matrix."""
 
 
 def mixing_matrix(
@@ -78,6 +82,24 @@ def check_matrix(
         off = (checked != 0) & ~linked & ~np.eye(len(graph), dtype=np.bool_)
         _check_entries(checked, off, "must be 0, because the devices are not linked")
     return checked
+
+
+def read_matrix(text: str) -> NDArray[np.float64]:
+    """Return the matrix in the file of comma-separated rows that ``file:matrix.csv`` names.
+
+    Raises
+    ------
+    WeightsError
+        There is no such file, or no matrix in it that mixes; names ``text``.
+    """
+    try:
+        path = Path(text.removeprefix(MATRIX_FILE))
+        return check_matrix(np.loadtxt(path, delimiter=",", ndmin=2))
+    except WeightsError as error:
+        raise WeightsError("weights", text, error.rule) from None
+    except (OSError, ValueError) as error:
+        rule = f"must name a file of comma-separated rows of numbers ({error})"
+        raise WeightsError("weights", text, rule) from None
 
 
 def spectral_gap(matrix: NDArray[np.float64]) -> float:

@@ -13,6 +13,7 @@ from outside import Clipped, Tracking
 
 from p2pl_flower import P2PL, FileRelay, GrpcRelay, MemoryRelay, Relay
 from p2pl_flower.algorithms import ALGORITHMS
+from p2pl_flower.config import text_of
 from p2pl_flower.consensus import Model
 from p2pl_flower.history import Round
 from p2pl_flower.relay.contents import MODEL, from_publication, models_of
@@ -22,7 +23,6 @@ from p2pl_flower.serverless.cluster import free_ports
 from p2pl_flower.serverless.node import Node
 from p2pl_flower.serverless.reports import Report
 from p2pl_flower.serverless.settings import Settings
-from p2pl_flower.specs import text_of
 from simulations.client_app import make_client_app
 from simulations.scenario import Scenario
 from simulations.swarm_engine import make_swarm

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from p2pl_flower.config import text_of
 from p2pl_flower.links import (
     LINKS,
     All,
@@ -15,7 +16,6 @@ from p2pl_flower.links import (
     Periodic,
 )
 from p2pl_flower.seeding import Stream, uniform
-from p2pl_flower.specs import text_of
 
 EVERY = [
     ("perfect", Perfect()),

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from p2pl_flower.config import text_of
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.links import (
     LINKS,
@@ -13,7 +14,6 @@ from p2pl_flower.links import (
     Links,
     Perfect,
 )
-from p2pl_flower.specs import text_of
 
 
 def test_text_gets_the_seed_of_the_run_where_it_gives_none():

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar, cast
 
-from ..config import Scalar
 from ..errors import ConfigError
 from .paths import found_at
+from .rules import Scalar
 
 T = TypeVar("T")
 

@@ -1,65 +1,40 @@
-"""The options of the algorithm, and of a run: declared here, checked when they are made."""
+"""The options of the algorithm: what all devices of a run do alike."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .algorithms import ALGORITHMS, Algorithm
-from .config import (
+from ..algorithms import ALGORITHMS, Algorithm
+from ..config import (
     Converted,
-    Option,
     at_least,
+    cannot_travel,
     check_fields,
     declared,
     described,
     one_of,
     option,
+    same,
+    text_of,
     within,
 )
-from .errors import ConfigError, WeightsError
-from .links import LINKS, LinkFunction, Links
-from .sharing import Sharing
-from .specs import text_of
-from .weights import (
+from ..links import LINKS, LinkFunction, Links
+from ..sharing import Sharing
+from ..weights import (
+    MATRIX_FILE,
     MISSING_POLICIES,
     WEIGHTS,
     Custom,
     WeightFunction,
     WeightRule,
     check_matrix,
+    read_matrix,
 )
-
-ROUNDS = Option("rounds to run", at_least(1), name="rounds", kind=int)
-NUM_DEVICES = Option("K, how many devices there are", name="num-devices", kind=int)
-TOPOLOGY = Option(
-    "who is whose neighbor: `complete`, `ring`, `star`, `path`, `torus`, `regular:d=4`, "
-    "`erdos-renyi:p=0.1`, `small-world:k=4,p=0.1`, `scale-free:m=2`, "
-    "`random-geometric:radius=0.3`, `exponential`; and graphs that change every round: "
-    "`one-peer-exponential`, `random-matchings`, `random-waypoint:radius=0.3,speed=0.05`",
-    name="topology",
-    kind=str,
-)
-EVALUATE_EVERY = Option(
-    "models are scored in every n-th round, and in the last; 0 is never",
-    at_least(0),
-    default=1,
-    name="evaluate-every",
-    kind=int,
-)
-EVALUATE_TRAINED = Option(
-    "whether they are scored after training too, or only after consensus",
-    default=True,
-    name="evaluate-trained",
-    kind=bool,
-)
-
-_MATRIX_FILE = "file:"
 
 
 @described
@@ -159,6 +134,8 @@ class Options:
             "links": text_of(self.links, LINKS),
             "shared": self.shared.spec(),
         }
+        if not same(self.shared, Sharing.of(texts["shared"])):
+            raise cannot_travel("shared", self.shared, "it is no Sharing, or a glob has a comma")
         return {**flat, **texts}
 
     @classmethod
@@ -170,19 +147,8 @@ class Options:
 def _weights(
     given: str | WeightRule | WeightFunction | ArrayLike, matrix: NDArray[np.float64] | None
 ) -> tuple[WeightRule, NDArray[np.float64] | None]:
-    if isinstance(given, str) and given.startswith(_MATRIX_FILE):
-        return Custom(), _matrix_file(given)
+    if isinstance(given, str) and given.startswith(MATRIX_FILE):
+        return Custom(), read_matrix(given)
     if isinstance(given, str | WeightRule) or callable(given):
         return WEIGHTS.of(given), matrix
     return Custom(), check_matrix(given)
-
-
-def _matrix_file(given: str) -> NDArray[np.float64]:
-    try:
-        rows = np.loadtxt(Path(given.removeprefix(_MATRIX_FILE)), delimiter=",", ndmin=2)
-        return check_matrix(rows)
-    except WeightsError as error:
-        raise WeightsError("weights", given, error.rule) from None
-    except (OSError, ValueError) as error:
-        rule = f"must name a file of comma-separated rows of numbers ({error})"
-        raise ConfigError("weights", given, rule) from None

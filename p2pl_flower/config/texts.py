@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from ..config import Scalar, python
 from ..errors import ConfigError
 from .paths import path_of
-from .table import Table
+from .rules import Scalar, python
+from .tables import Table
 
 
 def text_of(thing: Any, table: Table[Any]) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from p2pl_flower.scored_rounds import ScoredRounds
+from p2pl_flower.options import ScoredRounds
 
 
 @pytest.mark.parametrize(

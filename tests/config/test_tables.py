@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from p2pl_flower.config import Table
 from p2pl_flower.errors import ConfigError, TopologyError
-from p2pl_flower.specs import Table
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from own_things import Counting, Deaf, Fixed, Labelled, Never, Plain, Slotted
 from toy_app import make_app, run, values
 
 from p2pl_flower import P2PL, MemoryRelay, Options
+from p2pl_flower.config import found_at, path_of, same, text_of
 from p2pl_flower.errors import ConfigError, WeightsError
 from p2pl_flower.flower import messages
 from p2pl_flower.links import LINKS, All, Bernoulli, FunctionLinks, Perfect
 from p2pl_flower.sharing import Sharing
-from p2pl_flower.specs import found_at, path_of, same, text_of
 from p2pl_flower.swarm.edges import Edges, edge_weights
 from p2pl_flower.topology import schedule
 from p2pl_flower.weights import (
@@ -110,7 +110,7 @@ REFUSED = [
     ("links", Labelled(0.5, label="y"), "label is None, which is no number"),
     ("links", All((Perfect(), Labelled(0.5, label="y"))), "label is None"),
     ("links", lambda i, j, t, s: i == i, "has no name"),
-    ("shared", Sharing(("a,b",)), "comma"),
+    ("shared", Sharing(("a,b",)), "a glob has a comma"),
     ("shared", type("Mine", (Sharing,), {})(), "is no Sharing"),
 ]
 
@@ -157,7 +157,7 @@ def test_paths_to_other_things_are_refused(table, text, why) -> None:
 def test_paths_lead_to_instances_and_nested_classes() -> None:
     assert WEIGHTS.make("own_things.QUARTER") is own_things.QUARTER
     assert found_at("p2pl_flower.options.Options.to_config") is Options.to_config
-    assert path_of(Options.to_config) == "p2pl_flower.options.Options.to_config"
+    assert path_of(Options.to_config) == "p2pl_flower.options.algorithm.Options.to_config"
 
 
 def test_topologies_by_path() -> None:

@@ -6,6 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..config import Option, at_least
+
+EVALUATE_EVERY = Option(
+    "models are scored in every n-th round, and in the last; 0 is never",
+    at_least(0),
+    default=1,
+    name="evaluate-every",
+    kind=int,
+)
+EVALUATE_TRAINED = Option(
+    "whether they are scored after training too, or only after consensus",
+    default=True,
+    name="evaluate-trained",
+    kind=bool,
+)
+
 _EVERY, _LAST = "score-after-training-every", "score-after-training-also"
 
 

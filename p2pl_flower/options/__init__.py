@@ -1,0 +1,19 @@
+"""Options that several engines and files have: of the algorithm, and of a run."""
+
+from __future__ import annotations
+
+from .algorithm import Options
+from .run import CONNECT_TIMEOUT, MIN_AVAILABLE_NODES, NUM_DEVICES, ROUNDS, TOPOLOGY
+from .scored_rounds import EVALUATE_EVERY, EVALUATE_TRAINED, ScoredRounds
+
+__all__ = [
+    "CONNECT_TIMEOUT",
+    "EVALUATE_EVERY",
+    "EVALUATE_TRAINED",
+    "MIN_AVAILABLE_NODES",
+    "NUM_DEVICES",
+    "ROUNDS",
+    "TOPOLOGY",
+    "Options",
+    "ScoredRounds",
+]
