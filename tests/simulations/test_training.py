@@ -145,10 +145,10 @@ def test_a_correction_of_another_model():
 @pytest.mark.parametrize(
     ("options", "pattern"),
     [
-        ({"local_epochs": 0}, "local-epochs=0: must be 1 or more"),
-        ({"batch_size": 0}, "batch-size=0: must be 1 or more"),
-        ({"learning_rate": 0.0}, "learning-rate=0.0: must be a positive number"),
-        ({"learning_rate": math.nan}, "learning-rate=nan: must be a positive number"),
+        ({"local_epochs": 0}, "local-epochs=0: must be at least 1"),
+        ({"batch_size": 0}, "batch-size=0: must be at least 1"),
+        ({"learning_rate": 0.0}, r"learning-rate=0.0: must be in \(0, inf\)"),
+        ({"learning_rate": math.nan}, r"learning-rate=nan: must be a number in \(0, inf\)"),
         ({"momentum": 1.0}, r"momentum=1.0: must be in \[0, 1\)"),
         ({"momentum": -0.1}, r"momentum=-0.1: must be in \[0, 1\)"),
         ({"learning_rate_decay": 0.0}, r"learning-rate-decay=0.0: must be in \(0, 1\]"),
