@@ -12,7 +12,7 @@ from local_grid import RUN_ID, LocalGrid
 from outside import Clipped, Tracking
 
 from p2pl_flower import P2PL, FileRelay, GrpcRelay, MemoryRelay, Relay
-from p2pl_flower.algorithms import ALGORITHMS
+from p2pl_flower.algorithms import ALGORITHMS, Algorithm
 from p2pl_flower.config import text_of
 from p2pl_flower.consensus import Model
 from p2pl_flower.history import Round
@@ -69,11 +69,12 @@ def in_swarm(scenario: Scenario) -> Outcome:
     return models, rounds
 
 
-def expected(scenario: Scenario, known: dict[str, Outcome]) -> Outcome:
+def expected(scenario: Scenario, known: dict[Algorithm, Outcome]) -> Outcome:
     """Return what the swarm makes of it, worked out once for each algorithm."""
-    if scenario.algorithm not in known:
-        known[scenario.algorithm] = in_swarm(scenario)
-    return known[scenario.algorithm]
+    algorithm = scenario.options.algorithm
+    if algorithm not in known:
+        known[algorithm] = in_swarm(scenario)
+    return known[algorithm]
 
 
 def by_strategy(scenario: Scenario, relay: Relay, **nodes: Any) -> list[Round]:
@@ -150,7 +151,7 @@ def peer_keys(scenario: Scenario, folder: Path, device: int) -> dict[str, Any]:
         **{key: keys[key] for key in shared},
         "evaluate-every": scenario.evaluate_every,
         "device": device,
-        "devices": DEVICES,
+        "num-devices": DEVICES,
         "listen": PORTS[device],
         "neighbors": {str(j): PORTS[j] for j in ring},
         "app": "simulations.client_app:app",
