@@ -12,7 +12,7 @@ from local_grid import RUN_ID, LocalGrid
 from outside import Clipped, Tracking
 
 from p2pl_flower import P2PL, FileRelay, GrpcRelay, MemoryRelay, Relay
-from p2pl_flower.algorithms import ALGORITHMS
+from p2pl_flower.algorithms import ALGORITHMS, Algorithm
 from p2pl_flower.config import text_of
 from p2pl_flower.consensus import Model
 from p2pl_flower.history import Round
@@ -69,12 +69,12 @@ def in_swarm(scenario: Scenario) -> Outcome:
     return models, rounds
 
 
-def expected(scenario: Scenario, known: dict[str, Outcome]) -> Outcome:
+def expected(scenario: Scenario, known: dict[Algorithm, Outcome]) -> Outcome:
     """Return what the swarm makes of it, worked out once for each algorithm."""
-    name = str(scenario.keys()["algorithm"])
-    if name not in known:
-        known[name] = in_swarm(scenario)
-    return known[name]
+    algorithm = scenario.options.algorithm
+    if algorithm not in known:
+        known[algorithm] = in_swarm(scenario)
+    return known[algorithm]
 
 
 def by_strategy(scenario: Scenario, relay: Relay, **nodes: Any) -> list[Round]:
