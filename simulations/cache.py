@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p2pl_flower.errors import ConfigError
+from p2pl_flower.files import filling
 
 _FORMAT = "v1"  # another one whenever arrays of the same name come to mean something else
 
@@ -45,23 +46,11 @@ def arrays(
         A file in it is corrupt.
     """
     if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
-            part = Path(scratch, "arrays")
-            part.mkdir()
+        with filling(target) as draft, tempfile.TemporaryDirectory(dir=draft.parent) as scratch:
             for name, array in make(Path(scratch)).items():
-                np.save(part / f"{name}.npy", np.ascontiguousarray(array))
-            _move(part, target)
+                np.save(draft / f"{name}.npy", np.ascontiguousarray(array))
     try:
         files = sorted(target.glob("*.npy"))
         return {file.stem: np.asarray(np.load(file, mmap_mode="c")) for file in files}
     except (ValueError, EOFError) as error:
         raise ConfigError("cache", str(target), f"is corrupt ({error}); delete it") from error
-
-
-def _move(part: Path, target: Path) -> None:
-    try:
-        part.rename(target)
-    except OSError:
-        if not target.is_dir():  # else another process was quicker
-            raise

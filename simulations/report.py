@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import statistics
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from p2pl_flower.files import filling
 from p2pl_flower.history import History, Round, Run, Spread
 
 from . import plots
@@ -51,20 +50,12 @@ def table(history: History) -> str:
 def write(history: History, folder: Path) -> None:
     """Write ``history.json``, ``report.md`` and the plots into ``folder``.
 
-    All of it is first made in a folder beside it, so that no file is ever half-written. A
-    folder that exists keeps its other files.
+    No file is ever half-written. A folder that exists keeps its other files.
     """
-    folder = folder.resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        draft = Path(scratch, folder.name)
-        draft.mkdir()
+    with filling(folder) as draft:
         images = plots.draw(history, draft)
         (draft / "history.json").write_text(history.to_json(), encoding="utf-8")
         (draft / "report.md").write_text(markdown(history, images), encoding="utf-8")
-        folder.mkdir(exist_ok=True)
-        for file in sorted(draft.iterdir()):
-            os.replace(file, folder / file.name)
 
 
 def markdown(history: History, images: Mapping[str, Path]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..config import add_argument, change, keys
 from ..errors import ConfigError
+from ..files import write_text
 from ..history import History, Run, environment
 from ..relay.grpc.certificates import make_certificates
 from ..serverless.cluster import Cluster, Event
@@ -77,9 +78,8 @@ def run(options: argparse.Namespace) -> int:
         **common["run-config"],
     }
     scenario.pop("certificates", None)
-    options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "history.json"
-    file.write_text(History(scenario, environment(), [merged]).to_json(), encoding="utf-8")
+    write_text(file, History(scenario, environment(), [merged]).to_json())
     _summarize(merged, cluster, file)
     return 1 if cluster.failed else 0
 

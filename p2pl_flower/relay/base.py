@@ -1,102 +1,22 @@
-"""What every relay does: it moves models between devices, and nothing else.
-
-A device publishes its model in its own mailbox; its neighbors come and collect it (pull,
-not push). A mailbox keeps the last few publications of each channel, so that a device
-that goes ahead does not take away what a slower neighbor still needs.
-"""
+"""What every relay does: it moves models between devices, and nothing else."""
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..consensus import Model
+from ..errors import RelayError
+from .entries import RunEntries
+from .entry_mailbox import EntryMailbox
+from .mailbox import Mailbox
 
-KEPT = 2
-"""Publications that a mailbox keeps in each channel: this consensus step's and the last's."""
-
-_POLL_SECONDS = 0.01
-
-
-class Slot(NamedTuple):
-    """The place of a publication in the run.
-
-    Attributes
-    ----------
-    channel : str
-        ``model``, or the name of something that travels beside it.
-    round : int
-        Round, from 1; 0 is the synchronization before the first.
-    step : int
-        Consensus steps made in the round; 0 is the model after training.
-    """
-
-    channel: str
-    round: int
-    step: int
-
-
-class Mailbox(ABC):
-    """One device's access to the relay of a run.
-
-    Attributes
-    ----------
-    device : int
-        The device to which the mailbox belongs.
-    """
-
-    def __init__(self, device: int) -> None:
-        self.device = device
-
-    def meet(self, neighbors: Mapping[int, str]) -> None:  # noqa: B027 - most need not know
-        """Note who the neighbors are and where their mailboxes are, where that matters."""
-
-    @abstractmethod
-    def publish(self, slot: Slot, model: Model, private: Collection[str] = ()) -> None:
-        """Put a model into the own mailbox; when this returns, neighbors can collect it.
-
-        Arrays named in ``private`` are kept with it, for the device itself alone.
-        """
-
-    @abstractmethod
-    def recall(self, channel: str) -> list[tuple[Slot, Model]]:
-        """Return what the own mailbox keeps of a channel, newest first."""
-
-    def collect(
-        self, senders: Collection[int], slot: Slot, deadline: float | None = None
-    ) -> dict[int, Model]:
-        """Fetch what devices have published in a slot.
-
-        Parameters
-        ----------
-        senders : Collection[int]
-            The devices to ask. Only those whose neighbor this device is answer, and its
-            own mailbox, which gives the private arrays too.
-        slot : Slot
-            What to ask for.
-        deadline : float
-            Seconds to wait for publications that are not there yet. None leaves it to the
-            relay: those within a machine do not wait, those over a network have a policy.
-
-        Returns
-        -------
-        dict[int, Model]
-            The models that arrived, by sender; their arrays are read-only.
-        """
-        arrived: dict[int, Model] = {}
-        end = time.monotonic() + (deadline or 0.0)
-        while True:
-            arrived |= self._take([j for j in senders if j not in arrived], slot)
-            if len(arrived) == len(senders) or time.monotonic() >= end:
-                return arrived
-            time.sleep(_POLL_SECONDS)
-
-    @abstractmethod
-    def _take(self, senders: list[int], slot: Slot) -> dict[int, Model]:
-        """Fetch what is there now, without waiting."""
+_NOT_OBSERVABLE = (
+    "devices' models cannot be observed over a network: each device holds its own model, and "
+    "only its neighbors may have it"
+)
 
 
 class Relay(ABC):
@@ -105,13 +25,56 @@ class Relay(ABC):
     The same kind of relay is given to `P2PL`, which opens it for a run and closes it at the
     end, and to `PeerApp`, which asks it for devices' mailboxes.
 
+    Whoever makes one writes two methods, `put` and `get`: a relay is a place that keeps arrays
+    under names. All else is made of these. What a relay can do better it overrides.
+
     Attributes
     ----------
     observable : bool
-        Whether one process can look at all devices' models.
+        Whether one process may look at all devices' models, for measuring.
+
+    Examples
+    --------
+    ::
+
+        class RedisRelay(Relay):
+            def __init__(self, client: Redis) -> None:
+                self.client = client
+
+            def put(self, run: int, key: str, arrays: Model | None) -> None:
+                if arrays is None:
+                    self.client.delete(f"{run}/{key}")
+                else:
+                    self.client.set(f"{run}/{key}", pack(arrays))
+
+            def get(self, run: int, key: str) -> Model | None:
+                found = self.client.get(f"{run}/{key}")
+                return None if found is None else unpack(found)
     """
 
     observable: bool = True
+
+    @abstractmethod
+    def put(self, run: int, key: str, arrays: Model | None) -> None:
+        """Keep arrays under a key of a run, in place of those that were there.
+
+        When this returns, `get` gives all of them, in this order, in whatever process it is
+        called. While it runs, `get` gives what was there before. One process at a time puts
+        under a key.
+
+        Parameters
+        ----------
+        run : int
+            The run.
+        key : str
+            Names of devices and channels with ``/`` between them.
+        arrays : Model or None
+            The arrays, which may be none at all. None forgets the key, if there is one.
+        """
+
+    @abstractmethod
+    def get(self, run: int, key: str) -> Model | None:
+        """Return the arrays that were put under a key; None where there are none."""
 
     def at(self, node_config: Mapping[str, Any]) -> Relay:
         """Return the relay as one node sees it: the same for all, unless a subclass says else."""
@@ -121,7 +84,6 @@ class Relay(ABC):
         """Return where neighbors reach this node's mailbox; empty where nobody needs to know."""
         return ""
 
-    @abstractmethod
     def mailbox(self, run: int, device: int) -> Mailbox:
         """Return the mailbox of ``device`` in ``run``.
 
@@ -130,16 +92,17 @@ class Relay(ABC):
         RelayError
             Nobody has opened the relay for this run.
         """
+        return EntryMailbox(self._opened(run), device)
 
-    @abstractmethod
     def open(self, run: int) -> None:
-        """Make the relay ready for ``run``."""
+        """Make the relay ready for ``run``, with empty mailboxes."""
+        self.close(run)
+        RunEntries(self, run).admit({})
 
-    @abstractmethod
     def admit(self, run: int, neighbors: Mapping[int, Collection[int]]) -> None:
         """Set who may collect from each device's mailbox, from now on."""
+        self._opened(run).admit(neighbors)
 
-    @abstractmethod
     def observe(self, run: int, channel: str) -> dict[int, Model]:
         """Return every device's newest publication of a channel: for measuring only.
 
@@ -149,12 +112,70 @@ class Relay(ABC):
         Raises
         ------
         RelayError
-            The relay is not ``observable``.
+            The relay is not ``observable``, or not open for this run.
         """
+        if not self.observable:
+            raise RelayError(_NOT_OBSERVABLE)
+        return self._opened(run).newest(channel)
 
-    @abstractmethod
     def close(self, run: int) -> None:
         """Forget everything about ``run``; harmless if it was never opened."""
+        RunEntries(self, run).forget()
+
+    def _opened(self, run: int) -> RunEntries:
+        entries = RunEntries(self, run)
+        if not entries.is_open():
+            raise RelayError(
+                f"{type(self).__name__} is not open for run {run}: P2PL opens its relay when its "
+                "start() is called; give PeerApp(relay=...) one that finds the same entries"
+            )
+        return entries
+
+
+class MailboxRelay(Relay):
+    """A relay with mailboxes of its own making, that keeps no entries under names.
+
+    Whoever makes one writes `mailbox`. Opening, admitting and closing do nothing unless they
+    are overridden, and models cannot be observed.
+    """
+
+    observable = False
+
+    @abstractmethod
+    def mailbox(self, run: int, device: int) -> Mailbox:
+        """Return the mailbox of ``device`` in ``run``."""
+
+    def open(self, run: int) -> None:
+        """Do nothing: mailboxes are ready."""
+
+    def admit(self, run: int, neighbors: Mapping[int, Collection[int]]) -> None:
+        """Do nothing: each mailbox is told of its own neighbors, by its device."""
+
+    def close(self, run: int) -> None:
+        """Do nothing: mailboxes forget by themselves."""
+
+    def put(self, run: int, key: str, arrays: Model | None) -> None:
+        """Refuse.
+
+        Raises
+        ------
+        RelayError
+            Always.
+        """
+        raise self._no_entries()
+
+    def get(self, run: int, key: str) -> Model | None:
+        """Refuse.
+
+        Raises
+        ------
+        RelayError
+            Always.
+        """
+        raise self._no_entries()
+
+    def _no_entries(self) -> RelayError:
+        return RelayError(f"{type(self).__name__} keeps no entries: use its mailboxes")
 
 
 class OpenRelay:

@@ -6,7 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
-from .base import KEPT, Slot
+from .mailbox import KEPT, Slot
 
 Item = TypeVar("Item")
 

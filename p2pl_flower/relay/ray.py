@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..consensus import Model
 from ..errors import RelayError
-from .base import Mailbox, Relay, Slot
+from .base import MailboxRelay
+from .mailbox import Mailbox, Slot, collect_until
 from .parts import join, split
 from .publications import Publication, Publications
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.1
 
 
-class RayRelay(Relay):
+class RayRelay(MailboxRelay):
     """Moves models between devices that Flower simulates on Ray.
 
     Parameters
@@ -32,6 +33,8 @@ class RayRelay(Relay):
     start_timeout : float
         Seconds to wait for Ray. Flower starts the ServerApp's thread before Ray.
     """
+
+    observable = True
 
     def __init__(self, start_timeout: float = 120.0) -> None:
         self._start_timeout = start_timeout
@@ -98,10 +101,15 @@ class _RayMailbox(Mailbox):
         parts = [None if part is None else self._ray.put(part) for part in split(model, private)]
         self._ask("put", self.device, slot, Publication(*parts))
 
-    def recall(self, channel: str) -> list[tuple[Slot, Model]]:
-        kept = self._ask("own", self.device, channel)
+    def recall(self, channel: str, newest: int | None = None) -> list[tuple[Slot, Model]]:
+        kept = self._ask("own", self.device, channel)[:newest]
         models = _fetch(publication for _, publication in kept)
         return [(slot, model) for (slot, _), model in zip(kept, models, strict=True)]
+
+    def collect(
+        self, senders: Collection[int], slot: Slot, deadline: float | None = None
+    ) -> dict[int, Model]:
+        return collect_until(deadline, senders, lambda missing: self._take(missing, slot))
 
     def _take(self, senders: list[int], slot: Slot) -> dict[int, Model]:
         found = self._ask("take", self.device, senders, slot)

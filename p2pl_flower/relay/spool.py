@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 
 from ..consensus import Model
 from ..errors import RelayError
-from .tensors import Buffer, document_size, entries_of, pieces, view
+from .tensors import Buffer, document, entries_of, unpack, view
+
+_SMALL = 1 << 14  # bytes; a file of fewer is read, which is quicker than mapping it
 
 
 class Document:
@@ -71,7 +73,7 @@ class Document:
             return np.empty(0, np.uint8)
         mapping = self._mapping() if self._mapping is not None else None
         if mapping is None:
-            mapping = mmap.mmap(self._file.fileno(), self.size, access=mmap.ACCESS_READ)
+            mapping = _map(self._file.fileno(), self.size)
             self._mapping = weakref.ref(mapping)
         return np.frombuffer(mapping, np.uint8)
 
@@ -121,8 +123,8 @@ class Spool:
         self._folder = folder or Path(tempfile.gettempdir())
 
     def keep_model(self, model: Model) -> Document:
-        """Write a model's document, array by array; raises as `keep` and `pieces` do."""
-        return self.keep(document_size(model), pieces(model))
+        """Write a model's document, array by array; raises as `keep` and `document` do."""
+        return self.keep(*document(model))
 
     def keep(self, size: int, chunks: Iterable[memoryview | bytes]) -> Document:
         """Write a document of ``size`` bytes as its chunks come.
@@ -136,9 +138,7 @@ class Spool:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
-            _reserve(file, size)
-            for chunk in chunks:
-                file.write(chunk)
+            _write(file, size, chunks)
             file.flush()
             return Document(file, size)
         except BaseException as error:
@@ -149,6 +149,47 @@ class Spool:
                 reason = f"cannot keep a model in {self._folder}: {error.strerror}"
                 raise RelayError(reason) from None
             raise
+
+
+def write_model(file: IO[bytes], model: Model) -> None:
+    """Write a model's document to a file.
+
+    Raises
+    ------
+    OSError
+        There is no room for it.
+    RelayError
+        An array has a dtype that safetensors cannot hold.
+    """
+    _write(file, *document(model))
+
+
+def map_model(path: str) -> Model:
+    """Return the model in a file: read-only arrays that share one mapping of it.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    RelayError
+        The document is not what safetensors allows: says what is wrong with it.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        size = os.fstat(descriptor).st_size
+        return unpack(os.read(descriptor, size) if size < _SMALL else _map(descriptor, size))
+    finally:
+        os.close(descriptor)
+
+
+def _map(descriptor: int, size: int) -> mmap.mmap:
+    return mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
+
+
+def _write(file: IO[bytes], size: int, chunks: Iterable[memoryview | bytes]) -> None:
+    _reserve(file, size)
+    for chunk in chunks:
+        file.write(chunk)
 
 
 def _reserve(file: IO[bytes], size: int) -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import mmap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,24 +22,27 @@ from ..errors import RelayError
 
 Buffer = NDArray[np.uint8]
 
-DTYPES: dict[str, type[np.generic]] = {
-    "BOOL": np.bool_,
-    **{f"I{8 * size}": np.dtype(f"i{size}").type for size in (1, 2, 4, 8)},
-    **{f"U{8 * size}": np.dtype(f"u{size}").type for size in (1, 2, 4, 8)},
-    **{f"F{8 * size}": np.dtype(f"f{size}").type for size in (2, 4, 8)},
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype(np.bool_),
+    **{f"I{8 * size}": np.dtype(f"i{size}") for size in (1, 2, 4, 8)},
+    **{f"U{8 * size}": np.dtype(f"u{size}") for size in (1, 2, 4, 8)},
+    **{f"F{8 * size}": np.dtype(f"f{size}") for size in (2, 4, 8)},
 }
-_NAMES = {np.dtype(kind): name for name, kind in DTYPES.items()}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 _PREFIX = 8
 _MOST_HEADER_BYTES = 100_000_000  # what the safetensors library itself accepts
 _FINITE_BLOCK = 1 << 20
 
 
-def pieces(model: Model, metadata: Mapping[str, str] | None = None) -> Iterator[memoryview]:
-    """Return a model's safetensors document piece by piece: the header, then array by array.
+def document(
+    model: Model, metadata: Mapping[str, str] | None = None
+) -> tuple[int, Iterator[memoryview]]:
+    """Return the size of a model's safetensors document in bytes, and its pieces.
 
-    The header lists the arrays in the model's order; their data come in descending order of
-    item size, so that every array is aligned. Each is looked up when it is due.
+    They are the header, then array by array. The header lists the arrays in the model's order;
+    their data come in descending order of item size, so that every array is aligned. Each is
+    looked up when it is due.
 
     Raises
     ------
@@ -47,14 +50,30 @@ def pieces(model: Model, metadata: Mapping[str, str] | None = None) -> Iterator[
         An array has a dtype that safetensors cannot hold.
     """
     head, order = _head(model, metadata)
-    yield memoryview(head)
-    for name in order:
-        yield np.ascontiguousarray(model[name]).reshape(-1).view(np.uint8).data
+    data = (np.ascontiguousarray(model[name]).reshape(-1).view(np.uint8).data for name in order)
+    return len(head) + nbytes(model), itertools.chain([memoryview(head)], data)
 
 
-def document_size(model: Model) -> int:
-    """Return the size of a model's document in bytes, or raise as `pieces` does."""
-    return len(_head(model, None)[0]) + nbytes(model)
+def pieces(model: Model, metadata: Mapping[str, str] | None = None) -> Iterator[memoryview]:
+    """Return the pieces of a model's document, or raise as `document` does."""
+    return document(model, metadata)[1]
+
+
+def pack(model: Model) -> bytes:
+    """Return a model's document in one piece, or raise as `document` does."""
+    return b"".join(pieces(model))
+
+
+def unpack(document: bytes | mmap.mmap | Buffer) -> Model:
+    """Return the model in a document: read-only arrays, where they lie in it.
+
+    Raises
+    ------
+    RelayError
+        The document is not what safetensors allows: says what is wrong with it.
+    """
+    buffer = np.frombuffer(document, np.uint8)
+    return {name: view(buffer, entry) for name, entry in entries_of(buffer).items()}
 
 
 def _head(model: Model, metadata: Mapping[str, str] | None) -> tuple[bytes, list[str]]:
@@ -78,11 +97,11 @@ def _size(name: str, array: NDArray[Any]) -> tuple[int, int]:
     return array.itemsize, array.nbytes
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """Where in a document an array is, and what it is."""
 
     begin: int
+    end: int
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
 
@@ -96,25 +115,23 @@ def entries_of(buffer: Buffer) -> dict[str, Entry]:
         The document is not what safetensors allows: says what is wrong with it.
     """
     start, header = _header(buffer)
-    listed = {name: e for name, e in header.items() if name != "__metadata__"}
-    spans = {name: _span(name, entry) for name, entry in listed.items()}
-    end = 0
-    for begin, stop in sorted(spans.values()):  # gaps and overlaps hide something
-        if begin != end:
-            raise RelayError(f"has array data from byte {begin}, where {end} was due")
+    entries = {n: _entry(n, e, start) for n, e in header.items() if n != "__metadata__"}
+    end = start
+    for begin, stop in sorted((entry.begin, entry.end) for entry in entries.values()):
+        if begin != end:  # gaps and overlaps hide something
+            raise RelayError(
+                f"has array data from byte {begin - start}, where {end - start} was due"
+            )
         end = stop
-    if start + end != buffer.size:
-        raise RelayError(f"has {buffer.size - start} bytes of data, but its header says {end}")
-    return {
-        name: Entry(start + spans[name][0], np.dtype(DTYPES[e["dtype"]]), tuple(e["shape"]))
-        for name, e in listed.items()
-    }
+    if end != buffer.size:
+        size = buffer.size - start
+        raise RelayError(f"has {size} bytes of data, but its header says {end - start}")
+    return entries
 
 
 def view(buffer: Buffer, entry: Entry) -> NDArray[Any]:
     """Return an array where it lies in a document, read-only."""
-    size = math.prod(entry.shape) * entry.dtype.itemsize
-    found = buffer[entry.begin : entry.begin + size].view(entry.dtype).reshape(entry.shape)
+    found = np.ndarray(entry.shape, entry.dtype, buffer, entry.begin)
     found.flags.writeable = False
     return found
 
@@ -154,13 +171,19 @@ def _header(buffer: Buffer) -> tuple[int, dict[str, Any]]:
     return _PREFIX + length, header
 
 
-def _span(name: str, entry: Any) -> tuple[int, int]:
+def _entry(name: str, fields: Any, start: int) -> Entry:
     try:
-        kind, shape, (begin, stop) = entry["dtype"], entry["shape"], entry["data_offsets"]
-        whole = all(type(n) is int and n >= 0 for n in (*shape, begin, stop))
-        size = math.prod(shape) * np.dtype(DTYPES[kind]).itemsize
+        dtype, shape, (begin, end) = (
+            _DTYPES[fields["dtype"]],
+            fields["shape"],
+            fields["data_offsets"],
+        )
+        size = math.prod(shape) * dtype.itemsize
+        for number in (*shape, begin, end):
+            if type(number) is not int or number < 0:
+                size = -1
     except (KeyError, TypeError, ValueError):
-        raise RelayError(f"has an array {name!r} that cannot be read: {entry!r:.100}") from None
-    if not whole or stop - begin != size:
+        raise RelayError(f"has an array {name!r} that cannot be read: {fields!r:.100}") from None
+    if size < 0 or end - begin != size:
         raise RelayError(f"has an array {name!r} whose size does not fit its shape {shape!r:.100}")
-    return begin, stop
+    return Entry(start + begin, start + end, dtype, tuple(shape))

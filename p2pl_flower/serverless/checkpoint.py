@@ -5,9 +5,7 @@ The file is a safetensors document: arrays are arrays, and all else is JSON in i
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from flwr.app import RecordDict
 
 from ..consensus import Model
 from ..errors import ConfigError, RelayError
+from ..files import check_same_run, replacing
 from ..history import History, Run
 from ..relay import Slot
 from ..relay.grpc.own_publications import OwnPublications, StoredPublication
@@ -114,32 +113,16 @@ class Checkpoint:
         return State(content["round"], run, context)
 
     def _write(self, arrays: Model, content: str) -> None:
-        """Write beside the file, put it onto the disk, move it there, put that onto the disk."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_name(f".{_FILE}.part")
-        with part.open("wb") as file:
+        with replacing(self.path, durable=True) as part, part.open("wb") as file:
             for piece in pieces(arrays, {"p2pl": content}):
                 file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self.path)
-        with contextlib.suppress(OSError):  # folders cannot be opened on every system
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
 
     def _compare(self, content: Mapping[str, Any]) -> None:
         if content.get("format") != _FORMAT:
             rule = "is of another version of p2pl-flower; delete it to begin anew"
             raise ConfigError("checkpoint", str(self.path), rule)
-        wanted, found = json.loads(json.dumps(self._identity)), content["identity"]
-        for key in sorted(wanted.keys() | found.keys()):
-            if wanted.get(key) != found.get(key):
-                rule = f"is of a run with {key}={found.get(key)!r}, but this one has "
-                rule += f"{wanted.get(key)!r}; use another folder, or delete it to begin anew"
-                raise ConfigError("checkpoint", str(self.path), rule)
+        check_same_run(self.path, self._identity, content["identity"])
 
 
 def _store_publication(

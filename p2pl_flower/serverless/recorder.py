@@ -7,6 +7,7 @@ from typing import Any
 
 from flwr.app import RecordDict
 
+from ..files import write_text
 from ..flower.metrics import RoundMetrics
 from ..history import History, Run, environment
 from ..relay.contents import MODEL, STATE
@@ -74,11 +75,7 @@ class Recorder:
             kept = Run(**{**vars(run), "setup": {**run.setup, **known}})
             self._checkpoint.save(State(done, kept, context), self._publications, (MODEL, STATE))
         if self._settings.history:
-            path = Path(self._settings.history)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{path.name}.part")
-            part.write_text(self._history(run).to_json(), encoding="utf-8")
-            part.replace(path)
+            write_text(Path(self._settings.history), self._history(run).to_json())
 
     def run(self) -> Run:
         """Return what was measured so far, in this process and in those before it."""

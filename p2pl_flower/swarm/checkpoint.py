@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError
+from ..files import check_same_run, replacing
 from ..history import History, Run
 
 _FORMAT = 1
@@ -35,7 +35,6 @@ class Checkpoint:
 
     def save(self, run: Run, tensors: Mapping[str, Tensor]) -> None:
         """Write the state: the file is replaced as a whole, or stays as it was."""
-        part = self.path.with_name(f".{self.path.name}.part")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         state = {
             "format": _FORMAT,
@@ -43,8 +42,8 @@ class Checkpoint:
             "run": History({}, {}, [run]).to_json(),
             "tensors": dict(tensors),
         }
-        torch.save(state, part)
-        os.replace(part, self.path)
+        with replacing(self.path) as part:
+            torch.save(state, part)
 
     def load(self, device: str) -> tuple[Run, dict[str, Tensor]] | None:
         """Return the run so far and its tensors; None where there is no file yet.
@@ -64,14 +63,6 @@ class Checkpoint:
         if not isinstance(state, dict) or state.get("format") != _FORMAT:
             rule = "is no checkpoint of a swarm, or of another version; delete it to begin anew"
             raise ConfigError("checkpoint", str(self.path), rule)
-        self._compare(json.loads(state["identity"]))
+        check_same_run(self.path, self.identity, json.loads(state["identity"]))
         [run] = History.from_json(state["run"]).runs
         return run, state["tensors"]
-
-    def _compare(self, found: Mapping[str, Any]) -> None:
-        wanted = json.loads(json.dumps(self.identity))
-        for key in sorted(wanted.keys() | found.keys()):
-            if wanted.get(key) != found.get(key):
-                rule = f"is of a run with {key}={found.get(key)!r}, but this one has "
-                rule += f"{wanted.get(key)!r}; use another file, or delete it to begin anew"
-                raise ConfigError("checkpoint", str(self.path), rule)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from p2pl_flower.files import write_text
 from p2pl_flower.history import History, Run, environment
 from strategies import contender
 
@@ -78,10 +78,7 @@ def _run(claim: Claim, variant: Variant, seed: int) -> Run:
 
 
 def _save(history: History, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
-    draft.write_text(history.to_json(), encoding="utf-8")
-    os.replace(draft, path)
+    write_text(path, history.to_json())
 
 
 def _both(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

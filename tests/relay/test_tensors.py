@@ -7,13 +7,13 @@ import json
 
 import numpy as np
 import pytest
-from documents import pack, unpack
+from documents import pack
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from p2pl_flower.errors import RelayError
-from p2pl_flower.relay.tensors import document_size, metadata_of, not_finite, pieces
+from p2pl_flower.relay.tensors import document, metadata_of, not_finite, pieces, unpack
 
 MODEL = {
     "z": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -54,7 +54,7 @@ def test_the_pieces_of_a_document_are_its_header_and_its_arrays() -> None:
     packed = pack(MODEL).tobytes()
     found = [piece.tobytes() for piece in pieces(MODEL)]
     assert b"".join(found) == packed
-    assert len(packed) == document_size(MODEL)
+    assert len(packed) == document(MODEL)[0]
     assert found[0][8:].lstrip().startswith(b"{")
     assert found[1] == MODEL["a"].tobytes()  # the largest items first
     assert len(found) == 1 + len(MODEL)

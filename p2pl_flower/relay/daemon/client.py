@@ -10,10 +10,10 @@ import grpc
 
 from ...consensus import Model
 from ...errors import RelayError
-from ..base import Mailbox, Slot
 from ..grpc import protocol
 from ..grpc.own_publications import StoredPublication
 from ..grpc.protocol import RefusedError
+from ..mailbox import Mailbox, Slot
 from ..parts import split
 from ..spool import Spool
 from .framing import COLLECT, DESCRIBE, MEET, PUBLISH, RECALL, place, receive, send, slot_in
@@ -67,9 +67,9 @@ class LocalMailbox(Mailbox):
         call = self._channel.stream_unary(PUBLISH)
         self._calling(lambda: call(messages, timeout=_CALL_SECONDS))
 
-    def recall(self, channel: str) -> list[tuple[Slot, Model]]:
-        """Return the own publications, newest first."""
-        request = {"run": self._run, "channel": channel}
+    def recall(self, channel: str, newest: int | None = None) -> list[tuple[Slot, Model]]:
+        """Return the own publications, newest first; the daemon sends no more than asked for."""
+        request = {"run": self._run, "channel": channel, "newest": newest}
         return [(slot_in(fields), model) for fields, model in self._stream(RECALL, request)]
 
     def collect(
@@ -79,9 +79,6 @@ class LocalMailbox(Mailbox):
         request = {**place(slot), "run": self._run}
         request |= {"senders": list(senders), "deadline": deadline}
         return {int(f["sender"]): model for f, model in self._stream(COLLECT, request)}
-
-    def _take(self, senders: list[int], slot: Slot) -> dict[int, Model]:
-        return self.collect(senders, slot, 0.0)
 
     def _ask(self, method: str, fields: dict[str, Any]) -> None:
         call = self._channel.unary_unary(method)

@@ -7,10 +7,10 @@ from typing import Any
 
 from ...consensus import Model
 from ...errors import RelayError
-from ..base import Slot
 from ..grpc import protocol
+from ..mailbox import Slot
 from ..spool import Document, Spool
-from ..tensors import document_size, pieces
+from ..tensors import document
 
 DESCRIBE, MEET = "/p2pl.Local/Describe", "/p2pl.Local/Meet"
 PUBLISH, RECALL, COLLECT = "/p2pl.Local/Publish", "/p2pl.Local/Recall", "/p2pl.Local/Collect"
@@ -18,18 +18,18 @@ PUBLISH, RECALL, COLLECT = "/p2pl.Local/Publish", "/p2pl.Local/Recall", "/p2pl.L
 
 def send(fields: Mapping[str, Any], model: Model, private: Model | None) -> Iterator[bytes]:
     """Return messages: a head with ``fields``, and the chunks of one or two documents."""
-    parts = [part for part in (model, private) if part is not None]
-    yield protocol.encode({**fields, "sizes": [document_size(part) for part in parts]})
-    for part in parts:
-        yield from _chunks(pieces(part))
+    documents = [document(part) for part in (model, private) if part is not None]
+    yield protocol.encode({**fields, "sizes": [size for size, _ in documents]})
+    for _, pieces in documents:
+        yield from _chunks(pieces)
 
 
-def _chunks(parts: Iterable[memoryview]) -> Iterator[bytes]:
+def _chunks(pieces: Iterable[memoryview]) -> Iterator[bytes]:
     """Return the bytes of a document's pieces, the small ones of them together."""
     gathered = bytearray()
-    for part in parts:
-        for start in range(0, len(part), protocol.CHUNK_BYTES):
-            gathered += part[start : start + protocol.CHUNK_BYTES]
+    for piece in pieces:
+        for start in range(0, len(piece), protocol.CHUNK_BYTES):
+            gathered += piece[start : start + protocol.CHUNK_BYTES]
             if len(gathered) >= protocol.CHUNK_BYTES:
                 yield bytes(gathered)
                 gathered.clear()

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
 
-from ...consensus import Model
 from ...errors import RelayError
-from ..base import Mailbox, Relay
-from ..grpc.endpoint_relay import NOT_OBSERVABLE
+from ..base import MailboxRelay, Relay
+from ..mailbox import Mailbox
 from .client import LocalMailbox, describe
 
 NODE_CONFIG_KEY = "p2pl-relay"
 
 
-class GrpcRelay(Relay):
+class GrpcRelay(MailboxRelay):
     """Moves models from machine to machine, over gRPC with certificates on both sides.
 
     Beside each SuperNode runs ``p2pl-flower relay``, and the SuperNode's ``--node-config``
@@ -28,8 +27,6 @@ class GrpcRelay(Relay):
     daemon : str
         Where the relay daemon listens for ClientApps; left out, the node config says it.
     """
-
-    observable = False
 
     def __init__(self, daemon: str = "") -> None:
         self._daemon = daemon
@@ -48,25 +45,6 @@ class GrpcRelay(Relay):
         """Return the mailbox of a SuperNode's device, at its daemon."""
         self._check()
         return LocalMailbox(self._daemon, str(run), device)
-
-    def open(self, run: int) -> None:
-        """Do nothing: daemons open a run when they are told of its neighbor lists."""
-
-    def admit(self, run: int, neighbors: Mapping[int, Collection[int]]) -> None:
-        """Do nothing: each daemon is told of its own device's neighbors, by the ClientApp."""
-
-    def observe(self, run: int, channel: str) -> dict[int, Model]:
-        """Refuse: models of devices on a network are nowhere together.
-
-        Raises
-        ------
-        RelayError
-            Always.
-        """
-        raise RelayError(NOT_OBSERVABLE)
-
-    def close(self, run: int) -> None:
-        """Do nothing: daemons forget a run when later ones have begun."""
 
     def _check(self) -> None:
         if not self._daemon:

@@ -92,8 +92,9 @@ class LocalServer:
 
     def _recall(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         fields = protocol.decode(request)
+        newest = None if fields.get("newest") is None else protocol.whole(fields, "newest")
         kept = self._publications(fields, context).stored(protocol.text(fields, "channel"))
-        for slot, stored in kept:
+        for slot, stored in kept[:newest]:
             yield from send(place(slot), *stored.parts())
 
     def _collect(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:

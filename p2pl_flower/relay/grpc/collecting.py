@@ -12,7 +12,7 @@ import grpc
 from ...allocator import give_back
 from ...consensus import Model, check_layout
 from ...errors import LayoutError, RelayError
-from ..base import Slot
+from ..mailbox import Slot
 from ..spool import Document
 from ..tensors import not_finite
 from .protocol import Refusal, RefusedError

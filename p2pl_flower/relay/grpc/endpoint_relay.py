@@ -6,14 +6,10 @@ from collections.abc import Collection, Mapping
 
 from ...consensus import Model
 from ...errors import RelayError
-from ..base import Mailbox, Relay, Slot
+from ..base import MailboxRelay
+from ..mailbox import Mailbox, Slot
 from . import collecting
 from .endpoint import Endpoint
-
-NOT_OBSERVABLE = (
-    "devices' models cannot be observed over a network: each device holds its own model, and "
-    "only its neighbors may have it"
-)
 
 
 class EndpointMailbox(Mailbox):
@@ -28,9 +24,9 @@ class EndpointMailbox(Mailbox):
         """Pack a model and keep it for neighbors to fetch."""
         self._endpoint.publications(self._run).put(slot, model, private)
 
-    def recall(self, channel: str) -> list[tuple[Slot, Model]]:
+    def recall(self, channel: str, newest: int | None = None) -> list[tuple[Slot, Model]]:
         """Return the own publications, newest first."""
-        return self._endpoint.publications(self._run).own(channel)
+        return self._endpoint.publications(self._run).own(channel)[:newest]
 
     def collect(
         self, senders: Collection[int], slot: Slot, deadline: float | None = None
@@ -45,11 +41,8 @@ class EndpointMailbox(Mailbox):
         others = [j for j in senders if j != self.device]
         return own | collecting.collect(self._endpoint, self._run, others, slot, deadline)
 
-    def _take(self, senders: list[int], slot: Slot) -> dict[int, Model]:
-        return self.collect(senders, slot, deadline=0.0)
 
-
-class EndpointRelay(Relay):
+class EndpointRelay(MailboxRelay):
     """The relay of the devices whose endpoints are in this process: one, outside of tests.
 
     Parameters
@@ -57,8 +50,6 @@ class EndpointRelay(Relay):
     endpoints : Endpoint
         In any order.
     """
-
-    observable = False
 
     def __init__(self, *endpoints: Endpoint) -> None:
         self._endpoints = {endpoint.device: endpoint for endpoint in endpoints}
@@ -80,16 +71,6 @@ class EndpointRelay(Relay):
         if device not in self._endpoints:
             raise RelayError(f"device {device} is not in this process: no relay is open for it")
         return EndpointMailbox(self._endpoints[device], str(run))
-
-    def observe(self, run: int, channel: str) -> dict[int, Model]:
-        """Refuse: models of devices on a network are nowhere together.
-
-        Raises
-        ------
-        RelayError
-            Always.
-        """
-        raise RelayError(NOT_OBSERVABLE)
 
     def close(self, run: int) -> None:
         """Forget the run."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from ...consensus import Model
-from ..base import Slot
+from ..mailbox import Slot
 from ..parts import join, split
 from ..publications import Publication, Publications
 from ..spool import Document, Spool

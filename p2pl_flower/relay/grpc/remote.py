@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from ...errors import ConfigError
-from ..base import Slot
+from ..mailbox import Slot
 from ..spool import Document, Spool
 from . import protocol
 from .credentials import Credentials, host_name

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from ...errors import ConfigError
-from ..base import Slot
+from ..mailbox import Slot
 from . import protocol
 from .credentials import Credentials, caller
 from .own_publications import OwnPublications

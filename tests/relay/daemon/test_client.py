@@ -15,6 +15,7 @@ from p2pl_flower.relay import Slot
 from p2pl_flower.relay.daemon.client import LocalMailbox
 from p2pl_flower.relay.daemon.server import LocalServer
 from p2pl_flower.relay.grpc import Endpoint, Waiting
+from p2pl_flower.relay.spool import Spool
 
 FIRST = Slot("model", 1, 0)
 
@@ -50,6 +51,34 @@ def test_a_mailbox_outlives_the_process_that_filled_it(daemons) -> None:
     assert np.array_equal(arrived[0]["b"], mine["b"])
     assert boxes[1].collect([0], Slot("model", 2, 0), deadline=0.1) == {}
     assert boxes[1].recall("model") == []
+
+
+class CountingSpool(Spool):
+    """Counts the bytes that arrive."""
+
+    arrived = 0
+
+    def keep(self, size, chunks):
+        self.arrived += size
+        return super().keep(size, chunks)
+
+
+def test_whoever_wants_the_newest_is_sent_no_more(daemons) -> None:
+    _, servers = daemons
+    box = LocalMailbox(servers[0].address, "7", 0)
+    box.meet({})
+    for step in range(3):
+        box.publish(Slot("model", 1, step), {"w": np.full(1000, step), "n": np.array(step)}, ["n"])
+
+    def arrived(read) -> int:
+        box._spool = CountingSpool()
+        read()
+        return box._spool.arrived
+
+    [everything, newest] = [arrived(lambda n=n: box.recall("model", n)) for n in (None, 1)]
+    assert 8000 < newest < 8000 + 1000
+    assert everything == 3 * newest
+    assert [slot.step for slot, _ in box.recall("model", newest=1)] == [2]
 
 
 def test_old_runs_are_forgotten(daemons) -> None:
