@@ -96,8 +96,9 @@ class Relay(ABC):
 
     def open(self, run: int) -> None:
         """Make the relay ready for ``run``, with empty mailboxes."""
-        self.close(run)
-        RunEntries(self, run).admit({})
+        entries = RunEntries(self, run)
+        entries.forget()
+        entries.admit({})
 
     def admit(self, run: int, neighbors: Mapping[int, Collection[int]]) -> None:
         """Set who may collect from each device's mailbox, from now on."""

@@ -17,6 +17,7 @@ from local_grid import RUN_ID, LocalGrid
 from p2pl_flower import MemoryRelay, PeerApp
 from p2pl_flower.consensus import Model
 from p2pl_flower.relay.contents import MODEL, models_of
+from p2pl_flower.relay.entries import RunEntries
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
@@ -30,11 +31,14 @@ class KeptRelay(MemoryRelay):
     """A relay whose models can still be looked at after the run."""
 
     last: dict[int, Model]
+    public: dict[int, Model]
 
     def close(self, run: int) -> None:
-        if run in self._runs:
+        entries = RunEntries(self, run)
+        if entries.is_open():
             self.last = models_of(self.observe(run, MODEL))
-            self.publications = self._runs[run]
+            newest = {d: entries.index(d)[MODEL][-1] for d in entries.devices()}
+            self.public = {d: entries.public(d, slot) for d, slot in newest.items()}
         super().close(run)
 
 
@@ -166,7 +170,7 @@ def test_what_neighbors_receive_is_clipped_and_noised(relay: KeptRelay) -> None:
         module.local_dp.clipping_norm, module.local_dp.sensitivity = 1e-6, 0.1
 
     grid = run("local-dp", True, watch=tighten)
-    trained = relay.publications.newest(MODEL)[0].public
+    trained = relay.public[0]
     start = next(c["arrays"] for k, d, c in grid.log if k == "query.p2pl_init" and d == 0)
     deviation = 0.1 * np.sqrt(2 * np.log(1.25 / 1e-5)) / 10.0
     apart = np.concatenate(
@@ -209,6 +213,6 @@ def test_batchnorm_statistics_are_mixed_and_counters_are_not(relay: KeptRelay) -
     seen = {d: int(m["samples_seen"]) for d, m in relay.last.items()}
     assert sum(seen.values()) == sum(counts)  # of both rounds; nothing was averaged
     assert {int(m["bn1.num_batches_tracked"]) for m in relay.last.values()} == {30}
-    public = relay.publications.newest(MODEL)[0].public
+    public = relay.public[0]
     assert "bn1.running_mean" in public
     assert not {"samples_seen", "bn1.num_batches_tracked"} & set(public)
