@@ -9,7 +9,6 @@ import signal
 import sys
 import tempfile
 import threading
-from pathlib import Path
 
 from ..allocator import share_one_arena
 from ..config import add_argument, keys
@@ -31,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--local",
         default="",
-        help="unix:PATH or loopback host:port for the ClientApp; unix:.../p2pl-relay-N.sock in the "
-        "folder for temporary files if left out",
+        help="unix:PATH or loopback host:port for the ClientApp, and for nobody beyond this "
+        "machine; unix:.../p2pl-relay-N.sock in the folder for temporary files if left out",
     )
     parser.add_argument("--certificates", default="", help="folder that `p2pl-flower certs` made")
     parser.add_argument("--insecure", action="store_true", help="go without certificates and TLS")
@@ -62,8 +61,6 @@ def run(options: argparse.Namespace) -> int:
     endpoint.address = options.address or endpoint.address
     try:
         server = LocalServer(local, endpoint)
-        if local.startswith("unix:"):
-            Path(local.removeprefix("unix:")).chmod(0o600)
         endpoint.start()
         server.start()
         sys.stdout.write(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import grpc
-
 from ...errors import RelayError
 from ..base import MailboxRelay, Relay
 from ..mailbox import Mailbox
-from .client import LocalMailbox, describe
+from .client import LocalMailbox, describe, local_channel
+from .local_address import check_local
 
 NODE_CONFIG_KEY = "p2pl-relay"
 
@@ -26,19 +25,30 @@ class GrpcRelay(MailboxRelay):
     ----------
     daemon : str
         Where the relay daemon listens for ClientApps; left out, the node config says it.
+
+    Raises
+    ------
+    ConfigError
+        The daemon's address is not this machine's alone.
     """
 
     def __init__(self, daemon: str = "") -> None:
+        if daemon:
+            check_local("daemon", daemon)
         self._daemon = daemon
 
     def at(self, node_config: Mapping[str, Any]) -> Relay:
         """Return the relay as the ClientApps of one SuperNode see it."""
-        return self if self._daemon else GrpcRelay(str(node_config.get(NODE_CONFIG_KEY, "")))
+        named = str(node_config.get(NODE_CONFIG_KEY, ""))
+        if self._daemon or not named:
+            return self
+        check_local(NODE_CONFIG_KEY, named)
+        return GrpcRelay(named)
 
     def address(self) -> str:
         """Return where neighbors reach this SuperNode's relay."""
         self._check()
-        with grpc.insecure_channel(self._daemon) as channel:
+        with local_channel(self._daemon) as channel:
             return str(describe(channel, self._daemon)["address"])
 
     def mailbox(self, run: int, device: int) -> Mailbox:

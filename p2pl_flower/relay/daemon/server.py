@@ -12,18 +12,19 @@ from typing import Any
 
 import grpc
 
-from ...errors import ConfigError, RelayError
+from ...errors import RelayError
 from ..grpc import protocol
 from ..grpc.endpoint import Endpoint
 from ..grpc.endpoint_relay import EndpointMailbox
 from ..grpc.own_publications import StoredPublication
+from . import local_address
 from .framing import COLLECT, DESCRIBE, MEET, PUBLISH, RECALL, place, receive, send, slot_in
 
 _RUNS_KEPT = 2
 
 
 class LocalServer:
-    """Gives ClientApps of this machine the use of a endpoint.
+    """Gives ClientApps of this machine the use of an endpoint.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ class LocalServer:
     Raises
     ------
     ConfigError
-        The address cannot be listened at.
+        The address is not this machine's alone, or cannot be listened at.
     """
 
     def __init__(self, listen: str, endpoint: Endpoint) -> None:
@@ -53,13 +54,7 @@ class LocalServer:
             COLLECT: streamed(self._collect),
         }
         self._server.add_generic_rpc_handlers((_Handlers(self._methods),))
-        try:
-            bound = self._server.add_insecure_port(listen)
-        except RuntimeError:
-            bound = 0
-        if not bound:
-            raise ConfigError("local", listen, "cannot be listened at: is a relay running there?")
-        self.address = listen if listen.startswith("unix:") else _with_port(listen, bound)
+        self.address = local_address.listen(self._server, "local", listen)
 
     def start(self) -> None:
         """Begin to answer."""
@@ -122,7 +117,3 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         return self._methods.get(handler_call_details.method)
-
-
-def _with_port(listen: str, port: int) -> str:
-    return f"{listen.rpartition(':')[0]}:{port}"
