@@ -44,37 +44,45 @@ def run(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
     share_one_arena()
     configure_log(logging.DEBUG if options.verbose else logging.INFO)
-    if bool(options.certificates) == options.insecure:
-        rule = "name the folder that `p2pl-flower certs` made, or ask for --insecure"
-        raise ConfigError("certificates", options.certificates, rule)
-    if not options.address and options.listen.rpartition(":")[0] in ("0.0.0.0", "[::]"):  # noqa: S104
-        rule = "must say host:port as neighbors reach this relay, since it listens everywhere"
-        raise ConfigError("address", options.address, rule)
+    _check(options)
     credentials = None
     if options.insecure:
         log.warning("insecure, as asked for: whoever reaches %s can read models", options.listen)
     else:
         credentials = Credentials.load(options.certificates, options.device)
     waiting = Waiting(options.quorum, options.deadline)
-    local = options.local or f"unix:{tempfile.gettempdir()}/p2pl-relay-{options.device}.sock"
     endpoint = Endpoint(options.device, options.listen, credentials, waiting)
     endpoint.address = options.address or endpoint.address
     try:
-        server = LocalServer(local, endpoint)
-        endpoint.start()
-        server.start()
-        sys.stdout.write(
-            f"relay of device {options.device}: neighbors reach it at {endpoint.address}; "
-            f"start the SuperNode with --node-config 'p2pl-relay=\"{server.address}\"'\n"
-        )
-        sys.stdout.flush()
-        _wait_for_a_signal()
-        server.close()
+        _serve(endpoint, options.local)
     finally:
         endpoint.close()
         for neighbor, counts in endpoint.statistics.counts().items():
             log.info("neighbor %d: %s", neighbor, counts)
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    if bool(options.certificates) == options.insecure:
+        rule = "name the folder that `p2pl-flower certs` made, or ask for --insecure"
+        raise ConfigError("certificates", options.certificates, rule)
+    if not options.address and options.listen.rpartition(":")[0] in ("0.0.0.0", "[::]"):  # noqa: S104
+        rule = "must say host:port as neighbors reach this relay, since it listens everywhere"
+        raise ConfigError("address", options.address, rule)
+
+
+def _serve(endpoint: Endpoint, local: str) -> None:
+    local = local or f"unix:{tempfile.gettempdir()}/p2pl-relay-{endpoint.device}.sock"
+    server = LocalServer(local, endpoint)
+    endpoint.start()
+    server.start()
+    sys.stdout.write(
+        f"relay of device {endpoint.device}: neighbors reach it at {endpoint.address}; "
+        f"start the SuperNode with --node-config 'p2pl-relay=\"{server.address}\"'\n"
+    )
+    sys.stdout.flush()
+    _wait_for_a_signal()
+    server.close()
 
 
 def _wait_for_a_signal() -> None:

@@ -1,4 +1,4 @@
-"""Stations of small networks on loopback."""
+"""Endpoints of small networks on loopback."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_a_neighbor_collects_what_was_published(relay) -> None:
     assert arrived[0]["b"].shape == ()
 
 
-def test_a_stranger_gets_nothing(relay) -> None:
+def test_who_is_no_neighbor_gets_nothing(relay) -> None:
     relay.mailbox(RUN, 0).publish(FIRST, model(1))
     assert relay.mailbox(RUN, 2).collect([0], FIRST) == {}
 
@@ -212,7 +212,7 @@ def test_a_closed_run_is_gone(relay) -> None:
         relay.observe(RUN, "model")
 
 
-def test_a_ray_relay_travels_without_its_actors() -> None:
+def test_a_copy_of_a_ray_relay_does_not_hold_its_actors() -> None:
     relay = RayRelay(start_timeout=3)
     relay._held[RUN] = object()
     copy = pickle.loads(pickle.dumps(relay))

@@ -16,7 +16,7 @@ from ...errors import RelayError
 from ..grpc import protocol
 from ..grpc.endpoint import Endpoint
 from ..grpc.endpoint_relay import EndpointMailbox
-from ..grpc.own_publications import StoredPublication
+from ..grpc.own_publications import OwnPublications, StoredPublication
 from . import local_address
 from .framing import COLLECT, DESCRIBE, MEET, PUBLISH, RECALL, place, receive, send, slot_in
 
@@ -104,11 +104,14 @@ class LocalServer:
         for j, model in mailbox.collect(others, slot, fields["deadline"]).items():
             yield from send({"sender": j}, model, None)
 
-    def _publications(self, fields: dict[str, Any], context: grpc.ServicerContext) -> Any:
+    def _publications(
+        self, fields: dict[str, Any], context: grpc.ServicerContext
+    ) -> OwnPublications:
         try:
             return self._endpoint.publications(protocol.text(fields, "run"))
         except RelayError as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+            raise  # which abort has done already
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]

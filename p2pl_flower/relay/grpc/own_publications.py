@@ -15,7 +15,7 @@ from ..spool import Document, Spool
 from .protocol import Refusal, RefusedError
 
 KEPT_FOR_THE_SLOW = 3
-"""Publications that are kept. Nobody conducts the devices of a network: one that is done with a
+"""Publications that are kept. Nobody coordinates the devices of a network: one that is done with a
 step publishes that step's result and the next round's model, while a neighbor may still be about
 to fetch what the step began with."""
 
@@ -64,14 +64,14 @@ class OwnPublications:
         self._spool = spool or Spool()
         self.round = 0
         self._admitted: frozenset[int] = frozenset()
-        self._post: Publications[StoredPublication] = Publications(KEPT_FOR_THE_SLOW)
-        self._news = threading.Condition()
+        self._publications: Publications[Document] = Publications(KEPT_FOR_THE_SLOW)
+        self._changed = threading.Condition()
 
     def admit(self, readers: Collection[int]) -> None:
         """Set who may collect."""
-        with self._news:
+        with self._changed:
             self._admitted = frozenset(readers)
-            self._news.notify_all()
+            self._changed.notify_all()
 
     def check_admitted(self, reader: int) -> None:
         """Refuse a device that is not on the neighbor list."""
@@ -90,10 +90,11 @@ class OwnPublications:
 
     def put_stored(self, slot: Slot, stored: StoredPublication) -> None:
         """Keep a model that is written already."""
-        with self._news:
-            self._post.put(self.device, slot, Publication(stored, None))
+        with self._changed:
+            kept = Publication(stored.document, stored.private)
+            self._publications.put(self.device, slot, kept)
             self.round = max(self.round, slot.round)
-            self._news.notify_all()
+            self._changed.notify_all()
 
     def own(self, channel: str) -> list[tuple[Slot, Model]]:
         """Return what is kept of a channel, newest first."""
@@ -101,8 +102,9 @@ class OwnPublications:
 
     def stored(self, channel: str) -> list[tuple[Slot, StoredPublication]]:
         """Return what is kept of a channel as it lies there, newest first."""
-        with self._news:
-            return [(slot, p.public) for slot, p in self._post.own(self.device, channel)]
+        with self._changed:
+            kept = self._publications.own(self.device, channel)
+        return [(slot, StoredPublication(*publication)) for slot, publication in kept]
 
     def newest(self, channel: str) -> Slot | None:
         """Return the slot of the newest publication in a channel."""
@@ -121,7 +123,7 @@ class OwnPublications:
         """
         end = time.monotonic() + seconds
         while True:
-            with self._news:
+            with self._changed:
                 self.check_admitted(reader)
                 found = self._find(slot)
                 if found is not None:
@@ -131,18 +133,18 @@ class OwnPublications:
                     raise RefusedError(
                         Refusal.LATE, f"has published nothing in {describe(slot)} yet"
                     )
-                self._news.wait(min(left, 1.0))
+                self._changed.wait(min(left, 1.0))
 
     def wake(self) -> None:
         """Let those who wait look whether they still should."""
-        with self._news:
-            self._news.notify_all()
+        with self._changed:
+            self._changed.notify_all()
 
     def _find(self, slot: Slot) -> Document | None:
-        kept = self._post.own(self.device, slot.channel)
+        kept = self._publications.own(self.device, slot.channel)
         for own_slot, publication in kept:
             if own_slot == slot:
-                return publication.public.document
+                return publication.public
         newest = kept[0][0] if kept else None
         if newest is not None and slot < newest:
             raise RefusedError(

@@ -1,4 +1,4 @@
-"""Stations on loopback: who gets what from whom, and what becomes of what should not be."""
+"""Endpoints on loopback: who gets what from whom, and what becomes of what should not be."""
 
 from __future__ import annotations
 
