@@ -147,12 +147,10 @@ def test_files_stay_in_their_encoding(encode, decode, tmp_path: Path) -> None:
 
 def test_columns_are_counted_in_characters(tmp_path: Path) -> None:
     made = "FedAvg(fraction_train=f('é😀'), min_available_nodes=2); print('é😀', FedAvg)"
-    folder = make(tmp_path / "p", {"server.py": server(made) + "    x = FedAvg(0.5), 'é'\n"})
-    assert main(["doctor", str(folder), "--apply"]) == 1  # FedAvg is handed on to print
-    folder = make(tmp_path / "q", {"server.py": server(made.replace(", FedAvg)", ")"))})
+    folder = make(tmp_path, {"server.py": server(made)})
     assert main(["doctor", str(folder), "--apply"]) == 0
     text = (folder / "app" / "server.py").read_text(encoding="utf-8")
-    assert "    strategy = P2PL(min_available_nodes=2); print('é😀')\n" in text
+    assert "    strategy = P2PL(min_available_nodes=2); print('é😀', FedAvg)\n" in text
 
 
 def test_a_file_that_does_not_parse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,10 +173,14 @@ def test_a_file_that_does_not_parse(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_file_in_another_encoding_than_it_says(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = make(tmp_path / "p")
+    folder = make(tmp_path / "app")
     (folder / "app" / "server.py").write_bytes(b"# \xff\n" + SERVER.encode())
     assert main(["doctor", str(folder)]) == 2
     assert "is not in the encoding that it names, or not in UTF-8" in capsys.readouterr().err
+    folder = make(tmp_path / "other")
+    (folder / "old.py").write_bytes(b"# \xff\n")
+    assert main(["doctor", str(folder)]) == 0
+    assert "old.py:1: is not in the encoding that it names" in capsys.readouterr().out
 
 
 def test_edits() -> None:

@@ -140,6 +140,16 @@ def test_what_others_import_from_a_file_stays_there(tmp_path: Path) -> None:
     assert "from flwr.serverapp.strategy import FedAvg\nfrom p2pl_flower import P2PL\n" in changed
 
 
+def test_a_project_that_is_converted_in_part(tmp_path: Path) -> None:
+    ours = "from p2pl_flower import {}\n"
+    client = ours.format("PeerApp") + CLIENT.replace("ClientApp()", "PeerApp()")
+    [changed] = found(tmp_path / "client", {"client.py": client}).changed
+    assert changed.path.name == "server.py"
+    text = ours.format("P2PL") + SERVER.replace("FedAvg()", "P2PL('ring', evaluate_every=2)")
+    [changed] = found(tmp_path / "server", {"server.py": text}).changed
+    assert changed.path.name == "client.py"
+
+
 def test_apps_of_one_file_share_an_import(tmp_path: Path) -> None:
     text = CLIENT.replace("app =", "client =").replace("@app", "@client") + SERVER
     toml = '[project]\nname = "app"\n[tool.flwr.app.components]\n'

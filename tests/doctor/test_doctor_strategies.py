@@ -41,7 +41,17 @@ class Mine(FedAvg):
 """
 
 
-@pytest.mark.parametrize("classes", [SCHEDULE, STARTS, FILTERS])
+INDIRECT = """
+class Mine(FedAvg):
+    def configure_train(self, server_round, arrays, config, grid):
+        return self.messages(server_round, arrays, config, grid)
+
+    def messages(self, *given):
+        return super().configure_train(*given)
+"""
+
+
+@pytest.mark.parametrize("classes", [SCHEDULE, STARTS, FILTERS, INDIRECT])
 def test_classes_that_go_on_working(classes: str, tmp_path: Path) -> None:
     findings = found(tmp_path, {"server.py": server("Mine()", classes, "FedAvg, Result")})
     assert (findings.refused, findings.lost) == ([], [])

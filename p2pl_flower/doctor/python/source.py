@@ -35,28 +35,27 @@ class Source:
         What stands in it, with the line ends that the file has.
     encoding : str
         How the file is written; ``utf-8-sig`` where it begins with a byte order mark.
+    unreadable : str
+        Why its text is not known; empty if it is.
     """
 
     path: Path
     text: str
     encoding: str = "utf-8"
+    unreadable: str = ""
 
     @classmethod
     def read(cls, folder: Path, path: Path) -> Source:
-        """Read a file in the encoding that it names, or in UTF-8.
-
-        Raises
-        ------
-        ConfigError
-            The file is not in that encoding.
-        """
-        data = (folder / path).read_bytes()
+        """Read a file in the encoding that it names, or in UTF-8."""
         try:
+            data = (folder / path).read_bytes()
             encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
             return cls(path, data.decode(encoding), encoding)
         except (SyntaxError, UnicodeDecodeError, LookupError) as error:
-            rule = f"is not in the encoding that it names, or not in UTF-8: {error}"
-            raise ConfigError("source", str(path), rule) from None
+            rule = f"is not in the encoding that it names, or not in UTF-8 ({error})"
+            return cls(path, "", unreadable=rule)
+        except OSError as error:
+            return cls(path, "", unreadable=f"cannot be read ({error.strerror})")
 
     @property
     def module(self) -> str:
@@ -76,7 +75,7 @@ class Source:
         Raises
         ------
         ConfigError
-            The file does not parse.
+            The file cannot be read, or does not parse.
         """
         if problem := self.problem:
             raise ConfigError("source", str(self.path), problem)
@@ -84,8 +83,8 @@ class Source:
 
     @property
     def problem(self) -> str:
-        """Why it does not parse; the empty text if it does."""
-        return self._parsed[1]
+        """Why it cannot be read or does not parse; the empty text if it does."""
+        return self.unreadable or self._parsed[1]
 
     @cached_property
     def _parsed(self) -> tuple[ast.Module, str]:

@@ -59,7 +59,7 @@ def problems(names: Names, found: Lineage) -> Iterator[Remark]:
     """Yield why a class would not work if it derived from P2PL."""
     for source, function in found.all_methods():
         name = owner(source, function)
-        above = calls_above(function, function.name)
+        above = _calls_above_at_last(found, function)
         if function.name in _DOES and not above:
             text = _WITHOUT_SUPER.format(function.name, name, _DOES[function.name])
             yield _remark(source, function, text)
@@ -104,6 +104,13 @@ def calls_above(function: Function, name: str) -> list[ast.Call]:
     return found
 
 
+def _calls_above_at_last(found: Lineage, function: Function) -> bool:
+    """Return whether a method calls the one above, itself or by another method of the class."""
+    called = {n.attr for n in ast.walk(function) if isinstance(n, ast.Attribute)}
+    others = [f for _, f in found.all_methods() if f.name in called]
+    return any(calls_above(f, function.name) for f in (function, *others))
+
+
 def owner(source: Source, function: Function) -> str:
     """Return the name of the class that a method is defined in."""
     return str(getattr(source.parents[function], "name", ""))
@@ -129,12 +136,19 @@ def _looks_at_arrays(source: Source, function: Function) -> ast.expr | None:
     names = [a.arg for a in function.args.args]
     if len(names) < 3:
         return None
-    above = calls_above(function, function.name)
-    handed = {n for call in above for n in ast.walk(call)}
+    calls = calls_above(function, function.name) + _own_calls(function)
+    handed = {n for call in calls for n in ast.walk(call)}
     for node in ast.walk(function):
         if isinstance(node, ast.Name) and node.id == names[2] and node not in handed:
             return node
     return None
+
+
+def _own_calls(function: Function) -> list[ast.Call]:
+    """Return the calls of other methods of the class itself."""
+    calls = [n for n in ast.walk(function) if isinstance(n, ast.Call)]
+    methods = [c for c in calls if isinstance(c.func, ast.Attribute)]
+    return [c for c in methods if getattr(getattr(c.func, "value", None), "id", "") == "self"]
 
 
 def _attributes(found: Lineage, source: Source, function: Function) -> Iterator[Remark]:

@@ -13,7 +13,19 @@ from ..python.scopes import visible
 from ..python.source import Source
 from .lineage import is_ours, lineage
 
-_ASKS = ("isinstance", "issubclass", "cast", "type", "super", "hasattr", "getattr", "TypeVar")
+_ASKS = (
+    "isinstance",
+    "issubclass",
+    "cast",
+    "type",
+    "super",
+    "hasattr",
+    "getattr",
+    "TypeVar",
+    "print",
+    "str",
+    "repr",
+)
 
 
 class Use(Enum):
