@@ -96,14 +96,9 @@ class Relay(ABC):
 
     def open(self, run: int) -> None:
         """Make the relay ready for ``run``, with empty mailboxes."""
-<<<<<<< Updated upstream
         entries = RunEntries(self, run)
         entries.forget()
         entries.admit({})
-=======
-        RunEntries(self, run).forget()
-        RunEntries(self, run).admit({})
->>>>>>> Stashed changes
 
     def admit(self, run: int, neighbors: Mapping[int, Collection[int]]) -> None:
         """Set who may collect from each device's mailbox, from now on."""
