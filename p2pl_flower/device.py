@@ -105,7 +105,7 @@ class Device:
         from a neighbor that holds a stronger one. Links change from step to step as they
         later do from round to round.
         """
-        [(_, entry), *_] = self.mailbox.recall(CANDIDATES)
+        [(_, entry)] = self.mailbox.recall(CANDIDATES, newest=1)
         own, held = _candidates(entry), int(entry["held"])
         asked = self._reachable(round_number=step, step=0)
         entries = self.mailbox.collect(asked, Slot(CANDIDATES, 0, step - 1))
@@ -138,7 +138,7 @@ class Device:
     def holding(self) -> Holding:
         """Return what the device holds now, or raise as `model` does."""
         model, message = self._newest()
-        states = [] if self.options.algorithm.is_plain else self.mailbox.recall(STATE)
+        states = [] if self.options.algorithm.is_plain else self.mailbox.recall(STATE, newest=1)
         return Holding(model, message, self._state(model, states[0][1] if states else None))
 
     def before_training(self, holding: Holding) -> Training:
@@ -182,7 +182,7 @@ class Device:
         return Step(after, Exchange(_sum_bytes(arrived)))
 
     def _newest(self) -> tuple[Model, Model]:
-        kept = self.mailbox.recall(MODEL)
+        kept = self.mailbox.recall(MODEL, newest=1)
         if not kept:
             raise P2PLError(
                 f"device {self.me.id} has no model: it drew none, and no neighbor's reached it"
@@ -233,7 +233,7 @@ class Device:
         self, offers: dict[int, Model], holder: NDArray[np.int64]
     ) -> dict[str, NDArray[Any]] | None:
         """Put the strongest groups together; None while a device without a model lacks one."""
-        kept = self.mailbox.recall(MODEL)
+        kept = self.mailbox.recall(MODEL, newest=1)
         own = kept[0][1] if kept else None
         template = next(iter(offers.values())) if own is None else own
         mixed = self.options.shared.part(template)

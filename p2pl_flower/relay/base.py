@@ -96,9 +96,8 @@ class Relay(ABC):
 
     def open(self, run: int) -> None:
         """Make the relay ready for ``run``, with empty mailboxes."""
-        entries = RunEntries(self, run)
-        entries.forget()
-        entries.admit({})
+        RunEntries(self, run).forget()
+        RunEntries(self, run).admit({})
 
     def admit(self, run: int, neighbors: Mapping[int, Collection[int]]) -> None:
         """Set who may collect from each device's mailbox, from now on."""

@@ -159,7 +159,7 @@ class Node:
         for j, (number, step) in sorted(under_way.items()):
             arrived = self._mailbox.collect([j], Slot(MODEL, number, step))
             if arrived:
-                own = self._mailbox.recall(MODEL)
+                own = self._mailbox.recall(MODEL, newest=1)
                 model = {**(own[0][1] if own else {}), **message_of(arrived[j])}
                 private = model.keys() - self._settings.options.shared.part(model).keys()
                 self._mailbox.publish(Slot(MODEL, 0, 1), model, private)

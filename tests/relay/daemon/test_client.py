@@ -10,12 +10,15 @@ from toy_app import START, add_functions
 
 from p2pl_flower import P2PL, GrpcRelay, MemoryRelay, PeerApp
 from p2pl_flower.cli import main
+from p2pl_flower.device import Device
 from p2pl_flower.errors import ConfigError, DeviceError, RelayError
+from p2pl_flower.options import Options
 from p2pl_flower.relay import Slot
 from p2pl_flower.relay.daemon.client import LocalMailbox
 from p2pl_flower.relay.daemon.server import LocalServer
 from p2pl_flower.relay.grpc import Endpoint, Waiting
 from p2pl_flower.relay.spool import Spool
+from p2pl_flower.topology.neighborhood import Neighbor
 
 FIRST = Slot("model", 1, 0)
 
@@ -79,6 +82,9 @@ def test_whoever_wants_the_newest_is_sent_no_more(daemons) -> None:
     assert 8000 < newest < 8000 + 1000
     assert everything == 3 * newest
     assert [slot.step for slot, _ in box.recall("model", newest=1)] == [2]
+    device = Device(Neighbor(0, 0), (), box, Options())
+    assert arrived(device.model) == arrived(device.holding) == newest
+    assert device.model()["n"] == 2
 
 
 def test_old_runs_are_forgotten(daemons) -> None:
