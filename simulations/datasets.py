@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from p2pl_flower.config import Table
 from p2pl_flower.errors import ConfigError
 
 from . import cache, sources
@@ -50,7 +51,11 @@ class Facts:
     classes: int = 10
 
 
-DATASETS: Mapping[str, Facts] = {
+def _given(facts: Facts) -> Facts:
+    return facts
+
+
+FACTS: Mapping[str, Facts] = {
     "digits": Facts((1, 8, 8), 16.0, (0.3053,), (0.3761,), None),
     "mnist": Facts((1, 28, 28), 255.0, (0.1307,), (0.3081,), Torchvision.like_mnist("MNIST")),
     "fashion-mnist": Facts(
@@ -65,19 +70,29 @@ DATASETS: Mapping[str, Facts] = {
     ),
 }
 
+DATASETS: Table[Facts | tuple[Any, ...]] = Table(
+    "dataset",
+    {name: functools.partial(_given, facts) for name, facts in FACTS.items()},
+    reserved=("data_dir",),
+    group="p2pl_flower.datasets",
+    base=(Facts, tuple),
+)
+"""One of the user's own is a function that returns train x, train y, test x and test y."""
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images as bytes, shape (samples, channels, height, width), and int64 labels.
+    """Images, shape (samples, channels, height, width), and int64 labels.
 
-    All callers in a process share the arrays: copy before you change them.
+    They are bytes, but for a dataset of the user's own, which may have other numbers. All
+    callers in a process share the arrays: copy before you change them.
     """
 
     name: str
     classes: int
-    train_x: NDArray[np.uint8]
+    train_x: NDArray[Any]
     train_y: NDArray[np.int64]
-    test_x: NDArray[np.uint8]
+    test_x: NDArray[Any]
     test_y: NDArray[np.int64]
     scale: float = 255.0
     mean: tuple[float, ...] = (0.0,)
@@ -89,7 +104,7 @@ class Dataset:
         _, channels, height, width = self.train_x.shape
         return channels, height, width
 
-    def pixels(self, x: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def pixels(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Return ``(x / scale - mean) / std``, channel by channel, in x's shape."""
         mean, std = (np.array(v, np.float32).reshape(-1, 1, 1) for v in (self.mean, self.std))
         pixels = x.astype(np.float32)
@@ -104,7 +119,7 @@ def load(name: str, data_dir: str = "") -> Dataset:
     Parameters
     ----------
     name : str
-        One of `DATASETS`.
+        One of `DATASETS`, or the path to a function of the user's own.
     data_dir : str
         A folder in torchvision's layout, packed or unpacked, which is only read; without
         it the environment's ``P2PL_DATA``. Without either, torchvision downloads the
@@ -115,19 +130,60 @@ def load(name: str, data_dir: str = "") -> Dataset:
     ConfigError
         Unknown name, a folder without the data, a corrupt file, or no way to download.
     """
-    if name not in DATASETS:
-        raise ConfigError("dataset", name, "unknown name", DATASETS)
     given = data_dir or os.environ.get("P2PL_DATA", "")
-    return _load(name, given if DATASETS[name].files else "")
+    return _load(name, "" if name in FACTS and not FACTS[name].files else given)
+
+
+def shape_of(name: str, data_dir: str = "") -> tuple[int, int, int]:
+    """Return channels, height and width of a dataset's images; nothing of ours is loaded.
+
+    Raises
+    ------
+    ConfigError
+        As `load`, for one of the user's own; or the name is unknown.
+    """
+    DATASETS.bind(name)
+    return FACTS[name].shape if name in FACTS else load(name, data_dir).shape
 
 
 @functools.cache
 def _load(name: str, given: str) -> Dataset:
-    facts = DATASETS[name]
+    facts = DATASETS.make(name, data_dir=given)
+    if not isinstance(facts, Facts):
+        return _own(name, facts)
     source = Path(given).expanduser() if given else None
     train_x, train_y, test_x, test_y = _arrays(name, facts.files, source)
     norm = facts.scale, facts.mean, facts.std
     return Dataset(name, facts.classes, train_x, train_y, test_x, test_y, *norm)
+
+
+def _own(name: str, arrays: tuple[Any, ...]) -> Dataset:
+    """Return the user's own arrays as a dataset, normalized by its training images."""
+    try:
+        train_x, train_y, test_x, test_y = map(np.asarray, arrays)
+        train_x, test_x = _images(train_x), _images(test_x)
+        labels = np.concatenate([train_y, test_y])
+        counts = (len(train_x), len(test_x)) == (len(train_y), len(test_y))
+        if not counts or labels.ndim != 1 or labels.dtype.kind not in "iu" or labels.min() < 0:
+            raise ValueError("labels must be integers from 0, one for each image")
+    except ValueError as error:
+        rule = "must be arrays train x, train y, test x and test y: images of shape (samples, "
+        rule += f"channels, height, width) and their labels ({error})"
+        raise ConfigError("dataset", name, rule) from None
+    scale = 255.0 if train_x.dtype == np.uint8 else 1.0
+    mean = train_x.mean(axis=(0, 2, 3)) / scale
+    std = np.maximum(train_x.std(axis=(0, 2, 3)) / scale, 1e-6)
+    y, classes = (train_y.astype(np.int64), test_y.astype(np.int64)), int(labels.max()) + 1
+    norm = scale, tuple(mean.tolist()), tuple(std.tolist())
+    return Dataset(name, classes, train_x, y[0], test_x, y[1], *norm)
+
+
+def _images(x: NDArray[Any]) -> NDArray[Any]:
+    """Return images with an axis of channels; rows of numbers are images one pixel high."""
+    missing = {4: (), 3: (1,), 2: (1, 2)}.get(x.ndim)
+    if missing is None or not len(x) or x.dtype.kind not in "fiu":
+        raise ValueError(f"there are images of shape {x.shape} and type {x.dtype}")
+    return np.expand_dims(x, missing)
 
 
 def _arrays(name: str, files: Torchvision | None, source: Path | None) -> Arrays:

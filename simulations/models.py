@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from p2pl_flower.config import Table
 from p2pl_flower.errors import ConfigError
 
-from .datasets import DATASETS
+from .datasets import shape_of
 
 Shape = tuple[int, int, int]
 
@@ -97,25 +97,28 @@ def resnet20(shape: Shape, classes: int) -> nn.Module:
     )
 
 
-MODELS: Mapping[str, Callable[[Shape, int], nn.Module]] = {
-    "logistic": logistic,
-    "mlp": mlp,
-    "cnn": cnn,
-    "resnet20": resnet20,
-}
+MODELS: Table[nn.Module] = Table(
+    "model",
+    {"logistic": logistic, "mlp": mlp, "cnn": cnn, "resnet20": resnet20},
+    reserved=("shape", "classes"),
+    group="p2pl_flower.models",
+    base=(nn.Module,),
+)
 _SMALLEST_SIDE = {"cnn": 28}
 
 
 def build(model: str, shape: Shape, classes: int, seed: int) -> nn.Module:
     """Return a network with PyTorch's usual initial distribution, drawn from ``seed`` alone.
 
-    Weights and biases are uniform on [-1/sqrt(fan_in), 1/sqrt(fan_in)]. The global random
-    state is neither used nor changed.
+    Weights and biases of linear and convolutional layers are uniform on
+    [-1/sqrt(fan_in), 1/sqrt(fan_in)]; other layers, of a model of the user's own, are drawn as
+    they draw themselves. The global random state is not changed.
 
     Parameters
     ----------
     model : str
-        One of `MODELS`.
+        One of `MODELS`, or the path to a function ``(shape, classes) -> nn.Module`` or to a
+        module's class.
     shape : tuple[int, int, int]
         Channels, height and width of an image.
     classes : int
@@ -130,7 +133,8 @@ def build(model: str, shape: Shape, classes: int, seed: int) -> nn.Module:
     """
     _check(model, shape, f"these images of {shape[1]}x{shape[2]}")
     with torch.random.fork_rng(devices=[]):  # PyTorch's layers draw a start of their own
-        network = MODELS[model](shape, classes)
+        torch.default_generator.manual_seed(seed)
+        network = MODELS.make(model, shape=shape, classes=classes)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for layer in network.modules():
@@ -141,7 +145,7 @@ def build(model: str, shape: Shape, classes: int, seed: int) -> nn.Module:
     return network
 
 
-def check(model: str, dataset_name: str) -> None:
+def check(model: str, dataset_name: str, data_dir: str = "") -> None:
     """Refuse a model that the dataset's images do not fit; nothing is loaded.
 
     Raises
@@ -149,17 +153,14 @@ def check(model: str, dataset_name: str) -> None:
     ConfigError
         Unknown model or dataset, or images that are too small.
     """
-    if dataset_name not in DATASETS:
-        raise ConfigError("dataset", dataset_name, "unknown name", DATASETS)
-    shape = DATASETS[dataset_name].shape
+    shape = shape_of(dataset_name, data_dir)
     _check(model, shape, f"{dataset_name} with {shape[1]}x{shape[2]}")
 
 
 def _check(model: str, shape: Shape, what: str) -> None:
-    if model not in MODELS:
-        raise ConfigError("model", model, "unknown name", MODELS)
+    MODELS.bind(model, shape=shape, classes=2)
     needed = _SMALLEST_SIDE.get(model, 1)
     if min(shape[1:]) < needed:
-        fit = [name for name in MODELS if _SMALLEST_SIDE.get(name, 1) <= min(shape[1:])]
+        fit = [name for name in MODELS.entries if _SMALLEST_SIDE.get(name, 1) <= min(shape[1:])]
         rule = f"needs images of {needed}x{needed} pixels at least and does not fit {what}"
         raise ConfigError("model", model, rule, fit)

@@ -41,7 +41,6 @@ from p2pl_flower.weights import check_matrix
 from strategies import Contender, contender
 
 from . import models
-from .datasets import DATASETS
 from .partition import SCHEMES
 
 FOLDER = Path(__file__).parent / "scenarios"
@@ -70,7 +69,9 @@ class Scenario:
         "synchronization), `fedavg` (Flower's own), `centralized`, `local` (no communication), one "
         "file each in `strategies/`; or an algorithm by its text: `exact-diffusion`",
     )
-    dataset: str = option("digits", rule=one_of(*DATASETS), help="what is learned")
+    dataset: str = option(
+        "digits", help="what is learned: `digits`, `mnist`, `fashion-mnist`, `cifar10`"
+    )
     data_dir: str = option("", help="a folder with the data, in torchvision's layout")
     partition: str = option(
         "iid",
@@ -106,7 +107,7 @@ class Scenario:
         if self.torch_device == "cuda" and not torch.cuda.is_available():
             rule = "no CUDA device is available"
             raise ConfigError("torch-device", self.torch_device, rule, ["cpu"])
-        models.check(self.model, self.dataset)
+        models.check(self.model, self.dataset, self.data_dir)
         SCHEMES.make(self.partition)
         self.named_contenders()
         self._check_graph()

@@ -350,6 +350,7 @@ def test_names_in_help_are_those_of_the_tables() -> None:
     from p2pl_flower.links import LINKS
     from p2pl_flower.topology import TOPOLOGIES
     from p2pl_flower.weights import WEIGHTS
+    from simulations.datasets import DATASETS
     from simulations.models import MODELS
     from simulations.partition import SCHEMES
     from strategies import contenders
@@ -360,7 +361,8 @@ def test_names_in_help_are_those_of_the_tables() -> None:
         ("links", LINKS.entries),
         ("weights", WEIGHTS.entries),
         ("partition", SCHEMES.entries),
-        ("model", MODELS),
+        ("model", MODELS.entries),
+        ("dataset", DATASETS.entries),
         ("contenders", contenders()),
     ):
         for name in names:

@@ -18,7 +18,7 @@ import pytest
 
 from p2pl_flower.errors import ConfigError
 from simulations import cache, datasets, sources
-from simulations.datasets import DATASETS, load
+from simulations.datasets import FACTS, load
 
 ROOT = Path(__file__).parents[2]
 REAL = Path(os.environ.get("P2PL_DATA") or ROOT.parent / "shared" / "data")
@@ -133,7 +133,7 @@ def test_the_kept_copy_is_read_without_slow_imports(kept):
 
 
 def test_unknown_name():
-    with pytest.raises(ConfigError, match=r"dataset='mnits'.*choose one of: digits, mnist"):
+    with pytest.raises(ConfigError, match=r"dataset='mnits'.*choose one of: cifar10, digits, fash"):
         load("mnits")
 
 
@@ -249,6 +249,6 @@ def test_real_mnist():
     assert pixels.std() == pytest.approx(1, abs=0.02)
 
 
-@pytest.mark.parametrize("facts", DATASETS.values(), ids=DATASETS)
+@pytest.mark.parametrize("facts", FACTS.values(), ids=FACTS)
 def test_facts_fit_each_other(facts):
     assert len(facts.mean) == len(facts.std) == facts.shape[0]

@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from p2pl_flower.errors import ConfigError
-from simulations.datasets import DATASETS
+from simulations.datasets import FACTS
 from simulations.models import MODELS, build, check
 
-FITTING = [(m, d) for m in MODELS for d in DATASETS if (m, d) != ("cnn", "digits")]
+FITTING = [(m, d) for m in MODELS.entries for d in FACTS if (m, d) != ("cnn", "digits")]
 
 
 @pytest.mark.parametrize(("model", "dataset"), FITTING)
 def test_from_images_to_logits(model, dataset):
     check(model, dataset)
-    shape = DATASETS[dataset].shape
+    shape = FACTS[dataset].shape
     network = build(model, shape, 10, seed=0)
     assert network(torch.zeros(3, *shape)).shape == (3, 10)
 
@@ -31,7 +31,7 @@ def test_sizes():
     assert count(build("logistic", (1, 8, 8), 10, 0)) == 650
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", MODELS.entries)
 def test_parameters_are_a_function_of_the_seed_alone(model):
     one = build(model, (1, 28, 28), 10, seed=2**63 - 1)
     torch.manual_seed(5)
@@ -42,7 +42,7 @@ def test_parameters_are_a_function_of_the_seed_alone(model):
         assert a.dim() == 1 or not torch.equal(a, c)  # normalization starts from ones
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", MODELS.entries)
 def test_the_global_random_state_is_left_alone(model):
     before = torch.random.get_rng_state()
     build(model, (1, 28, 28), 10, seed=1)
@@ -71,7 +71,7 @@ def test_cnn_needs_larger_images_than_digits():
 
 
 def test_unknown_names():
-    with pytest.raises(ConfigError, match=r"model='mpl'.*choose one of: logistic, mlp, cnn"):
+    with pytest.raises(ConfigError, match=r"model='mpl'.*choose one of: cnn, logistic, mlp"):
         check("mpl", "digits")
-    with pytest.raises(ConfigError, match=r"dataset='digit'.*choose one of: digits"):
+    with pytest.raises(ConfigError, match=r"dataset='digit'.*choose one of: cifar10, digits"):
         check("mlp", "digit")

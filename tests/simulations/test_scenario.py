@@ -46,7 +46,7 @@ def test_flwr_run_knows_the_same_keys() -> None:
     ("changes", "words"),
     [
         ({"colour": "red"}, "colour='red': unknown key; choose one of: algorithm, batch-size"),
-        ({"dataset": "imagenet"}, "choose one of: digits, mnist"),
+        ({"dataset": "imagenet"}, "choose one of: cifar10, digits, fashion-mnist, mnist"),
         ({"model": "cnn"}, "does not fit digits with 8x8"),
         ({"topology": "erdos-renyi:p=0"}, "topology='erdos-renyi:p=0': p=0.0: must be in (0, 1]"),
         ({"topology": "regular:d=3", "num-devices": 9}, "n * d must be even"),
