@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OLDEST := .venv-oldest
 OLDEST_FLWR := $(shell sed -n 's/.*"flwr>=\([0-9.]*\),.*/\1/p' pyproject.toml)
-FLOWER_TESTS := tests/flower tests/doctor tests/serverless/test_node.py --ignore tests/flower/test_projects_run.py \
+FLOWER_TESTS := tests/flower tests/doctor tests/serverless/test_serverless_peer.py --ignore tests/flower/test_projects_run.py \
 	--ignore tests/flower/test_flwr_run.py
 
 .PHONY: demo test test-oldest test-projects lint benchmark clean

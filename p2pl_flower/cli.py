@@ -15,6 +15,7 @@ COMMANDS = {
     "certs": "make a certificate authority and a certificate for each device",
     "cluster": "try it out: several peers as processes of this machine, with no server",
     "peer": "run one device of a network, with no server",
+    "export": "write the model in a peer's checkpoint as a file of its own",
     "relay": "run the relay that stands beside a SuperNode of a Flower federation",
 }
 """Sub-commands: each is a module of `p2pl_flower.commands` with ``add_arguments`` and ``run``."""

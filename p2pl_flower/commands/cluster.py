@@ -16,6 +16,7 @@ from ..files import write_text
 from ..history import History, Run, environment
 from ..relay.grpc.certificates import make_certificates
 from ..serverless.cluster import Cluster, Event
+from ..serverless.problems import problems
 from ..serverless.settings import Settings
 
 
@@ -33,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_argument(parser, known["seed"])
     add_argument(parser, known["insecure"])
     parser.add_argument("--checkpoint", default="", help="folder to save in, and to go on from")
+    parser.add_argument(
+        "--save-models", action="store_true", help="write all trained models below --out, too"
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("results/cluster"), help="folder for history.json"
     )
@@ -59,10 +63,16 @@ def run(options: argparse.Namespace) -> int:
         run_config["seed"] = options.seed
     if options.checkpoint:
         common["checkpoint"] = str(Path(options.checkpoint).resolve())
+    if options.save_models:
+        common["model"] = str((options.out / "models").resolve())
     change(common, options.set)
     if not common["app"]:
         rule = "must name a ClientApp: the working folder has no Flower project that does"
         raise ConfigError("app", "", rule)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)  # what stands in the way is found before
+    except OSError as error:
+        raise ConfigError("out", str(options.out), f"cannot be made: {error.strerror}") from None
     with tempfile.TemporaryDirectory(prefix="p2pl-") as folder:
         if not options.insecure:
             make_certificates(Path(folder), range(options.num_devices), days=30)
@@ -77,11 +87,16 @@ def run(options: argparse.Namespace) -> int:
         "topology": options.topology,
         **common["run-config"],
     }
-    scenario.pop("certificates", None)
+    for key in ("certificates", "checkpoint", "model"):  # where things were, here
+        scenario.pop(key, None)
     file = options.out / "history.json"
     write_text(file, History(scenario, environment(), [merged]).to_json())
+    wrong = [p for d, run in sorted(cluster.runs.items()) for p in problems(d, run.setup)]
     _summarize(merged, cluster, file)
-    return 1 if cluster.failed else 0
+    sys.stdout.write("".join(f"{problem}\n" for problem in wrong))
+    if options.save_models:
+        sys.stdout.write(f"{common['model']}\n")
+    return 1 if cluster.failed or wrong else 0
 
 
 def _project(path: Path) -> tuple[str, dict[str, Any]]:
@@ -117,6 +132,13 @@ def _summarize(merged: Run, cluster: Cluster, file: Path) -> None:
             f"{len(cluster.runs)} of {cluster.devices} devices came to their end; accuracy after "
             f"round {scored[-1].round}: mean {accuracy.mean:.4f}, worst {accuracy.min:.4f}, "
             f"best {accuracy.max:.4f}\n"
+        )
+    if merged.setup["agrees"] is False:
+        origins = merged.setup["initial_model_of"].items()
+        listed = ", ".join(f"{d}: {' '.join(map(str, drawn_by))}" for d, drawn_by in origins)
+        sys.stdout.write(
+            f"devices started from different initial models (device: who drew its): {listed}; "
+            f"sync-steps must be at least {cluster.steps}, the diameter of this graph\n"
         )
     missing: Counter[str] = Counter()
     for answers in merged.setup["answers"].values():

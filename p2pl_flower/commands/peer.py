@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 from ..logs import configure_log
+from ..serverless.problems import problems
 from ..serverless.process import run_alone
 from ..serverless.reports import Report
 from ..serverless.settings import Settings
+
+log = logging.getLogger("flwr.p2pl")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +31,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the device's rounds, with a line for each."""
+    """Run the device's rounds, with a line for each; 1 if what comes of them is no good."""
     configure_log(logging.DEBUG if options.verbose else logging.INFO)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = Settings.load(options.settings, options.set)
-    run_alone(settings, lambda report: _show(settings.device, report))
-    return 0
+    if settings.model_file is None:
+        rule = "neither `model` nor `checkpoint` is set: the trained model goes with the process"
+        log.warning("device %d: %s", settings.device, rule)
+    ended = run_alone(settings, lambda report: _show(settings.device, report))
+    if settings.model_file is not None:
+        sys.stdout.write(f"device {settings.device:3d}  model in {settings.model_file}\n")
+    wrong = problems(settings.device, ended.setup)
+    sys.stderr.write("".join(f"p2pl-flower peer: {problem}\n" for problem in wrong))
+    return 1 if wrong else 0
 
 
 def _show(device: int, report: Report) -> None:

@@ -19,14 +19,16 @@ from ..errors import ConfigError, RelayError
 from ..files import check_same_run, replacing
 from ..history import History, Run
 from ..relay import Slot
+from ..relay.contents import MODEL, from_publication
 from ..relay.grpc.own_publications import OwnPublications, StoredPublication
-from ..relay.parts import Gathered
+from ..relay.parts import Gathered, join
 from ..relay.spool import Document
 from ..relay.tensors import metadata_of, pieces
 from . import random_state, records_json
 
 _FORMAT = 1
 _FILE = "checkpoint.safetensors"
+_UNREADABLE = (OSError, RelayError, KeyError, ValueError)
 
 
 @dataclass
@@ -96,17 +98,13 @@ class Checkpoint:
         if not self.path.is_file():
             return None
         try:
-            document = Document.at(self.path)
-            content, arrays = json.loads(metadata_of(document.buffer())["p2pl"]), document.model()
-        except (OSError, RelayError, KeyError, ValueError) as error:
+            content, arrays = _read(self.path)
+        except _UNREADABLE as error:
             rule = f"cannot be read ({error}); delete it to begin anew"
             raise ConfigError("checkpoint", str(self.path), rule) from None
         self._compare(content)
         for i, entry in reversed(list(enumerate(content["mail"]))):
-            private = entry["private"]
-            rest = None if private is None else _fetch(arrays, f"mail/{i}/private", private)
-            public = _fetch(arrays, f"mail/{i}/public", entry["public"])
-            publications.put_parts(Slot(*entry["slot"]), public, rest)
+            publications.put_parts(Slot(*entry["slot"]), *_fetch_parts(arrays, i, entry))
         random_state.restore(content["random"], _within(arrays, "random"))
         context = records_json.from_json(content["context"], _within(arrays, "context"))
         [run] = History.from_json(content["history"]).runs
@@ -123,6 +121,56 @@ class Checkpoint:
             rule = "is of another version of p2pl-flower; delete it to begin anew"
             raise ConfigError("checkpoint", str(self.path), rule)
         check_same_run(self.path, self._identity, content["identity"])
+
+
+def find(state: Path) -> Path:
+    """Return the file of a checkpoint, given that file or the folder that holds it.
+
+    Raises
+    ------
+    ConfigError
+        It is not there.
+    """
+    path = state / _FILE if state.is_dir() else state
+    if not path.is_file():
+        within = sorted(file.parent.name for file in state.glob(f"*/{_FILE}"))
+        rule = f"holds no {_FILE}: name the folder that a device's `checkpoint` names"
+        rule = (
+            f"holds several devices' folders: name one of {', '.join(within)}" if within else rule
+        )
+        raise ConfigError("state", str(state), rule)
+    return path
+
+
+def model_in(path: Path) -> Model:
+    """Return the model in a device's checkpoint, whatever its run.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be read, or holds no model.
+    """
+    try:
+        content, arrays = _read(path)
+        kept = enumerate(content["mail"])  # newest first
+        place, entry = next((i, entry) for i, entry in kept if entry["slot"][0] == MODEL)
+        return from_publication(join(*_fetch_parts(arrays, place, entry)))[0]
+    except (*_UNREADABLE, TypeError, StopIteration):
+        rule = f"is no whole checkpoint of a peer: name its {_FILE}"
+        raise ConfigError("state", str(path), rule) from None
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Model]:
+    """Return what a checkpoint says, and its arrays; raises any of `_UNREADABLE`."""
+    document = Document.at(path)
+    return json.loads(metadata_of(document.buffer())["p2pl"]), document.model()
+
+
+def _fetch_parts(arrays: Model, place: int, entry: Mapping[str, Any]) -> tuple[Model, Model | None]:
+    """Return what neighbors may have of a publication, and what they may not."""
+    private = entry["private"]
+    rest = None if private is None else _fetch(arrays, f"mail/{place}/private", private)
+    return _fetch(arrays, f"mail/{place}/public", entry["public"]), rest
 
 
 def _store_publication(

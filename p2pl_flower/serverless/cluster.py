@@ -27,6 +27,8 @@ log = logging.getLogger("flwr.p2pl")
 
 _PRELOADED = ("p2pl_flower.serverless.process",)
 _STOP_SECONDS = 10.0
+_OWN = ("device", "num-devices", "listen", "neighbors", "history")
+"""Keys that cannot be the same on all devices."""
 
 Event = Mapping[str, Any]
 
@@ -38,7 +40,8 @@ class Cluster:
     Parameters
     ----------
     common : Mapping[str, Any]
-        The keys of `Settings` that all devices share.
+        The keys of `Settings` that all devices share; ``checkpoint`` and ``model`` are folders
+        in which each device has its own.
     topology : str
         Who is whose neighbor; the graph may not change from round to round.
     devices : int
@@ -63,6 +66,12 @@ class Cluster:
         if not graphs.static:
             rule = "changes from round to round: devices on a network keep their neighbors"
             raise ConfigError("topology", self.topology, rule)
+        for key in _OWN:
+            if key in self.common:
+                rule = (
+                    "is each device's own: it follows from the number of devices and the topology"
+                )
+                raise ConfigError(key, self.common[key], rule)
         self.graph: nx.Graph = graphs.graph(1)
         self.steps = diameter(self.graph)
 
@@ -73,10 +82,12 @@ class Cluster:
         for device in range(self.devices):
             neighbors = {str(j): f"127.0.0.1:{ports[j]}" for j in sorted(self.graph[device])}
             own = {"device": device, "num-devices": self.devices, "neighbors": neighbors}
-            own |= {"listen": f"127.0.0.1:{ports[device]}", "sync-steps": self.steps}
-            common = dict(self.common)
+            own |= {"listen": f"127.0.0.1:{ports[device]}"}
+            common = {"sync-steps": self.steps, **self.common}
             if common.get("checkpoint"):
                 common["checkpoint"] = str(Path(common["checkpoint"]) / f"device-{device}")
+            if common.get("model"):
+                common["model"] = str(Path(common["model"]) / f"device-{device}.safetensors")
             made[device] = {**common, **own}
         return made
 

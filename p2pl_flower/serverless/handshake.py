@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from ..relay.grpc import Endpoint
 from ..relay.grpc.protocol import Refusal, RefusedError
 from ..topology.neighborhood import Neighbor
+from .agreement import Agreement, InitialModel
 from .settings import Settings
 
 log = logging.getLogger("flwr.p2pl")
@@ -29,6 +31,15 @@ class Handshake:
         The way to the neighbors.
     run : str
         The run's key at the endpoint.
+
+    Attributes
+    ----------
+    samples : dict[int, int]
+        Numbers of samples that are known, by device.
+    newest : dict[int, tuple[int, int]]
+        Round and step of neighbors' newest models, as they last said.
+    agreement : Agreement
+        What the device and its neighbors start from.
     """
 
     def __init__(self, settings: Settings, endpoint: Endpoint, run: str) -> None:
@@ -36,13 +47,22 @@ class Handshake:
         self._degrees: dict[int, int] = {}
         self.samples: dict[int, int] = {}
         self.newest: dict[int, tuple[int, int]] = {}
+        self.agreement = Agreement(settings.device)
+        self._initial: dict[int, InitialModel] = {}
+        self._misfits: set[int] = set()
+        self._lock = threading.Lock()
         self.tell(finished=False)
 
     def tell(self, *, finished: bool) -> None:
         """Set what neighbors are told of this device."""
-        degree = len(self._settings.neighbors)
-        card = {"degree": degree, "finished": finished, "settings": self._settings.common()}
-        self._endpoint.introduce(self._run, card)
+        own = self.agreement.own
+        greeting = {
+            "degree": len(self._settings.neighbors),
+            "finished": finished,
+            "settings": {**self._settings.common(), **self._steps()},
+            "initial": None if own is None else own.to_json(),
+        }
+        self._endpoint.introduce(self._run, greeting)
 
     def meet(self, seconds: float, whom: set[int]) -> set[int]:
         """Exchange greetings with neighbors, trying for some seconds; return who answered."""
@@ -52,6 +72,7 @@ class Handshake:
             futures = {j: self._endpoint.pool.submit(self._greet, j) for j in sorted(waiting)}
             answers = {j: future.result() for j, future in futures.items()}
             met |= {j for j, answer in answers.items() if answer is None}
+            self.agreement.hear({j: self._initial[j] for j in met & self._initial.keys()})
             waiting = {j for j, answer in answers.items() if answer is Refusal.ABSENT}
             if time.monotonic() >= end:
                 break
@@ -59,19 +80,24 @@ class Handshake:
                 time.sleep(_RETRY_SECONDS)
         return met
 
-    def strangers(self) -> set[int]:
+    def unmet(self) -> set[int]:
         """Return the neighbors whose degree is not known yet."""
         return set(self._settings.neighbors) - set(self._degrees)
+
+    def fitting(self) -> list[int]:
+        """Return the neighbors but for those that are known to have other settings."""
+        return sorted(set(self._settings.neighbors) - self._misfits)
 
     def listed(self) -> tuple[Neighbor, tuple[Neighbor, ...]]:
         """Return the device's own entry and its neighbor list.
 
-        A neighbor that has not been met counts as one with the device's own degree.
+        A neighbor that has not been met counts as one with the device's own degree; one whose
+        settings differ is left out.
         """
         own, degree = self._settings.device, len(self._settings.neighbors)
         neighbors = tuple(
             Neighbor(j, self._degrees.get(j, degree), self.samples.get(j, 0))
-            for j in sorted(self._settings.neighbors)
+            for j in self.fitting()
         )
         return Neighbor(own, degree, self.samples.get(own, 0)), neighbors
 
@@ -87,20 +113,47 @@ class Handshake:
         median = rounds[(len(rounds) - 1) // 2] if rounds else next_round
         return max(next_round, median)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of it."""
+        samples = {str(j): count for j, count in self.samples.items()}
+        return {"samples": samples, "initial-models": self.agreement.to_json()}
+
+    def restore(self, content: Mapping[str, Any]) -> None:
+        """Take over what `to_json` returned, and tell it from now on."""
+        self.samples = {int(j): count for j, count in content.get("samples", {}).items()}
+        self.agreement.restore(content.get("initial-models", {}))
+        self.tell(finished=False)
+
     def _greet(self, neighbor: int) -> Refusal | None:
         """Exchange greetings with one neighbor; return why not, or None."""
         try:
             said = self._endpoint.hello(self._run, neighbor, _BRIEF_SECONDS)
             self._degrees[neighbor] = _degree(said)
             self.newest[neighbor] = _place(said)
+            if (initial := InitialModel.from_json(said.get("initial"))) is not None:
+                self._initial[neighbor] = initial
         except RefusedError as refused:
             if refused.refusal in (Refusal.ABSENT, Refusal.LATE):
                 self._endpoint.unreachable.add(neighbor)
                 return Refusal.ABSENT
             self._endpoint.statistics.refused(neighbor, refused.refusal, refused.reason)
+            self._admit(neighbor, refused.refusal is not Refusal.MISMATCH)
             return refused.refusal
+        self._admit(neighbor, True)
         self._refuse_future(neighbor)
         return None
+
+    def _admit(self, neighbor: int, fits: bool) -> None:
+        """Give models to a neighbor, and take its, only while its settings are the same."""
+        with self._lock:
+            self._misfits = self._misfits - {neighbor} if fits else self._misfits | {neighbor}
+            self._endpoint.publications(self._run).admit(self.fitting())
+
+    def _steps(self) -> dict[str, int]:
+        """Return the steps of synchronization, which neighbors wait for: those of all devices."""
+        if self._settings.options.init == "independent":
+            return {}
+        return {"sync-steps": self._settings.synchronization_steps}
 
     def _refuse_future(self, neighbor: int) -> None:
         number = self._endpoint.remotes[neighbor].round

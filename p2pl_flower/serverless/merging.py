@@ -32,9 +32,23 @@ def merge(runs: Mapping[int, Run], received: Mapping[int, Mapping[int, int]], de
         "bytes_through_server": 0,
         "rounds_run": {str(d): [r.round for r in run.rounds] for d, run in sorted(runs.items())},
         "skipped_rounds": {str(d): s.get("skipped_rounds", []) for d, s in setups.items()},
+        "models": {
+            kind: sum(s.get("models", {}).get(kind, 0) for s in setups.values())
+            for kind in ("asked", "arrived")
+        },
+        "initial_model_of": {
+            str(d): s["initial_model_of"] for d, s in setups.items() if "initial_model_of" in s
+        },
+        "agrees": _all_agree([s.get("agrees") for s in setups.values()]),
         "answers": {str(d): s.get("answers", {}) for d, s in setups.items()},
     }
     return Run("p2pl", "network", next(iter(runs.values())).seed, devices, setup, merged)
+
+
+def _all_agree(told: list[bool | None]) -> bool | None:
+    """Return whether all devices agree with their neighbors; None where none could tell."""
+    known = [agrees for agrees in told if agrees is not None]
+    return all(known) if known else None
 
 
 def _over(rounds: list[Round], when: str) -> Scores | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ..allocator import share_one_arena
 from ..history import Run
-from .node import Node
+from .peer import ServerlessPeer
 from .reports import Report
 from .settings import Settings
 
@@ -19,12 +19,12 @@ def run_alone(settings: Settings, on_round: Callable[[Report], None]) -> Run:
     data each time, what is loaded before the first round, and in it, is kept for good.
     """
     share_one_arena()
-    node = Node(settings, _after_first(gc.freeze, on_round))
+    peer = ServerlessPeer(settings, _after_first(gc.freeze, on_round))
     gc.freeze()
     try:
-        return node.run()
+        return peer.run()
     finally:
-        node.close()
+        peer.close()
 
 
 def _after_first(

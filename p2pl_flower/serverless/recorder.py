@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from flwr.app import RecordDict
 
+from ..errors import ConfigError
 from ..files import write_text
 from ..flower.metrics import RoundMetrics
 from ..history import History, Run, environment
@@ -14,9 +17,10 @@ from ..relay.contents import MODEL, STATE
 from ..relay.grpc.own_publications import OwnPublications
 from ..relay.grpc.transfer_statistics import TransferStatistics
 from .checkpoint import Checkpoint, State
+from .reports import Report
 from .settings import Settings
 
-_SAMPLES = "samples"
+_KNOWN = "known"
 
 
 class Recorder:
@@ -33,20 +37,22 @@ class Recorder:
 
     Attributes
     ----------
-    keeper : RoundMetrics
+    metrics : RoundMetrics
         The rounds.
     setup : dict[str, Any]
         What belongs to no round: the synchronization, and the rounds that were skipped.
+    known : Mapping[str, Any]
+        What the device knew of its neighbors, in JSON's types, if it goes on from a checkpoint.
     """
 
     def __init__(
         self, settings: Settings, publications: OwnPublications, statistics: TransferStatistics
     ) -> None:
         self._settings, self._publications, self._statistics = settings, publications, statistics
-        self.keeper = RoundMetrics()
-        self.setup: dict[str, Any] = {"skipped_rounds": []}
+        self.metrics = RoundMetrics()
+        self.setup: dict[str, Any] = {"skipped_rounds": [], "models": {"asked": 0, "arrived": 0}}
+        self.known: Mapping[str, Any] = {}
         self._earlier: dict[str, dict[str, int]] = {}
-        self._samples: dict[int, int] = {}
         self._environment = environment()
         self._checkpoint = None
         if settings.checkpoint:
@@ -59,23 +65,26 @@ class Recorder:
         if state is not None:
             self.setup |= state.run.setup
             self._earlier = self.setup.pop("answers", {})
-            self._samples = {int(j): n for j, n in self.setup.pop(_SAMPLES, {}).items()}
-            self.keeper.rounds.extend(state.run.rounds)
+            self.known = self.setup.pop(_KNOWN, {})
+            self.metrics.rounds.extend(state.run.rounds)
         return state
 
-    def samples(self) -> dict[int, int]:
-        """Return the numbers of samples that were known, by device."""
-        return dict(self._samples)
-
-    def save(self, done: int, context: RecordDict, samples: dict[int, int]) -> None:
+    def save(self, done: int, context: RecordDict, known: Mapping[str, Any]) -> None:
         """Write the checkpoint after round ``done``, and the history."""
         run = self.run()
         if self._checkpoint is not None:
-            known = {_SAMPLES: {str(j): count for j, count in samples.items()}}
-            kept = Run(**{**vars(run), "setup": {**run.setup, **known}})
+            kept = dataclasses.replace(run, setup={**run.setup, _KNOWN: known})
             self._checkpoint.save(State(done, kept, context), self._publications, (MODEL, STATE))
         if self._settings.history:
-            write_text(Path(self._settings.history), self._history(run).to_json())
+            self._write_history(run)
+
+    def count(self, report: Report) -> None:
+        """Count the neighbors' models that a round asked for, and those that arrived."""
+        models = self.setup["models"]
+        self.setup["models"] = {
+            "asked": models["asked"] + report.asked,
+            "arrived": models["arrived"] + report.arrived,
+        }
 
     def run(self) -> Run:
         """Return what was measured so far, in this process and in those before it."""
@@ -86,7 +95,14 @@ class Recorder:
             answers[j] = {kind: now.get(kind, 0) + counts.get(kind, 0) for kind in kinds}
         setup = {**self.setup, "answers": dict(sorted(answers.items()))}
         seed = self._settings.options.seed
-        return Run("p2pl", "network", seed, 1, setup, self.keeper.rounds)
+        return Run("p2pl", "network", seed, 1, setup, self.metrics.rounds)
+
+    def _write_history(self, run: Run) -> None:
+        path = self._settings.history
+        try:
+            write_text(Path(path), self._history(run).to_json())
+        except OSError as error:
+            raise ConfigError("history", path, f"cannot be written: {error.strerror}") from None
 
     def _history(self, run: Run) -> History:
         scenario = {"device": self._settings.device, "app": self._settings.app}

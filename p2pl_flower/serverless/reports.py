@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flwr.app import ConfigRecord, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, RecordDict
 
 from ..flower import messages
 from ..history import Round
@@ -31,6 +31,13 @@ class Report:
     asked: int = 0
     received: dict[int, int] = field(default_factory=dict)
 
+    def add(self, received: Mapping[int, int], asked: int) -> None:
+        """Add what a consensus step brought."""
+        self.asked += asked
+        self.arrived += len(received)
+        for sender, size in received.items():
+            self.received[sender] = self.received.get(sender, 0) + size
+
 
 def received_in(reply: RecordDict) -> dict[int, int]:
     """Return the bytes that arrived in a reply's exchange, by sender."""
@@ -40,10 +47,11 @@ def received_in(reply: RecordDict) -> dict[int, int]:
     return dict(zip(senders, sizes, strict=True))
 
 
-def finite(metrics: MetricRecord) -> MetricRecord:
-    """Return the metrics without those that a history cannot hold, of a model gone astray."""
-    kept = {k: v for k, v in metrics.items() if isinstance(v, list) or math.isfinite(v)}
-    return MetricRecord(kept)
+def origins_in(reply: RecordDict) -> list[int]:
+    """Return the devices that drew the initial model that a synchronization left, by group."""
+    record = reply.config_records.get(messages.RECORD, ConfigRecord())
+    origins: Any = record.get("origins", [])
+    return list(origins)
 
 
 def as_number(value: object) -> float:

@@ -25,6 +25,7 @@ from ..config import (
 from ..errors import ConfigError
 from ..options import EVALUATE_EVERY, NUM_DEVICES, ROUNDS, Options
 from ..relay.grpc import Waiting
+from . import model_file
 
 _SECONDS = within("[0, inf)", "seconds")
 
@@ -62,6 +63,12 @@ class Settings:
         is_path=True,
         help="folder for the device's state after every round, and for the models it is working "
         "with; without one nothing is saved, and these are in the folder for temporary files",
+    )
+    model: str = option(
+        "",
+        is_path=True,
+        help="file for the trained model, at the end; `model.safetensors` beside the checkpoint "
+        "if left out, and nowhere without one",
     )
     history: str = option(
         "", is_path=True, help="file for what was measured, in the same format as everywhere"
@@ -121,6 +128,17 @@ class Settings:
             for key, value in values.items()
         }
         return build(cls, placed)
+
+    @property
+    def model_file(self) -> Path | None:
+        """Where the trained model is written to; None for nowhere."""
+        beside = Path(self.checkpoint) / model_file.FILE if self.checkpoint else None
+        return Path(self.model) if self.model else beside
+
+    @property
+    def synchronization_steps(self) -> int:
+        """The steps of max norm synchronization that the device makes."""
+        return self.sync_steps or self.num_devices - 1
 
     def common(self) -> dict[str, Scalar]:
         """Return what must be the same on all devices of a run."""

@@ -20,7 +20,7 @@ from p2pl_flower.relay.contents import MODEL, from_publication, models_of
 from p2pl_flower.relay.daemon.server import LocalServer
 from p2pl_flower.relay.grpc import Endpoint, Waiting
 from p2pl_flower.serverless.cluster import free_ports
-from p2pl_flower.serverless.node import Node
+from p2pl_flower.serverless.peer import ServerlessPeer
 from p2pl_flower.serverless.reports import Report
 from p2pl_flower.serverless.settings import Settings
 from simulations.client_app import make_client_app
@@ -135,11 +135,11 @@ def serverless(scenario: Scenario, folder: Path) -> Outcome:
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        run_peers({d: Node(settings, stop) for d, settings in made.items()})
-    nodes = {d: Node(settings) for d, settings in made.items()}
+        run_peers({d: ServerlessPeer(settings, stop) for d, settings in made.items()})
+    nodes = {d: ServerlessPeer(settings) for d, settings in made.items()}
     run_peers(nodes)
     kept = {d: node.endpoint.publications(node._run).own(MODEL)[0][1] for d, node in nodes.items()}
-    rounds = [r for node in nodes.values() for r in node._keeper.rounds]
+    rounds = [r for node in nodes.values() for r in node._metrics.rounds]
     return {d: from_publication(entry)[0] for d, entry in kept.items()}, rounds
 
 
@@ -163,7 +163,7 @@ def peer_keys(scenario: Scenario, folder: Path, device: int) -> dict[str, Any]:
     }
 
 
-def run_peers(nodes: dict[int, Node]) -> None:
+def run_peers(nodes: dict[int, ServerlessPeer]) -> None:
     try:
         with ThreadPoolExecutor(len(nodes)) as pool:
             list(pool.map(lambda node: node.run(), nodes.values()))

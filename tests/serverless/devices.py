@@ -5,7 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,13 @@ import networkx as nx
 import tomli_w
 
 from p2pl_flower.cli import main
+from p2pl_flower.consensus import Model
 from p2pl_flower.history import History
+from p2pl_flower.serverless.checkpoint import find, model_in
 from p2pl_flower.serverless.cluster import free_ports
+from p2pl_flower.serverless.peer import ServerlessPeer
+from p2pl_flower.serverless.reports import Report
+from p2pl_flower.serverless.settings import Settings
 
 
 def settings(graph: nx.Graph, folder: Path, **common: Any) -> dict[int, dict[str, Any]]:
@@ -67,3 +73,26 @@ def ended(process: multiprocessing.Process, seconds: float) -> int | None:
 
 def history(folder: Path, device: int) -> History:
     return History.load(folder / f"device-{device}.json")
+
+
+def run_here(
+    made: Mapping[int, Mapping[str, Any]], on_round: Callable[[Report], None] | None = None
+) -> None:
+    """Run devices as threads of this process: quicker where processes are not the point."""
+    peers = [ServerlessPeer(Settings.of(values), on_round) for values in made.values()]
+    try:
+        with ThreadPoolExecutor(len(peers)) as pool:
+            list(pool.map(lambda peer: peer.run(), peers))
+    finally:
+        for peer in peers:
+            peer.close()
+
+
+def own_model(values: Mapping[str, Any]) -> Model:
+    """Return the model in a device's checkpoint."""
+    return model_in(find(Path(values["checkpoint"])))
+
+
+def setup_of(folder: Path, device: int) -> Mapping[str, Any]:
+    [run] = history(folder, device).runs
+    return run.setup

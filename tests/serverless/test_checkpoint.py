@@ -43,7 +43,7 @@ def test_there_and_back(tmp_path) -> None:
     checkpoint = Checkpoint(tmp_path / "new" / "folder", IDENTITY)
     assert checkpoint.load(OwnPublications(1)) is None
     torch = pytest.importorskip("torch")
-    checkpoint.save(state(3), filled(3), ("model",))
+    checkpoint.save(state(3), filled(3), ["model"])
     expected = random.random(), np.random.random(), torch.rand(1).item()  # noqa: NPY002
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
@@ -63,14 +63,14 @@ def test_there_and_back(tmp_path) -> None:
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path) -> None:
-    Checkpoint(tmp_path, IDENTITY).save(state(1), filled(1), ("model",))
+    Checkpoint(tmp_path, IDENTITY).save(state(1), filled(1), ["model"])
     with pytest.raises(ConfigError, match="of a run with rounds=5, but this one has 6"):
         Checkpoint(tmp_path, {**IDENTITY, "rounds": 6}).load(OwnPublications(1))
 
 
 def test_a_damaged_file_is_refused_by_name(tmp_path) -> None:
     checkpoint = Checkpoint(tmp_path, IDENTITY)
-    checkpoint.save(state(1), filled(1), ("model",))
+    checkpoint.save(state(1), filled(1), ["model"])
     checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:-7])
     with pytest.raises(ConfigError, match=r"checkpoint\.safetensors.*cannot be read.*delete it"):
         checkpoint.load(OwnPublications(1))
@@ -79,13 +79,13 @@ def test_a_damaged_file_is_refused_by_name(tmp_path) -> None:
 def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
-        Checkpoint(tmp_path / "file" / "x", IDENTITY).save(state(1), filled(1), ("model",))
+        Checkpoint(tmp_path / "file" / "x", IDENTITY).save(state(1), filled(1), ["model"])
 
 
 def save_forever(folder: str, first: int) -> None:
     checkpoint = Checkpoint(Path(folder), IDENTITY)
     for number in range(first, 10**6):
-        checkpoint.save(state(number), filled(number, size=100_000), "model")
+        checkpoint.save(state(number), filled(number, size=100_000), ["model"])
 
 
 def test_kill_at_any_instant_leaves_a_whole_file(tmp_path) -> None:

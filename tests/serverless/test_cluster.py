@@ -17,10 +17,10 @@ from flwr.serverapp import ServerApp
 from p2pl_flower import P2PL, FileRelay, PeerApp
 from p2pl_flower.cli import main
 from p2pl_flower.errors import RelayError
-from p2pl_flower.history import History
+from p2pl_flower.history import History, Spread
 from p2pl_flower.relay.contents import MODEL, models_of
-from p2pl_flower.relay.grpc.own_publications import OwnPublications
-from p2pl_flower.serverless.checkpoint import Checkpoint
+from p2pl_flower.relay.spool import Document
+from p2pl_flower.serverless.checkpoint import find, model_in
 from p2pl_flower.serverless.cluster import Cluster
 from p2pl_flower.serverless.settings import Settings
 
@@ -68,7 +68,8 @@ def test_five_peers_on_digits_end_with_the_models_of_the_ray_simulation(
     monkeypatch.chdir(ROOT)
     arguments = ["--num-devices=5", "--rounds=3", "--seed=5", "--set=start=200"]
     folders = [f"--out={tmp_path}", f"--checkpoint={tmp_path}/state"]
-    code = main(["cluster", *arguments, *folders, "--set=waiting.deadline=120"])
+    folders += ["--save-models", "--set=waiting.deadline=120"]
+    code = main(["cluster", *arguments, *folders])
     printed = capsys.readouterr().out
     assert code == 0, printed
     assert printed.count("done") == 5
@@ -98,16 +99,27 @@ def test_five_peers_on_digits_end_with_the_models_of_the_ray_simulation(
             theirs.bytes_sent_busiest,
         )
     assert run.setup["skipped_rounds"] == {str(d): [] for d in range(5)}
+    assert run.setup["agrees"] is True
+    scores = [evaluated(scenario, tmp_path / "models", d) for d in range(5)]
+    assert run.rounds[-1].after_consensus.accuracy == Spread.over(scores)
+
+
+def evaluated(scenario, folder: Path, device: int) -> float:
+    """Return the accuracy of a model that was saved, loaded in one line."""
+    from safetensors.torch import load_file
+
+    from simulations.client_app import make_model, score
+
+    model = make_model(scenario, seed=0)
+    model.load_state_dict(load_file(folder / f"device-{device}.safetensors"))
+    return score(scenario, model)["accuracy"]
 
 
 def saved(folder: Path, device: int, out: Path):
     common = {"app": "x:y", "rounds": 3, "seed": 5, "insecure": True, "checkpoint": str(folder)}
     cluster = Cluster(common, "ring", 5, 5, lambda *_: None)
     made = Settings.of(cluster.settings()[device])
-    publications = OwnPublications(device)
-    identity = {**made.common(), "run": made.run, "device": device}
-    assert Checkpoint(Path(made.checkpoint), identity).load(publications) is not None
-    return publications.own(MODEL)[0][1]
+    return model_in(find(Path(made.checkpoint)))
 
 
 def started(tmp_path: Path) -> subprocess.Popen[str]:
@@ -173,6 +185,9 @@ def alive(pid: int) -> bool:
         (["--rounds=0"], "rounds=0: must be at least 1"),
         (["--set=waiting.quorum=-1"], "waiting.quorum=-1"),
         (["--set=nonsense=1"], "nonsense=1: unknown key"),
+        (["--set=listen=127.0.0.1:1"], "listen='127.0.0.1:1': is each device's own"),
+        (["--set=history=x"], "history='x': is each device's own"),
+        (["--out=/dev/null/x"], "out='/dev/null/x': cannot be made"),
     ],
 )
 def test_a_users_mistake_is_one_sentence(
@@ -185,6 +200,28 @@ def test_a_users_mistake_is_one_sentence(
     said = capfd.readouterr().err
     assert any(part in said for part in complaint.split("|")), said
     assert "Traceback" not in said
+
+
+def test_the_cluster_says_what_its_devices_found_and_saves_their_models(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.syspath_prepend(str(HERE))
+    monkeypatch.chdir(tmp_path)
+    given = ["--num-devices=5", "--topology=path", "--rounds=1", "--app=numbers_app:peer_app"]
+    assert main(["cluster", *given, "--insecure", "--save-models", "--set=sync-steps=1"]) == 0
+    said = capsys.readouterr().out
+    [run] = History.load(tmp_path / "results/cluster/history.json").runs
+    assert run.setup["synchronization_steps"] == 1  # what was set is what was done
+    origins = run.setup["initial_model_of"]
+    assert len({tuple(drawn_by) for drawn_by in origins.values()}) > 1
+    assert run.setup["agrees"] is False
+    assert "devices started from different initial models" in said
+    assert f"0: {origins['0'][0]}, 1: {origins['1'][0]}, " in said
+    assert "sync-steps must be at least 4, the diameter of this graph" in said
+    folder = tmp_path / "results" / "cluster" / "models"
+    assert f"{folder}\n" in said
+    means = [Document.at(folder / f"device-{d}.safetensors").model()["w"].mean() for d in range(5)]
+    assert run.rounds[-1].after_consensus.loss == Spread.over(means)
 
 
 def test_without_a_project_the_app_must_be_named(tmp_path, monkeypatch, capsys) -> None:

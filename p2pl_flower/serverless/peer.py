@@ -10,32 +10,37 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flwr.app import Context, RecordDict
+from flwr.app import Context, MetricRecord, RecordDict
 
+from ..consensus import Model
+from ..errors import P2PLError
 from ..flower import messages
 from ..flower.records import only_metrics
 from ..history import Round, Run
 from ..options import ScoredRounds
 from ..relay import Slot
-from ..relay.contents import MODEL, message_of
-from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay, Waiting
+from ..relay.contents import MODEL, from_publication
+from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay
 from ..relay.grpc.streams import MOST_STREAMS
+from ..relay.tensors import not_finite
 from ..weights import needs_samples
+from . import model_file
 from .handshake import Handshake
 from .instructions import ARRAYS_KEY, Instructions
 from .loading import load_app
 from .recorder import Recorder
-from .reports import Report, as_number, finite, received_in
+from .reports import Report, as_number, received_in
 from .settings import Settings
+from .starting import Start
 
 log = logging.getLogger("flwr.p2pl")
 
-CARD = "card"
+_SAMPLES = "samples"
 _COUNT = "num-examples"
 _LINGER_STEP_SECONDS = 0.5
 
 
-class Node:
+class ServerlessPeer:
     """One device, from its first greeting to its last round.
 
     Parameters
@@ -44,6 +49,11 @@ class Node:
         What the device is told.
     on_round : Callable[[Report], None], optional
         Called at the end of every round.
+
+    Attributes
+    ----------
+    model_file : Path or None
+        Where the trained model is written to at the end.
 
     Raises
     ------
@@ -55,6 +65,9 @@ class Node:
         self, settings: Settings, on_round: Callable[[Report], None] | None = None
     ) -> None:
         self._settings, self._on_round = settings, on_round
+        self.model_file = settings.model_file
+        if self.model_file is not None:
+            model_file.prepare(self.model_file)
         credentials = None
         if not settings.insecure:
             credentials = Credentials.load(settings.certificates, settings.device)
@@ -96,8 +109,8 @@ class Node:
             run_config=dict(settings.run_config),
         )
         self._recorder = Recorder(settings, self._publications, self.endpoint.statistics)
-        self._keeper, self._setup = self._recorder.keeper, self._recorder.setup
-        self._done = 0
+        self._metrics, self._setup = self._recorder.metrics, self._recorder.setup
+        self._done, self._begun = 0, False
         self._resume()
         self._instructions = Instructions(app, self._context)
         every = settings.evaluate_every if self._instructions.evaluates else 0
@@ -107,69 +120,58 @@ class Node:
         """Leave the network."""
         self.endpoint.close()
 
+    def model(self) -> Model:
+        """Return the device's model as it is now: read-only arrays by the app's own names.
+
+        Raises
+        ------
+        P2PLError
+            It has none yet.
+        """
+        kept = self._mailbox.recall(MODEL, newest=1)
+        if not kept:
+            raise P2PLError(f"device {self._settings.device} has no model yet")
+        return from_publication(kept[0][1])[0]
+
     def run(self) -> Run:
-        """Run all rounds that are left, and return what was measured."""
+        """Run all rounds that are left, write the model, and return what was measured."""
         self.endpoint.start()
-        everybody = set(self._settings.neighbors)
-        self._known.meet(self._settings.start, everybody)
-        if not self._context.state:
+        self._meet_all()
+        if not self._begun:
             self._begin()
         while self._done < self._settings.rounds:
-            self._play(self._next_round())
-        self._part(everybody)
+            self._run_round(self._next_round())
+        if self.model_file is not None:
+            model_file.write(self.model_file, self.model())
+        self._linger()
+        self._save()
         return self._recorder.run()
 
     def _resume(self) -> None:
         state = self._recorder.resume()
         if state is not None:
             log.info("device %d: goes on after round %d", self._settings.device, state.round)
-            self._done, self._context.state = state.round, state.context
-            self._known.samples = self._recorder.samples()
+            self._done, self._context.state, self._begun = state.round, state.context, True
+            self._known.restore(self._recorder.known)
             self._publications.round = max(self._publications.round, state.round)
 
+    def _meet_all(self) -> None:
+        """Wait for the neighbors, and say who is not there."""
+        everybody = set(self._settings.neighbors)
+        if absent := everybody - self._known.meet(self._settings.start, everybody):
+            listed = ", ".join(map(str, sorted(absent)))
+            rule = "device %d: goes on without neighbors that did not answer in %g seconds: %s"
+            log.warning(rule, self._settings.device, self._settings.start, listed)
+
     def _begin(self) -> None:
-        """Draw an initial model and synchronize; or take a neighbor's, if the rest has begun."""
-        started = time.perf_counter()
-        options = messages.options_to_config(self._settings.options)
-        self._send(messages.INIT, dict(options))
-        under_way = {j: at for j, at in self._known.newest.items() if at[0] > 0}
-        steps, received = 0, 0
-        if under_way and self._settings.options.init != "independent":
-            self._adopt(under_way)
-        elif self._settings.options.init != "independent":
-            steps = self._settings.sync_steps or self._settings.num_devices - 1
-            received = self._synchronize(steps)
-        self._setup |= {"synchronization_steps": steps, "bytes_sent": received}
-        self._setup["seconds"] = time.perf_counter() - started
+        parts = self._settings, self.endpoint, self._mailbox, self._known
+        self._setup |= Start(*parts, self._send).begin()
+        self._begun = True
         self._save()
-
-    def _synchronize(self, steps: int) -> int:
-        """Make the steps of max norm synchronization: for these, all neighbors are waited for."""
-        patient = Waiting(deadline=max(self._settings.start, self._settings.waiting.deadline))
-        self.endpoint.waiting = patient
-        received = 0
-        for step in range(1, steps + 1):
-            reply = self._send(messages.SYNC, {"step": step})
-            received += sum(received_in(reply).values())
-        self.endpoint.waiting = self._settings.waiting
-        return received
-
-    def _adopt(self, under_way: dict[int, tuple[int, int]]) -> None:
-        """Start from the model of a neighbor that is already in some round."""
-        for j, (number, step) in sorted(under_way.items()):
-            arrived = self._mailbox.collect([j], Slot(MODEL, number, step))
-            if arrived:
-                own = self._mailbox.recall(MODEL, newest=1)
-                model = {**(own[0][1] if own else {}), **message_of(arrived[j])}
-                private = model.keys() - self._settings.options.shared.part(model).keys()
-                self._mailbox.publish(Slot(MODEL, 0, 1), model, private)
-                self._setup["model_from"] = j
-                log.info("device %d: begins late, from device %d's", self._settings.device, j)
-                return
 
     def _next_round(self) -> int:
         """Return the round to run; those that neighbors have left behind are skipped."""
-        brief = self._known.strangers() | self.endpoint.unreachable
+        brief = self._known.unmet() | self.endpoint.unreachable
         self._known.meet(0, brief)
         number = self._known.round_to_join(self._done + 1)
         skipped = list(range(self._done + 1, number))
@@ -179,24 +181,26 @@ class Node:
             self._setup["skipped_rounds"] += skipped
         return number
 
-    def _play(self, number: int) -> None:
+    def _run_round(self, number: int) -> None:
         self._publications.round = number
-        self._keeper.begin(number, 0)
+        self._metrics.begin(number, 0)
         report = Report(Round(number))
-        metrics = only_metrics(self._train(number))
-        self._keeper.after_training([finite(metrics)])
-        self._exchange_cards(number, int(as_number(metrics.get(_COUNT, 0))))
+        trained = only_metrics(self._train(number))
+        self._metrics.after_training([trained])
+        self._exchange_sample_counts(number, trained)
         for step in range(1, self._settings.options.consensus_steps + 1):
             reply = self._mix(number, step)
-            self._note(report, received_in(reply))
-            if scored := [finite(record) for record in reply.metric_records.values()]:
-                self._keeper.after_consensus(scored)
+            report.add(received_in(reply), asked=self._links_up(number, step))
+            if reply.metric_records:
+                self._metrics.after_consensus(reply.metric_records.values())
         if not self._settings.options.consensus_steps and self._scored.due(number):
             order = {"round": number, "arrays-key": ARRAYS_KEY}
             reply = self._send(messages.EVALUATE, order, {"server-round": number})
-            self._keeper.after_consensus(map(finite, reply.metric_records.values()))
-        report.measured = self._keeper.end(0)
+            self._metrics.after_consensus(reply.metric_records.values())
+        report.measured = self._metrics.end(0)
         report.measured.bytes_sent = sum(report.received.values())
+        self._recorder.count(report)
+        self._look_at_model(number)
         self._done = number
         self._save()
         if self._on_round is not None:
@@ -217,22 +221,34 @@ class Node:
             return self._send(messages.EVALUATE, order, {"server-round": number})
         return self._send(messages.MIX, order)
 
-    def _exchange_cards(self, number: int, samples: int) -> None:
+    def _exchange_sample_counts(self, number: int, trained: MetricRecord) -> None:
         """Tell neighbors the number of samples, where the weights depend on theirs."""
-        self._known.samples[self._settings.device] = samples
+        own = self._settings.device
+        self._known.samples[own] = int(as_number(trained.get(_COUNT, 0)))
         if not needs_samples(self._settings.options.weights):
             return
-        slot = Slot(CARD, number, 0)
-        self._mailbox.publish(slot, {"samples": np.array(samples)})
-        cards = self._mailbox.collect(list(self._settings.neighbors), slot)
-        told = {j: int(card["samples"]) for j, card in cards.items()}
-        self._known.samples |= {j: count for j, count in told.items() if count >= 0}
+        slot = Slot(_SAMPLES, number, 0)
+        self._mailbox.publish(slot, {_SAMPLES: np.array(self._known.samples[own])})
+        told = self._mailbox.collect(self._known.fitting(), slot)
+        counts = {j: int(entry[_SAMPLES]) for j, entry in told.items()}
+        self._known.samples |= {j: count for j, count in counts.items() if count >= 0}
 
-    def _note(self, report: Report, received: dict[int, int]) -> None:
-        report.asked += len(self._settings.neighbors)
-        report.arrived += len(received)
-        for sender, size in received.items():
-            report.received[sender] = report.received.get(sender, 0) + size
+    def _links_up(self, number: int, step: int) -> int:
+        """Return how many neighbors a consensus step asks: links may be down on purpose."""
+        ids = np.array(sorted(self._settings.neighbors))
+        up = self._settings.options.links.up(self._settings.device, ids, number, step)
+        return int(np.broadcast_to(up, ids.shape).sum())
+
+    def _look_at_model(self, number: int) -> None:
+        """Say it when the device's own model is no longer made of numbers."""
+        broken = not_finite(self.model())
+        if broken is None:
+            self._setup.pop("not_finite_since", None)
+        elif "not_finite_since" not in self._setup:
+            self._setup["not_finite_since"] = number
+            rule = "device %d: array %r of its own model holds a NaN or an infinity after round "
+            rule += "%d: neighbors refuse the model from now on"
+            log.error(rule, self._settings.device, broken, number)
 
     def _send(
         self, kind: str, order: dict[str, Any], config: dict[str, Any] | None = None
@@ -240,10 +256,12 @@ class Node:
         return self._instructions.send(kind, order, *self._known.listed(), config)
 
     def _save(self) -> None:
-        self._recorder.save(self._done, self._context.state, self._known.samples)
+        self._setup |= self._known.agreement.to_setup()
+        self._recorder.save(self._done, self._context.state, self._known.to_json())
 
-    def _part(self, everybody: set[int]) -> None:
+    def _linger(self) -> None:
         """Serve neighbors that are still behind, for a while."""
+        everybody = set(self._settings.neighbors)
         self._known.tell(finished=True)
         end = time.monotonic() + self._settings.linger
         while time.monotonic() < end:
@@ -251,3 +269,6 @@ class Node:
             if everybody <= self.endpoint.finished:
                 return
             time.sleep(_LINGER_STEP_SECONDS)
+        behind = ", ".join(map(str, sorted(everybody - self.endpoint.finished)))
+        rule = "device %d: leaves after %g seconds, though neighbors have not said that they are "
+        log.info(rule + "through: %s", self._settings.device, self._settings.linger, behind)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
 import networkx as nx
 import numbers_app
 import numpy as np
 import pytest
-from devices import ended, history, settings, start
+from devices import ended, history, own_model, run_here, settings, start
 from documents import pack
 from flwr.app import ArrayRecord
 from local_grid import LocalGrid
 
 from p2pl_flower import P2PL, MemoryRelay, PeerApp
-from p2pl_flower.relay.contents import MODEL, from_publication, models_of
+from p2pl_flower.relay.contents import MODEL, models_of
 from p2pl_flower.relay.grpc.certificates import make_certificates
-from p2pl_flower.relay.grpc.own_publications import OwnPublications
-from p2pl_flower.serverless.checkpoint import Checkpoint
-from p2pl_flower.serverless.node import Node
+from p2pl_flower.serverless.peer import ServerlessPeer
+from p2pl_flower.serverless.reports import Report
 from p2pl_flower.serverless.settings import Settings
 
 
@@ -42,25 +38,6 @@ def simulated(app, devices: int, run_config=None, **options):
     return relay.last
 
 
-def own_model(values):
-    made = Settings.of(values)
-    identity = {**made.common(), "run": made.run, "device": made.device}
-    publications = OwnPublications(made.device)
-    Checkpoint(Path(made.checkpoint), identity).load(publications)
-    return from_publication(publications.own(MODEL)[0][1])[0]
-
-
-def run_here(made) -> None:
-    """Run devices as threads of this process: quicker where processes are not the point."""
-    nodes = [Node(Settings.of(values)) for values in made.values()]
-    try:
-        with ThreadPoolExecutor(len(nodes)) as pool:
-            list(pool.map(lambda node: node.run(), nodes))
-    finally:
-        for node in nodes:
-            node.close()
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -80,6 +57,33 @@ def test_the_same_models_as_under_the_strategy(tmp_path, options) -> None:
         ours = own_model(values)
         assert np.array_equal(ours["w"], expected[device]["w"])
         assert ours["steps"] == expected[device]["steps"] == 3
+
+
+class StoppedError(Exception):
+    """Ends a device as if it had been told to."""
+
+
+def stop_after_two(report: Report) -> None:
+    if report.measured.round == 2:
+        raise StoppedError
+
+
+def test_exact_diffusion_goes_on_as_if_it_had_not_been_stopped(tmp_path) -> None:
+    """What the algorithm keeps beside the model is in the checkpoint: not a bit differs."""
+    options = {"algorithm": "exact-diffusion", "rounds": 3, "seed": 3}
+    for name in ("undisturbed", "stopped"):
+        (tmp_path / name).mkdir()
+    undisturbed = settings(nx.path_graph(3), tmp_path / "undisturbed", **options)
+    run_here(undisturbed)
+    stopped = settings(nx.path_graph(3), tmp_path / "stopped", **options)
+    with pytest.raises(StoppedError):
+        run_here(stopped, stop_after_two)
+    assert [own_model(stopped[d])["steps"] for d in stopped] == [2, 2, 2]
+    run_here(stopped)
+    for d in stopped:
+        ours, theirs = own_model(stopped[d]), own_model(undisturbed[d])
+        assert ours["steps"] == theirs["steps"] == 3
+        assert ours["w"].tobytes() == theirs["w"].tobytes()
 
 
 def test_a_plain_client_app_is_given_its_start(tmp_path) -> None:
@@ -126,7 +130,7 @@ def test_a_neighbors_nan_is_refused_and_the_others_go_on(tmp_path) -> None:
 def test_what_cannot_be_loaded_is_named(tmp_path, change, complaint) -> None:
     values = settings(nx.path_graph(2), tmp_path)[0]
     with pytest.raises(ValueError, match=complaint.replace(".", r"\.")):
-        Node(Settings.of({**values, **change}))
+        ServerlessPeer(Settings.of({**values, **change}))
 
 
 def test_peers_as_processes_with_certificates(tmp_path) -> None:

@@ -1,0 +1,145 @@
+"""How a device comes to the model that it starts from."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flwr.app import RecordDict
+
+from ..flower import messages
+from ..relay import Slot
+from ..relay.contents import MODEL, from_publication
+from ..relay.grpc import Endpoint, EndpointMailbox, Waiting
+from .agreement import InitialModel
+from .handshake import Handshake
+from .reports import origins_in, received_in
+from .settings import Settings
+
+log = logging.getLogger("flwr.p2pl")
+
+_INITIAL = "initial"
+_RETRY_SECONDS = 0.2
+
+Send = Callable[[str, dict[str, Any]], RecordDict]
+
+
+class Start:
+    """Draws a device's initial model, and synchronizes or, if the rest has begun, takes another.
+
+    Parameters
+    ----------
+    settings : Settings
+        The device's settings.
+    endpoint : Endpoint
+        The way to the neighbors.
+    mailbox : EndpointMailbox
+        The device's mailbox.
+    handshake : Handshake
+        What it knows of them.
+    send : Callable
+        Sends an order to the device's app, and returns the reply's content.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        endpoint: Endpoint,
+        mailbox: EndpointMailbox,
+        handshake: Handshake,
+        send: Send,
+    ) -> None:
+        self._settings, self._endpoint, self._mailbox = settings, endpoint, mailbox
+        self._handshake, self._send = handshake, send
+
+    def begin(self) -> dict[str, Any]:
+        """Come to an initial model, and return what a history says of it."""
+        started = time.perf_counter()
+        self._send(messages.INIT, messages.options_to_config(self._settings.options))
+        setup: dict[str, Any] = {"synchronization_steps": 0, "bytes_sent": 0}
+        if self._settings.options.init == "independent":
+            setup["initial_model_of"] = [self._settings.device]
+        elif any(number > 0 for number, _ in self._handshake.newest.values()):
+            setup |= self._join()
+        else:
+            setup |= self._synchronize()
+        return {**setup, "seconds": time.perf_counter() - started}
+
+    def _synchronize(self) -> dict[str, Any]:
+        """Make the steps of max norm synchronization: for these, all neighbors are waited for."""
+        seconds = max(self._settings.start, self._settings.waiting.deadline)
+        self._endpoint.waiting = Waiting(deadline=seconds)
+        steps, received = self._settings.synchronization_steps, 0
+        origins: list[int] = []
+        for step in range(1, steps + 1):
+            reply = self._send(messages.SYNC, {"step": step})
+            received += sum(received_in(reply).values())
+            origins = origins_in(reply)
+        self._start_from(self._described(origins))
+        self._compare()
+        self._endpoint.waiting = self._settings.waiting
+        return {"synchronization_steps": steps, "bytes_sent": received}
+
+    def _compare(self) -> None:
+        """Ask neighbors what they start from."""
+        own, slot = self._handshake.agreement.own, Slot(_INITIAL, 0, 0)
+        if own is None:
+            return
+        self._mailbox.publish(slot, own.to_arrays())
+        said = self._mailbox.collect(self._handshake.fitting(), slot)
+        self._handshake.agreement.hear({j: InitialModel.from_arrays(s) for j, s in said.items()})
+
+    def _join(self) -> dict[str, Any]:
+        """Start from the model of a neighbor that is already in some round."""
+        end = time.monotonic() + self._settings.waiting.deadline
+        device = self._settings.device
+        while True:
+            for j, (number, step) in sorted(self._handshake.newest.items()):
+                if number > 0 and self._adopt(j, Slot(MODEL, number, step)):
+                    log.info("device %d: begins late, from device %d's model", device, j)
+                    self._start_from(self._handshake.agreement.heard_of(j))
+                    self._handshake.agreement.hear({})
+                    return {"model_from": j}
+            if time.monotonic() >= end:
+                break
+            time.sleep(_RETRY_SECONDS)  # what was newest a moment ago may be past by now
+            self._handshake.meet(0, set(self._handshake.newest))
+        self._start_from(self._described([device]))
+        log.warning(
+            "device %d begins late, and none of its neighbors %s handed over a model within %g "
+            "seconds: it starts from the model that it has drawn; look for what was refused, "
+            "above, and start it again without its checkpoint",
+            device,
+            ", ".join(map(str, sorted(self._handshake.newest))),
+            self._settings.waiting.deadline,
+        )
+        self._handshake.agreement.hear({})
+        return {"model_from": None}
+
+    def _adopt(self, neighbor: int, slot: Slot) -> bool:
+        """Take what neighbors may have of a neighbor's model, if it is handed over."""
+        arrived = self._mailbox.collect([neighbor], slot).get(neighbor)
+        if arrived is None:
+            return False
+        kept = self._mailbox.recall(MODEL, newest=1)
+        own = from_publication(kept[0][1])[0] if kept else {}
+        shown, message = from_publication(arrived)  # a message may hold more than a model
+        theirs = {**message, **shown}
+        model = {**own, **{n: theirs[n] for n in own or shown or message if n in theirs}}
+        private = model.keys() - self._settings.options.shared.part(model).keys()
+        self._mailbox.publish(Slot(MODEL, 0, 1), model, private)
+        return True
+
+    def _described(self, origins: Iterable[int]) -> InitialModel | None:
+        """Describe the model that the device holds; None while it has none."""
+        kept = self._mailbox.recall(MODEL, newest=1)
+        if not kept:
+            return None
+        model, _ = from_publication(kept[0][1])
+        return InitialModel.of(self._settings.options.shared.part(model), origins)
+
+    def _start_from(self, initial: InitialModel | None) -> None:
+        self._handshake.agreement.own = initial
+        self._handshake.tell(finished=False)
