@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p2pl_flower.errors import ConfigError
-from p2pl_flower.files import filling
+from p2pl_flower.system.files import filling
 
 _FORMAT = "v1"  # another one whenever arrays of the same name come to mean something else
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from p2pl_flower.files import filling
 from p2pl_flower.history import History, Round, Run, Spread
+from p2pl_flower.system.files import filling
 
 from . import plots
 from .plots import human_bytes

@@ -12,12 +12,12 @@ from typing import Any
 
 from ..config import add_argument, change, keys
 from ..errors import ConfigError
-from ..files import write_text
 from ..history import History, Run, environment
 from ..relay.grpc.certificates import make_certificates
 from ..serverless.cluster import Cluster, Event
 from ..serverless.problems import problems
 from ..serverless.settings import Settings
+from ..system.files import write_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

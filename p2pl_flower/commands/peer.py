@@ -8,11 +8,11 @@ import signal
 import sys
 from pathlib import Path
 
-from ..logs import configure_log
 from ..serverless.problems import problems
 from ..serverless.process import run_alone
 from ..serverless.reports import Report
 from ..serverless.settings import Settings
+from ..system.logs import configure_log
 
 log = logging.getLogger("flwr.p2pl")
 

@@ -10,12 +10,12 @@ import sys
 import tempfile
 import threading
 
-from ..allocator import share_one_arena
 from ..config import add_argument, keys
 from ..errors import ConfigError
-from ..logs import configure_log
 from ..relay.daemon.server import LocalServer
 from ..relay.grpc import Credentials, Endpoint, Waiting
+from ..system.allocator import share_one_arena
+from ..system.logs import configure_log
 
 log = logging.getLogger("flwr.p2pl")
 

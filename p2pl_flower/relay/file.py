@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from ..consensus import Model
 from ..errors import RelayError
-from ..files import replacing
+from ..system.files import replacing
 from . import ownership
 from .base import Relay
 from .entries import RunEntries

@@ -16,7 +16,6 @@ from flwr.app import RecordDict
 
 from ..consensus import Model
 from ..errors import ConfigError, RelayError
-from ..files import check_same_run, replacing
 from ..history import History, Run
 from ..relay import Slot
 from ..relay.contents import MODEL, from_publication
@@ -24,6 +23,7 @@ from ..relay.grpc.own_publications import OwnPublications, StoredPublication
 from ..relay.parts import Gathered, join
 from ..relay.spool import Document
 from ..relay.tensors import metadata_of, pieces
+from ..system.files import check_same_run, replacing
 from . import random_state, records_json
 
 _FORMAT = 1

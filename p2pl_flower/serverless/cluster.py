@@ -152,7 +152,7 @@ class Cluster:
 
 def _device(settings: str, pipe: Connection, folder: str) -> None:
     """Be one device: in a process of its own."""
-    from ..logs import configure_log
+    from ..system.logs import configure_log
     from .process import run_alone
     from .reports import Report
     from .settings import Settings

@@ -13,11 +13,11 @@ from typing import Any
 
 from flwr.app import ConfigRecord, Context, RecordDict
 
-from ..allocator import give_back
 from ..errors import DeviceError, P2PLError
 from ..flower import messages
 from ..flower._compat import instruct
 from ..flower.peer_app import PeerApp
+from ..system.allocator import give_back
 from ..topology.neighborhood import Neighbor
 
 log = logging.getLogger("flwr.p2pl")

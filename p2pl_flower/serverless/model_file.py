@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..consensus import Model
 from ..errors import ConfigError
-from ..files import replacing
 from ..relay.tensors import pieces
+from ..system.files import replacing
 
 FILE = "model.safetensors"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 
-from ..allocator import share_one_arena
 from ..history import Run
+from ..system.allocator import share_one_arena
 from .peer import ServerlessPeer
 from .reports import Report
 from .settings import Settings

@@ -10,12 +10,12 @@ from typing import Any
 from flwr.app import RecordDict
 
 from ..errors import ConfigError
-from ..files import write_text
 from ..flower.metrics import RoundMetrics
 from ..history import History, Run, environment
 from ..relay.contents import MODEL, STATE
 from ..relay.grpc.own_publications import OwnPublications
 from ..relay.grpc.transfer_statistics import TransferStatistics
+from ..system.files import write_text
 from .checkpoint import Checkpoint, State
 from .reports import Report
 from .settings import Settings

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError
-from ..files import check_same_run, replacing
 from ..history import History, Run
+from ..system.files import check_same_run, replacing
 
 _FORMAT = 1
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..allocator import keep_for_reuse
+from ..system.allocator import keep_for_reuse
 
 Ids = NDArray[np.int64]
 

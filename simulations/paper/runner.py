@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from p2pl_flower.files import write_text
 from p2pl_flower.history import History, Run, environment
+from p2pl_flower.system.files import write_text
 from strategies import contender
 
 from ..compare import ENGINES

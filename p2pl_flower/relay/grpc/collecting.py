@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from ...allocator import give_back
 from ...consensus import Model, check_layout
 from ...errors import LayoutError, RelayError
+from ...system.allocator import give_back
 from ..mailbox import Slot
 from ..spool import Document
 from ..tensors import not_finite

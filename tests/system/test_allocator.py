@@ -11,7 +11,7 @@ import pytest
 LOOP = """
 import resource
 import numpy as np
-from p2pl_flower.allocator import keep_for_reuse
+from p2pl_flower.system.allocator import keep_for_reuse
 if {keep}:
     keep_for_reuse()
 for turn in range(60):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from p2pl_flower.errors import ConfigError
-from p2pl_flower.files import check_same_run, filling, replacing, write_text
+from p2pl_flower.system.files import check_same_run, filling, replacing, write_text
 
 
 def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path) -> None:
@@ -46,7 +46,7 @@ def test_what_a_killed_writer_left_is_cleaned_up_by_the_next(tmp_path) -> None:
     path = tmp_path / "file"
     code = """
 import os, pathlib, signal, sys
-from p2pl_flower.files import replacing
+from p2pl_flower.system.files import replacing
 with replacing(pathlib.Path(sys.argv[1])) as part:
     part.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
