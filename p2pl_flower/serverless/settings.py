@@ -18,6 +18,7 @@ from ..config import (
     group,
     key_of,
     keys,
+    look_here,
     option,
     read_toml,
     within,
@@ -130,7 +131,8 @@ class Settings:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], folder: Path = Path()) -> Settings:
-        """Make settings from the keys of a file."""
+        """Make settings from the keys of a file; objects are found in the working folder, too."""
+        look_here()
         paths = {key for key, known in keys(cls).items() if known.is_path}
         placed = {
             key: str(folder / value) if key in paths and value and isinstance(value, str) else value
