@@ -16,7 +16,7 @@ from strategies import Contender
 
 from .client_app import make_client_app
 from .scenario import Scenario
-from .task import make_task
+from .task import make_task, reported
 
 OnRound = Callable[[str, Round], None]
 
@@ -32,7 +32,7 @@ def run_contender(scenario: Scenario, contender: Contender, on_round: OnRound) -
     P2PLError
         As the contender's strategy does.
     """
-    task = make_task(scenario, lambda measured: on_round(contender.name, measured))
+    task = make_task(scenario, reported(scenario, contender, on_round))
     finished: list[Run] = []
     server_app = ServerApp()
 

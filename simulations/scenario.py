@@ -30,10 +30,12 @@ from p2pl_flower.errors import ConfigError, WeightsError
 from p2pl_flower.options import (
     EVALUATE_EVERY,
     EVALUATE_TRAINED,
+    LOGGERS_KEY,
     NUM_DEVICES,
     ROUNDS,
     TOPOLOGY,
     Options,
+    check_loggers,
 )
 from p2pl_flower.swarm.options import EVALUATE_PRECISION, TORCH_DEVICE, TrainOptions
 from p2pl_flower.topology import schedule
@@ -98,6 +100,7 @@ class Scenario:
     )
     evaluate_trained: bool = EVALUATE_TRAINED.field()
     evaluate_precision: str = EVALUATE_PRECISION.field()
+    loggers: str = LOGGERS_KEY.field()
     torch_device: str = TORCH_DEVICE.field(rule=one_of("cpu", "cuda"), help="what PyTorch runs on")
     flat: Mapping[str, Scalar] = field(kw_only=True, repr=False)
 
@@ -110,6 +113,7 @@ class Scenario:
         models.check(self.model, self.dataset, self.data_dir)
         SCHEMES.make(self.partition)
         self.named_contenders()
+        check_loggers(self.loggers)
         self._check_graph()
 
     @classmethod

@@ -11,7 +11,7 @@ from p2pl_flower.history import History, environment
 
 from . import report
 from .scenario import Scenario
-from .task import make_task
+from .task import make_task, reported
 
 log = logging.getLogger("flwr.p2pl")
 
@@ -23,7 +23,8 @@ def main(grid: Grid, context: Context) -> None:
     """Run one contender, and log what came out as a table."""
     scenario = Scenario.of_run(context.run_config)
     [contender] = scenario.named_contenders()
-    run = contender.run(grid, make_task(scenario, connect_timeout=10.0))
+    task = make_task(scenario, reported(scenario, contender), connect_timeout=10.0)
+    run = contender.run(grid, task)
     history = History(scenario.keys(), environment(), [run])
     for line in report.table(history).splitlines():
         log.info("%s", line)

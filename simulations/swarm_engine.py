@@ -14,7 +14,7 @@ from strategies import Contender
 from . import datasets, models
 from .client_app import device_samples
 from .scenario import Scenario
-from .task import make_task
+from .task import make_task, reported
 
 OnRound = Callable[[str, Round], None]
 
@@ -59,5 +59,5 @@ def make_job(scenario: Scenario, contender: Contender, on_round: OnRound) -> Job
         training=scenario.train_options(),
         machine=Machine(scenario.torch_device),
         name=contender.name,
-        on_round=lambda measured: on_round(contender.name, measured),
+        on_round=reported(scenario, contender, on_round),
     )

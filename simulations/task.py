@@ -7,11 +7,27 @@ from collections.abc import Callable
 from flwr.app import ArrayRecord, MetricRecord
 
 from p2pl_flower.history import Round
+from p2pl_flower.options import told
 from p2pl_flower.seeding import Stream, derive
-from strategies import Task
+from strategies import Contender, Task
 
 from .client_app import make_model, score
 from .scenario import Scenario
+
+
+def reported(
+    scenario: Scenario, contender: Contender, show: Callable[[str, Round], None] | None = None
+) -> Callable[[Round], None]:
+    """Return what is called with each round of a contender: ``show``, and the loggers."""
+    log = told(scenario.loggers, run=contender.name)
+
+    def on_round(measured: Round) -> None:
+        if show is not None:
+            show(contender.name, measured)
+        if log is not None:
+            log(measured)
+
+    return on_round
 
 
 def make_task(

@@ -7,7 +7,9 @@ from functools import cached_property
 
 import networkx as nx
 import numpy as np
+from torch import nn
 
+from p2pl_flower.algorithms import Algorithm
 from p2pl_flower.links import Bernoulli, Links
 from p2pl_flower.weights import Metropolis, WeightRule
 
@@ -107,3 +109,35 @@ def listed(n):
 
 QUARTER = Fixed(0.25)
 unnamed = lambda own, neighbors: {}  # noqa: E731
+
+
+@dataclass(frozen=True)
+class Averaging(Algorithm):
+    """Is found outside of the library."""
+
+
+def squares(side: int = 4):
+    """Return bright and dark images, as bytes."""
+    y = np.arange(40) % 2
+    x = (np.ones((40, 1, side, side)) * (50 + 100 * y)[:, None, None, None]).astype(np.uint8)
+    return x[:30], y[:30], x[30:], y[30:]
+
+
+def ragged():
+    return np.ones((4, 2)), np.zeros(3, int), np.ones((2, 2)), np.zeros(2, int)
+
+
+def few():
+    return np.ones((4, 2)), np.zeros(4, int)
+
+
+class Recurrent(nn.Module):
+    """Has layers that draw themselves."""
+
+    def __init__(self, shape, classes, width: int = 3):
+        super().__init__()
+        self.cell = nn.GRU(shape[1] * shape[2], width, batch_first=True)
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x):
+        return self.head(self.cell(x.flatten(2))[0][:, -1])

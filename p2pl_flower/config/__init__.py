@@ -24,12 +24,12 @@ from .declaring import (
     name_of,
     option,
 )
-from .paths import found_at, path_of
+from .paths import found_at, look_here, path_of
 from .reading import build, change, read_toml, typed
 from .rules import ANY, Rule, Scalar, at_least, one_of, python, take, within
 from .showing import add_argument, described, rows
 from .tables import Table
-from .texts import cannot_travel, same, text_of
+from .texts import cannot_travel, described_text, same, text_of
 
 __all__ = [
     "ANY",
@@ -47,10 +47,12 @@ __all__ = [
     "check_fields",
     "declared",
     "described",
+    "described_text",
     "found_at",
     "group",
     "key_of",
     "keys",
+    "look_here",
     "name_of",
     "one_of",
     "option",

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import functools
+import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+
+
+def look_here() -> None:
+    """Let modules of the working folder be found, as ``python -m`` does."""
+    here = str(Path.cwd())
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)
 
 
 def found_at(path: str) -> Any:

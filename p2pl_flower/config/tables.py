@@ -115,7 +115,7 @@ class Table(Generic[T]):
         """
         if isinstance(thing, str):
             return self.make(thing, **given)
-        if isinstance(thing, self.base):
+        if isinstance(thing, self.base) and not isinstance(thing, type):
             return thing  # type: ignore[return-value]
         if self.wrap is not None and callable(thing) and not isinstance(thing, type):
             return self.wrap(thing)

@@ -38,6 +38,21 @@ def text_of(thing: Any, table: Table[Any]) -> str:
     return text
 
 
+def described_text(thing: Any, table: Table[Any]) -> str:
+    """Return an object's text or, where it has none, that of its class or function.
+
+    It says what an object is, the same in every process, and need not make it again.
+    """
+    if table.join is not None and type(thing) is table.join:
+        return "+".join(described_text(part, table) for part in thing.parts)
+    try:
+        return text_of(thing, table)
+    except ConfigError:
+        kind = thing.function if type(thing) is table.wrap else type(thing)
+        names = getattr(kind, "__module__", ""), getattr(kind, "__qualname__", repr(kind))
+        return ".".join(filter(None, names))
+
+
 def cannot_travel(option: str, thing: object, why: str) -> ConfigError:
     """Return the error that says why an object cannot be sent to devices."""
     return ConfigError(

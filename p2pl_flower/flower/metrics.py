@@ -13,7 +13,7 @@ from .messages import AFTER_TRAINING
 
 log = logging.getLogger("flwr.p2pl")
 
-OnRound = Callable[[Round], None]
+OnRound = Callable[[Round], object]
 
 
 class RoundMetrics:

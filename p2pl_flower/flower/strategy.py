@@ -28,8 +28,11 @@ from ..options import (
     EVALUATE_TRAINED,
     MIN_AVAILABLE_NODES,
     NUM_DEVICES,
+    Logger,
     Options,
+    RoundFunction,
     ScoredRounds,
+    told,
 )
 from ..relay import FileRelay, OpenRelay, Relay
 from ..sharing import Sharing
@@ -41,7 +44,7 @@ from .grids import MeteredGrid, PacedGrid
 from .joining import all_evaluate, refuse_mods, warn_of_versions
 from .mean_model import EvaluateFunction, MeanModel
 from .membership import Membership
-from .metrics import OnRound, RoundMetrics, line
+from .metrics import RoundMetrics, line
 from .unsupported import WRAPPER
 
 log = logging.getLogger("flwr.p2pl")
@@ -97,8 +100,9 @@ class P2PL(Strategy):
     weighted_by_key, arrayrecord_key, configrecord_key, train_metrics_aggr_fn, \
 evaluate_metrics_aggr_fn
         As in `flwr.serverapp.strategy.FedAvg`.
-    on_round : Callable[[Round], None], optional
-        Called at the end of every round with what it measured.
+    on_round : callable or Logger, optional
+        Called at the end of every round with what it measured, a `p2pl_flower.history.Round`: a
+        function, or an object with a method ``on_round``.
 
     Attributes
     ----------
@@ -141,7 +145,7 @@ evaluate_metrics_aggr_fn
         configrecord_key: str = "config",
         train_metrics_aggr_fn: MetricsAggregation | None = None,
         evaluate_metrics_aggr_fn: MetricsAggregation | None = None,
-        on_round: OnRound | None = None,
+        on_round: str | Logger | RoundFunction | None = None,
     ) -> None:
         self.options = Options(
             algorithm=algorithm,
@@ -171,7 +175,7 @@ evaluate_metrics_aggr_fn
             evaluate_metrics_aggr_fn or defaults.evaluate_metrics_aggr_fn
         )
         self.setup: dict[str, int | float] = {}
-        self._on_round = on_round
+        self._on_round = told(on_round)
 
     @property
     def rounds(self) -> list[Round]:

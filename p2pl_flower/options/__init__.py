@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .algorithm import Options
+from .loggers import LOGGERS, LOGGERS_KEY, Logger, Loggers, RoundFunction, check_loggers, told
 from .run import CONNECT_TIMEOUT, MIN_AVAILABLE_NODES, NUM_DEVICES, ROUNDS, TOPOLOGY
 from .scored_rounds import EVALUATE_EVERY, EVALUATE_TRAINED, ScoredRounds
 
@@ -10,10 +11,17 @@ __all__ = [
     "CONNECT_TIMEOUT",
     "EVALUATE_EVERY",
     "EVALUATE_TRAINED",
+    "LOGGERS",
+    "LOGGERS_KEY",
     "MIN_AVAILABLE_NODES",
     "NUM_DEVICES",
     "ROUNDS",
     "TOPOLOGY",
+    "Logger",
+    "Loggers",
     "Options",
+    "RoundFunction",
     "ScoredRounds",
+    "check_loggers",
+    "told",
 ]

@@ -17,6 +17,7 @@ from ..config import (
     check_fields,
     declared,
     described,
+    described_text,
     one_of,
     option,
     same,
@@ -117,6 +118,16 @@ class Options:
         made |= {"links": LINKS.of(self.links, seed=self.seed), "shared": Sharing.of(self.shared)}
         for name, value in made.items():
             object.__setattr__(self, name, value)
+
+    def described(self) -> dict[str, Any]:
+        """Return the options as flat values; what has no text is told by its class or name."""
+        texts = {
+            "algorithm": described_text(self.algorithm, ALGORITHMS),
+            "weights": described_text(self.weights, WEIGHTS),
+            "links": described_text(self.links, LINKS),
+            "shared": self.shared.spec(),
+        }
+        return {**{name: getattr(self, name) for name in declared(type(self))}, **texts}
 
     def to_config(self) -> dict[str, str | int | float]:
         """Return the options as flat values that fit into a message to a device.

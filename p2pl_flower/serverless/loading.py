@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +9,7 @@ from typing import Any, cast
 from flwr.app import ArrayRecord, Context
 from flwr.clientapp import ClientApp
 
+from ..config import found_at, look_here
 from ..errors import ConfigError, RelayError
 from ..flower import messages
 from ..flower.peer_app import InitFunction, PeerApp
@@ -61,12 +60,9 @@ def _resolve(key: str, reference: str) -> Any:
     module, colon, attribute = reference.partition(":")
     if not (module and colon and attribute):
         raise ConfigError(key, reference, "must look like package.module:name")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    look_here()
     try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
+        found = found_at(f"{module}.{attribute}")
     except ImportError as error:
         raise ConfigError(key, reference, f"cannot be imported: {error}") from None
     except AttributeError as error:

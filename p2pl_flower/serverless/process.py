@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable
 
 from ..history import Run
+from ..options import told
 from ..system.allocator import share_one_arena
 from .peer import ServerlessPeer
 from .reports import Report
@@ -19,7 +20,14 @@ def run_alone(settings: Settings, on_round: Callable[[Report], None]) -> Run:
     data each time, what is loaded before the first round, and in it, is kept for good.
     """
     share_one_arena()
-    peer = ServerlessPeer(settings, _after_first(gc.freeze, on_round))
+    log = told(settings.loggers, run=f"device-{settings.device}")
+
+    def tell(report: Report) -> None:
+        on_round(report)
+        if log is not None:
+            log(report.measured)
+
+    peer = ServerlessPeer(settings, _after_first(gc.freeze, tell))
     gc.freeze()
     try:
         return peer.run()

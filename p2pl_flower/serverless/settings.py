@@ -18,12 +18,20 @@ from ..config import (
     group,
     key_of,
     keys,
+    look_here,
     option,
     read_toml,
     within,
 )
 from ..errors import ConfigError
-from ..options import EVALUATE_EVERY, NUM_DEVICES, ROUNDS, Options
+from ..options import (
+    EVALUATE_EVERY,
+    LOGGERS_KEY,
+    NUM_DEVICES,
+    ROUNDS,
+    Options,
+    check_loggers,
+)
 from ..relay.grpc import Waiting
 from . import model_file
 
@@ -73,6 +81,7 @@ class Settings:
     history: str = option(
         "", is_path=True, help="file for what was measured, in the same format as everywhere"
     )
+    loggers: str = LOGGERS_KEY.field()
     init_function: str = option(
         "", help="draws the initial model, if the app has no `@app.init()`: `package.module:name`"
     )
@@ -109,6 +118,7 @@ class Settings:
         object.__setattr__(self, "neighbors", _neighbors(self.neighbors))
         self._check_neighbors()
         self._check_options()
+        check_loggers(self.loggers)
         self.common()  # refuses objects that the file could not have named
         if bool(self.certificates) == self.insecure:
             rule = "name the folder that `p2pl-flower certs` made, or ask for insecure = true"
@@ -121,7 +131,8 @@ class Settings:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], folder: Path = Path()) -> Settings:
-        """Make settings from the keys of a file."""
+        """Make settings from the keys of a file; objects are found in the working folder, too."""
+        look_here()
         paths = {key for key, known in keys(cls).items() if known.is_path}
         placed = {
             key: str(folder / value) if key in paths and value and isinstance(value, str) else value

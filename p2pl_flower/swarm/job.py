@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..config import at_least, check_fields, described, option
-from ..history import Round
-from ..options import EVALUATE_EVERY, EVALUATE_TRAINED, ROUNDS
+from ..config import Converted, at_least, check_fields, described, option
+from ..options import EVALUATE_EVERY, EVALUATE_TRAINED, ROUNDS, Logger, RoundFunction, told
 from .options import EVALUATE_PRECISION, Machine, TrainOptions
 from .stack import ModelFactory
 
-OnRound = Callable[[Round], None]
+_NOBODY: Any = None
 
 
 @described
@@ -37,8 +36,9 @@ class Job:
         What the history calls the contender.
     progress : bool
         Whether a progress bar is shown.
-    on_round : Callable[[Round], None], optional
-        Called at the end of every round.
+    on_round : callable or Logger, optional
+        Called at the end of every round with what it measured: a function, or an object with a
+        method ``on_round``.
     checkpoint : Path or None
         File in which the state is saved, and from which a run goes on where it is there.
     """
@@ -54,7 +54,7 @@ class Job:
     machine: Machine = field(default_factory=Machine)
     name: str = "p2pl"
     progress: bool = False
-    on_round: OnRound | None = None
+    on_round: Converted[RoundFunction | None, Logger | RoundFunction | None] = _NOBODY
     checkpoint: Path | None = None
     checkpoint_every: int = option(
         1, rule=at_least(1), help="rounds between two savings; the last round is saved too"
@@ -62,3 +62,4 @@ class Job:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        object.__setattr__(self, "on_round", told(self.on_round))

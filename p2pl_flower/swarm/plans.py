@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -191,9 +191,9 @@ class Gossip(Plan):
         arrays: list[NDArray[Any]] = [first.to, first.source]
         if self.options.matrix is not None:
             arrays.append(self.options.matrix)
-        flat = {f.name: str(getattr(self.options, f.name)) for f in fields(self.options)}
+        flat = self.options.described()
         digest = sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
-        return {**flat, "matrix": "", "graph": f"{type(self.schedule).__name__} {digest}"}
+        return {**flat, "graph": f"{type(self.schedule).__name__} {digest}"}
 
     def _present(self, round_number: int) -> NDArray[np.bool_]:
         there = self.options.links.present(np.arange(self.devices), round_number)

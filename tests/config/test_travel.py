@@ -247,3 +247,15 @@ def test_functions_that_do_not_fit_are_refused() -> None:
 def test_rules_that_may_depend_on_samples() -> None:
     assert not needs_samples(Metropolis())
     assert all(map(needs_samples, (Deaf(), Fixed(0.1), WEIGHTS.make("data-size"))))
+
+
+def test_what_cannot_travel_is_described_alike_in_every_process() -> None:
+    told = Options(weights=lambda own, neighbors: {}, links=All((Perfect(), Plain()))).described()
+    assert told["weights"].startswith("test_travel.test_what_cannot_travel_is_described")
+    assert told["weights"].endswith("<lambda>")
+    assert told["links"] == "perfect+own_things.Plain"
+    assert (
+        Options(weights=local_rule()).described()["weights"]
+        == "test_travel.local_rule.<locals>.Local"
+    )
+    assert Options(seed=3).described() == Options(seed=3).to_config()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from p2pl_flower.cli import main
 from p2pl_flower.errors import ConfigError
+from p2pl_flower.options import Options
 from p2pl_flower.serverless.settings import Settings
 from p2pl_flower.weights import Uniform
 
@@ -118,3 +121,23 @@ def test_the_command_says_it_in_one_sentence(tmp_path, capsys) -> None:
             assert complaint in said
     assert main(["peer", str(tmp_path / "nowhere.toml")]) == 2
     assert "cannot be read: No such file" in capsys.readouterr().err
+
+
+def test_objects_are_found_in_the_working_folder(tmp_path, monkeypatch) -> None:
+    rule = "from p2pl_flower.weights import Uniform\n\n\nclass Kind(Uniform):\n    pass\n"
+    (tmp_path / "kind_rules.py").write_text(rule)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p])
+    made = load(tmp_path, GOOD, "weights=kind_rules.Kind")
+    assert type(made.options.weights).__name__ == "Kind"
+    assert made.common()["weights"] == "kind_rules.Kind"
+
+
+def test_what_a_file_could_not_name_is_refused() -> None:
+    good = {"device": 0, "num_devices": 2, "listen": "h:1", "app": "a:b", "rounds": 1}
+    good |= {"neighbors": {1: "h:2"}, "insecure": True}
+    assert Settings(**good).neighbors == {1: "h:2"}
+    with pytest.raises(ConfigError, match="cannot be sent to devices"):
+        Settings(**good, options=Options(weights=lambda own, neighbors: {}))
+    with pytest.raises(ConfigError, match="weights='matrix': a device knows its neighbors alone"):
+        Settings(**good, options=Options(weights=[[0.5, 0.5], [0.5, 0.5]]))

@@ -18,7 +18,7 @@ import pytest
 
 from p2pl_flower.errors import ConfigError
 from simulations import cache, datasets, sources
-from simulations.datasets import FACTS, load
+from simulations.datasets import FACTS, load, shape_of
 
 ROOT = Path(__file__).parents[2]
 REAL = Path(os.environ.get("P2PL_DATA") or ROOT.parent / "shared" / "data")
@@ -252,3 +252,30 @@ def test_real_mnist():
 @pytest.mark.parametrize("facts", FACTS.values(), ids=FACTS)
 def test_facts_fit_each_other(facts):
     assert len(facts.mean) == len(facts.std) == facts.shape[0]
+
+
+def test_arrays_of_ones_own() -> None:
+    data = load("own_things.squares:side=2")
+    assert (data.shape, data.classes, len(data.train_y), len(data.test_y)) == ((1, 2, 2), 2, 30, 10)
+    pixels = data.pixels(data.train_x)
+    assert pixels.mean() == pytest.approx(0, abs=1e-6)
+    assert pixels.std() == pytest.approx(1, abs=1e-6)
+    assert load("own_things.squares:side=2") is data
+    assert shape_of("own_things.squares") == (1, 4, 4)
+    assert shape_of("mnist") == (1, 28, 28)  # which need not be there
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("own_things.ragged", "labels must be integers from 0, one for each image"),
+        ("own_things.few", "not enough values to unpack"),
+        ("own_things.listed", "needs n"),
+        ("own_things.Fixed", "must be an instance of Facts or tuple, a function that makes one"),
+    ],
+)
+def test_arrays_that_are_no_dataset(name, why) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(name)
+    assert why in str(caught.value)
+    assert str(caught.value).startswith(f"dataset='{name}': ")

@@ -75,3 +75,15 @@ def test_unknown_names():
         check("mpl", "digits")
     with pytest.raises(ConfigError, match=r"dataset='digit'.*choose one of: cifar10, digits"):
         check("mlp", "digit")
+
+
+def test_a_model_of_ones_own_is_drawn_from_the_seed_alone() -> None:
+    check("own_things.Recurrent:width=4", "digits")
+    one, same, other = (build("own_things.Recurrent:width=4", (1, 8, 8), 10, s) for s in (1, 1, 2))
+    assert one.cell.hidden_size == 4
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters(), strict=True))
+    assert not any(
+        torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True)
+    )
+    with pytest.raises(ConfigError, match=r"own_things\.smallest': needs own|must make an inst"):
+        check("own_things.smallest", "digits")
