@@ -9,6 +9,7 @@ from ..history import Round, Run, Scores, Spread
 
 def merge(runs: Mapping[int, Run], received: Mapping[int, Mapping[int, int]], devices: int) -> Run:
     """Return one run with the spread over devices, from the runs of single devices."""
+    runs = dict(sorted(runs.items()))  # in whichever order they ended: sums are the same
     merged = []
     for number in sorted({r.round for run in runs.values() for r in run.rounds}):
         rounds = [r for run in runs.values() for r in run.rounds if r.round == number]
@@ -25,12 +26,12 @@ def merge(runs: Mapping[int, Run], received: Mapping[int, Mapping[int, int]], de
                 max((r.seconds or 0.0 for r in rounds), default=None),
             )
         )
-    setups = {device: run.setup for device, run in sorted(runs.items())}
+    setups = {device: run.setup for device, run in runs.items()}
     setup = {
         "synchronization_steps": max(s.get("synchronization_steps", 0) for s in setups.values()),
         "bytes_sent": sum(s.get("bytes_sent", 0) for s in setups.values()),
         "bytes_through_server": 0,
-        "rounds_run": {str(d): [r.round for r in run.rounds] for d, run in sorted(runs.items())},
+        "rounds_run": {str(d): [r.round for r in run.rounds] for d, run in runs.items()},
         "skipped_rounds": {str(d): s.get("skipped_rounds", []) for d, s in setups.items()},
         "models": {
             kind: sum(s.get("models", {}).get(kind, 0) for s in setups.values())

@@ -13,7 +13,7 @@ import numpy as np
 from flwr.app import Context, MetricRecord, RecordDict
 
 from ..consensus import Model
-from ..errors import P2PLError
+from ..errors import DeviceError, P2PLError
 from ..flower import messages
 from ..flower.records import only_metrics
 from ..history import Round, Run
@@ -223,9 +223,13 @@ class ServerlessPeer:
 
     def _exchange_sample_counts(self, number: int, trained: MetricRecord) -> None:
         """Tell neighbors the number of samples, where the weights depend on theirs."""
-        own = self._settings.device
-        self._known.samples[own] = int(as_number(trained.get(_COUNT, 0)))
-        if not needs_samples(self._settings.options.weights):
+        own, count = self._settings.device, trained.get(_COUNT)
+        weighed = needs_samples(self._settings.options.weights)
+        if weighed and not isinstance(count, int | float):
+            rule = "weights by numbers of samples need a number in every reply"
+            raise DeviceError(f"device {own} trained, and returned {_COUNT}={count!r}: {rule}")
+        self._known.samples[own] = int(as_number(count))
+        if not weighed:
             return
         slot = Slot(_SAMPLES, number, 0)
         self._mailbox.publish(slot, {_SAMPLES: np.array(self._known.samples[own])})

@@ -6,6 +6,7 @@ import networkx as nx
 import pytest
 from devices import ended, history, own_model, run_here, settings, setup_of, start
 
+from p2pl_flower.errors import DeviceError
 from p2pl_flower.serverless.problems import problems
 
 ALONE = {
@@ -87,6 +88,15 @@ def test_a_history_that_cannot_be_written_is_a_clear_error(tmp_path) -> None:
     log = (tmp_path / "device-0.log").read_text()
     assert f"history='{tmp_path}/file/x': cannot be written" in log
     assert "Traceback" not in log
+
+
+def test_samples_that_are_not_counted_are_no_zero_where_they_weigh(tmp_path) -> None:
+    uncounted = {"rounds": 1, "linger": 1, "run_config": {"uncounted": True}}
+    run_here(settings(nx.path_graph(2), tmp_path, **uncounted))  # nobody needs them
+    (tmp_path / "weighed").mkdir()
+    made = settings(nx.path_graph(2), tmp_path / "weighed", weights="data-size", **uncounted)
+    with pytest.raises(DeviceError, match=r"device \d trained, and returned num-examples=None"):
+        run_here(made)
 
 
 @pytest.mark.parametrize(
