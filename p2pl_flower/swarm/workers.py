@@ -32,6 +32,8 @@ class Workers(Generic[W]):
         Makes a thread's tool, before its first task.
     count : int
         Number of threads.
+    keep_memory : bool
+        Whether the C library is told to keep freed memory at hand, in the whole process.
 
     Attributes
     ----------
@@ -39,11 +41,12 @@ class Workers(Generic[W]):
         Number of threads.
     """
 
-    def __init__(self, make_tool: Callable[[], W], count: int) -> None:
+    def __init__(self, make_tool: Callable[[], W], count: int, keep_memory: bool = False) -> None:
         self._local, self.count = threading.local(), count
         self._threads_before = torch.get_num_threads()
         self._make_tool = make_tool
-        keep_for_reuse()
+        if keep_memory:
+            keep_for_reuse()
         self._pool = ThreadPoolExecutor(count, initializer=self._begin)
 
     def map(self, task: Callable[[W, T], None], items: Iterable[T]) -> None:

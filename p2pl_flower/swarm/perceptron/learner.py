@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from ..inputs import Inputs, VaryingInputs, alike
-from ..learner import Learner, Tensors, descend
+from ..inputs import Inputs
+from ..learner import Learner, Pass, Tensors, descend
 from ..options import TrainOptions
 from ..products import linear
 from ..samples import Batch, Batches
+from .gram import Grams
+from .inputs import VaryingInputs, alike
 from .layers import DualLayer, Layer, PlainLayer
 
 Affine = tuple[Tensor, Tensor | None]
@@ -30,8 +33,13 @@ class PerceptronLearner(Learner):
         The module is no such perceptron; ask `fits` first.
     """
 
-    def __init__(self, template: nn.Module, options: TrainOptions) -> None:
+    path = "perceptron"
+
+    def __init__(
+        self, template: nn.Module, options: TrainOptions, grams: Grams | None = None
+    ) -> None:
         super().__init__(template, options)
+        self._grams = grams
         if not self.fits(template):
             raise ValueError("not a Sequential of Flatten, Linear and ReLU layers")
         self._names = [
@@ -50,7 +58,10 @@ class PerceptronLearner(Learner):
             layers = layers[1:]
         wanted = [nn.Linear if place % 2 == 0 else nn.ReLU for place in range(len(layers))]
         trained = all(p.requires_grad and p.dtype == torch.float32 for p in module.parameters())
-        return trained and len(layers) % 2 == 1 and [type(layer) for layer in layers] == wanted
+        places = [weight for layer in layers for weight in layer.parameters()]
+        apart = len({id(weight) for weight in places}) == len(places)
+        right = len(layers) % 2 == 1 and [type(layer) for layer in layers] == wanted
+        return trained and apart and right
 
     @torch.inference_mode()  # quicker calls than no_grad
     def train(self, model: Tensors, batches: Batches, pull: Tensors) -> None:
@@ -70,23 +81,22 @@ class PerceptronLearner(Learner):
         return alike(x.flatten(1))
 
     def inputs(self, x: Tensor, precision: torch.dtype = torch.float32) -> VaryingInputs:
-        """Make inputs ready for the `logits` of many models."""
+        """Make inputs ready for the `passes` of many models."""
         return VaryingInputs.of(x.flatten(1), precision)
 
-    def logits(self, model: Tensors, inputs: Inputs) -> Tensor:
-        """Return the devices' outputs on all inputs; the first layer is one product for all."""
+    def passes(self, model: Tensors, inputs: Inputs) -> Iterator[Pass]:
+        """Yield the devices' outputs batch by batch; the first layer is one product for all."""
         weight, bias = self._names[0]
         devices = len(model[weight])
         first = model[weight].flatten(0, 1), model[bias].flatten() if bias else None
         above = [self._above(model, d, inputs.precision) for d in range(devices)]
-        outputs = []
         ready = cast("VaryingInputs", inputs)
-        for x, narrow in zip(ready.batches, ready.layers(*first), strict=True):
+        layers = zip(ready.batches, ready.layers(*first), strict=True)
+        for number, (x, narrow) in enumerate(layers):
             hidden = linear(x, *narrow, relu=len(self._names) > 1)
             each = hidden.view(len(x), devices, -1).unbind(1)
-            ends = [_pass_on(some, layers) for some, layers in zip(each, above, strict=True)]
-            outputs.append(torch.stack(ends))
-        return torch.cat(outputs, 1)
+            ends = [_pass_on(some, rest) for some, rest in zip(each, above, strict=True)]
+            yield slice(devices), number, torch.stack(ends)
 
     def _above(self, model: Tensors, device: int, precision: torch.dtype) -> list[Affine]:
         """Return a device's layers above the first, in a precision."""
@@ -96,7 +106,9 @@ class PerceptronLearner(Learner):
     def _layer(self, place: int, weight: Tensor, batches: Batches, pull: Tensor | None) -> Layer:
         samples = len(batches) * batches.width
         if place == 0 and samples <= _DUAL_UP_TO * weight.shape[2]:
-            return DualLayer(weight, batches, self.options, pull, self.space)
+            if self._grams is None:
+                self._grams = Grams(batches.samples)
+            return DualLayer(weight, batches, self.options, pull, self.space, self._grams)
         velocity = self.space.zeros(f"velocity {place}", tuple(weight.shape), weight)
         return PlainLayer(weight, self.options, pull, velocity)
 
