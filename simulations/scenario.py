@@ -35,6 +35,7 @@ from p2pl_flower.options import (
     TOPOLOGY,
     Options,
 )
+from p2pl_flower.swarm.losses import of_classes
 from p2pl_flower.swarm.options import EVALUATE_PRECISION, TORCH_DEVICE, TrainOptions
 from p2pl_flower.topology import schedule
 from p2pl_flower.weights import check_matrix
@@ -108,6 +109,9 @@ class Scenario:
             rule = "no CUDA device is available"
             raise ConfigError("torch-device", self.torch_device, rule, ["cpu"])
         models.check(self.model, self.dataset, self.data_dir)
+        if not of_classes(self.training.loss):
+            rule = "must be cross-entropy: the datasets of scenarios have classes as targets"
+            raise ConfigError("loss", self.training.loss, rule)
         SCHEMES.make(self.partition)
         self.named_contenders()
         self._check_graph()

@@ -21,7 +21,7 @@ from .result import Result
 from .sources import device_samples
 from .stack import ModelFactory
 
-_TRAINING = frozenset(f.name for f in fields(TrainOptions) if f.init)
+_TRAINING = frozenset(f.name for f in fields(TrainOptions))
 _JOB = frozenset(f.name for f in fields(Job)) - {"model", "data", "test", "rounds", "training"}
 
 

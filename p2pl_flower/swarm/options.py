@@ -6,9 +6,9 @@ import copy
 import math
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -126,7 +126,7 @@ class TrainOptions:
         "autocast",
     )
     transform: Callable[..., Any] | None = None
-    rate_factor: float = field(default=1.0, init=False, repr=False)
+    rate_factor: ClassVar[float] = 1.0  # what the round's learning rate is of the first's
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -177,7 +177,7 @@ class TrainOptions:
 
     def describe(self) -> dict[str, str | int | float | bool | None]:
         """Return the options as JSON takes them; functions by their names."""
-        each = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        each = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: plain(value) for name, value in each.items()}
 
 

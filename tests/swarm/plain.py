@@ -74,7 +74,7 @@ def swarm(
     """Return a swarm that has trained without mixing, every device from its own draw."""
     machine = Machine(workers=1) if machine is None else machine
     job = Job(factory, data, None, rounds, training=options, machine=machine)
-    given = Options.of(init="independent", consensus_steps=0)
+    given = Options(init="independent", consensus_steps=0)
     made = Swarm(job, Gossip(schedule("ring", len(data), 0), given, [len(y) for _, y in data]))
     made.run()
     return made

@@ -177,7 +177,7 @@ class Different(Adapted):
 
 
 def unmixed(factory, path=None, workers=1) -> Swarm:
-    options = Options.of(init="independent", consensus_steps=0, shared="!frozen")
+    options = Options(init="independent", consensus_steps=0, shared="!frozen")
     training = TrainOptions(batch_size=4, learning_rate=0.1)
     job = Job(
         factory,
@@ -216,7 +216,7 @@ def test_frozen_parameters_that_differ_are_each_device_s_own(path) -> None:
 
 def test_a_frozen_base_survives_a_checkpoint(tmp_path) -> None:
     def begin(rounds: int) -> Swarm:
-        options = Options.of(shared="!frozen")
+        options = Options(shared="!frozen")
         training = TrainOptions(batch_size=4, optimizer="adam", reset_optimizer=False)
         job = Job(Adapted, data(), None, rounds, training=training, checkpoint=tmp_path / "state")
         made = Swarm(job, Gossip(schedule("ring", DEVICES, 0), options, np.full(DEVICES, 8)))
