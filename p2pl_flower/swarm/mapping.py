@@ -90,11 +90,12 @@ def learner_for(
     if path in (None, PerceptronLearner.path):
         if suits_perceptron(template, options, samples):
             grams = Grams(samples)
-            return Learners(
-                lambda: PerceptronLearner(copy_of(template), options, grams),
-                False,
-                PerceptronLearner.path,
-            )
+            draws = PerceptronLearner(template, options).draws
+
+            def make() -> Learner:
+                return PerceptronLearner(copy_of(template), options, grams)
+
+            return Learners(make, draws, PerceptronLearner.path)
         if path is not None:
             rule = "the model, the loss or the optimizer is not one that it takes"
             raise ConfigError("path", path, rule)
@@ -107,7 +108,7 @@ def suits_perceptron(template: nn.Module, options: TrainOptions, samples: Sample
     right = samples.x.dtype == torch.float32 and samples.y.dtype == torch.int64
     shaped = samples.y.dim() == 1 and not bool((samples.y < 0).any())
     usual = plain and right and shaped and options.transform is None
-    return usual and PerceptronLearner.fits(template)
+    return usual and PerceptronLearner.fits(template, samples.x)
 
 
 def _general(

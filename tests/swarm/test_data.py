@@ -257,7 +257,7 @@ def scored_alone(factory, data, test, options, measure):
 def measured(factory, data, test, options, metrics):
     from p2pl_flower.options import Options
 
-    history = simulate(
+    result = simulate(
         factory,
         data,
         "ring",
@@ -268,9 +268,9 @@ def measured(factory, data, test, options, metrics):
         progress=False,
         metrics=metrics,
     )
-    read = History.from_json(history.to_json())
-    assert read.runs == history.runs
-    return history.runs[0].final().after_consensus
+    read = History.from_json(result.history.to_json())
+    assert read.runs == result.runs
+    return result.final().after_consensus
 
 
 METRICS = {

@@ -309,7 +309,7 @@ def test_lazy_modules_are_named_and_take_shape_in_the_factory() -> None:
         made(torch.zeros(1, 6))
         return made
 
-    check(factory, vectors(6), "torch.func")
+    check(factory, vectors(6), "perceptron")
 
 
 @pytest.mark.parametrize("path", ["torch.func", "one by one"])
