@@ -48,6 +48,10 @@ class Swarm:
         The models.
     measured : Run
         What the rounds so far measured.
+    learners : Learners
+        How devices train.
+    needs : Needs
+        What was worked out of the memory that the run needs beside its data.
 
     Raises
     ------
@@ -123,10 +127,10 @@ class Swarm:
         self._hooks.after_training(devices)
         if self._scored.due_after_training(number):
             measured.after_training = self._scores(devices, workers)
-        sent = self._mix(number)
+        sent = self._mix(number, workers)
         if self._scored.due(number):
             measured.after_consensus = self._scores(self.plan.scored(number), workers)
-            measured.consensus_distance = consensus_distance(self.stack)
+            measured.consensus_distance = consensus_distance(self.stack, workers.do)
         traffic = self.plan.traffic(sent, number, self._hooks.message_bytes)
         for name, value in traffic.items():
             setattr(measured, name, value)
@@ -135,11 +139,11 @@ class Swarm:
         measured.seconds = time.perf_counter() - started
         return measured
 
-    def _mix(self, number: int) -> Ids:
+    def _mix(self, number: int, workers: Workers[Learner]) -> Ids:
         """Make the round's consensus steps and return how many messages each device sent."""
         sent = np.zeros(self.plan.devices, dtype=np.int64)
         for mixing in self.plan.mixings(number):
-            self._hooks.mix(mixing)
+            self._hooks.mix(mixing, workers.do)
             sent += mixing.sent
         return sent
 
@@ -161,15 +165,17 @@ class Swarm:
         """Return the devices in a chunk; refuse a run that does not fit into memory."""
         plan, machine = self.plan, self.job.machine
         one = Stack(template, 1, "meta", plan.shared)
-        size = one.nbytes
-        chunk = pick_chunk(machine, size, plan.devices)
-        once = one.once_bytes
-        models = once + plan.devices * (size - once)
+        once, footprint = one.once_bytes, self.learners.footprint
+        own = one.nbytes - once
+        chunk = pick_chunk(machine, own + footprint.each, plan.devices)
+        together = min(plan.devices, chunk * self._threads)
         needs = Needs(
-            models=models,
+            models=once + plan.devices * own,
             algorithm=plan.devices * extra_bytes(plan.algorithm, one),
-            training=Needs.of_training(size, min(plan.devices, chunk * self._threads)),
+            training=footprint.training(together, self._threads),
+            kept=footprint.kept,
         )
+        self.needs = needs
         needs.check(machine)
         return chunk
 

@@ -16,6 +16,15 @@ from ..errors import ConfigError
 from .augmentation import Augmentation
 from .conversion import fit_inputs, fit_targets
 from .copies import copy_of
+from .footprint import (
+    ALONE,
+    MAPPED,
+    Footprint,
+    activation_bytes,
+    model_bytes,
+    parameter_bytes,
+    state_bytes,
+)
 from .functional import FunctionalLearner
 from .learner import Learner
 from .losses import is_plain_cross_entropy
@@ -45,6 +54,8 @@ class Learners:
         then: threads share it.
     path : str
         Which way it is, one of `p2pl_flower.swarm.options.PATHS`.
+    footprint : Footprint
+        What training needs of memory.
     states : OptimizerStates or None
         What optimizers keep from round to round, if they do.
     """
@@ -52,6 +63,7 @@ class Learners:
     make: Callable[[], Learner]
     draws: bool
     path: str
+    footprint: Footprint
     states: OptimizerStates | None = None
 
 
@@ -95,7 +107,8 @@ def learner_for(
             def make() -> Learner:
                 return PerceptronLearner(copy_of(template), options, grams)
 
-            return Learners(make, draws, PerceptronLearner.path)
+            footprint = PerceptronLearner.footprint(template, options, samples)
+            return Learners(make, draws, PerceptronLearner.path, footprint)
         if path is not None:
             rule = "the model, the loss or the optimizer is not one that it takes"
             raise ConfigError("path", path, rule)
@@ -136,7 +149,8 @@ def _general(
             type(template).__name__,
             reason,
         )
-    unused = _unused(template, options, samples)
+    unused, kept = _after_a_step(template, options, samples)
+    footprint = _footprint(way, template, options, samples, kept)
 
     def make() -> Learner:
         learner = way(copy_of(template), options)
@@ -145,7 +159,24 @@ def _general(
             learner.trained = [name for name in learner.trained if name not in unused]
         return learner
 
-    return Learners(make, draws, way.path, states)
+    return Learners(make, draws, way.path, footprint, states)
+
+
+def _footprint(
+    way: type[FunctionalLearner | OneByOneLearner],
+    template: nn.Module,
+    options: TrainOptions,
+    samples: Samples,
+    kept: int,
+) -> Footprint:
+    """Return what a way needs, ``kept`` being what an optimizer keeps for a device."""
+    times = MAPPED if way is FunctionalLearner else ALONE
+    step = activation_bytes(template, options, samples, times)
+    training = parameter_bytes(template) + kept + step
+    stays = 0 if options.reset_optimizer else kept * len(samples)
+    if way is FunctionalLearner:
+        return Footprint(training + parameter_bytes(template), kept=stays)
+    return Footprint(0, worker=training + model_bytes(template), kept=stays)
 
 
 def _way(
@@ -205,15 +236,24 @@ def _trial_batches(options: TrainOptions, samples: Samples) -> Batches:
     return Batches(own, np.arange(2), trial, 0, 1)
 
 
-def _unused(template: nn.Module, options: TrainOptions, samples: Samples) -> set[str]:
-    """Return the trained parameters that no gradient reaches: optimizers leave them alone."""
+def _after_a_step(
+    template: nn.Module, options: TrainOptions, samples: Samples
+) -> tuple[set[str], int]:
+    """Return what a step of two devices shows.
+
+    The trained parameters that no gradient reaches, which optimizers leave alone; and how many
+    bytes an optimizer keeps for a device.
+    """
     learner = OneByOneLearner(copy_of(template), options)
+    prototype = options.make_optimizer([p for p in template.parameters() if p.requires_grad])
+    learner.states = OptimizerStates(2) if acts_elementwise(prototype) else None
     stack = Stack(template, 2, str(samples.x.device))
     stack.put(slice(None), template.state_dict())
     with torch.random.fork_rng(devices=[] if samples.x.is_cpu else None):
         learner.train(stack.tensors, _trial_batches(options, samples), {})
     named = learner.template.named_parameters()
-    return {name for name, p in named if p.requires_grad and p.grad is None}
+    unused = {name for name, p in named if p.requires_grad and p.grad is None}
+    return unused, 0 if learner.states is None else state_bytes(learner.states)
 
 
 def _random_state(samples: Samples) -> torch.Tensor:

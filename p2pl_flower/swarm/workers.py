@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,19 @@ Ids = NDArray[np.int64]
 
 T = TypeVar("T")
 W = TypeVar("W")
+
+
+class Do(Protocol):
+    """Does a task on all items, side by side or in turn."""
+
+    def __call__(self, task: Callable[[T], None], items: Iterable[T]) -> None:
+        """Do it, and wait."""
+
+
+def in_turn(task: Callable[[T], None], items: Iterable[T]) -> None:
+    """Do a task on one item after the other."""
+    for item in items:
+        task(item)
 
 
 class Workers(Generic[W]):
@@ -54,6 +67,10 @@ class Workers(Generic[W]):
         futures = [self._pool.submit(self._do, task, item) for item in items]
         for future in futures:
             future.result()
+
+    def do(self, task: Callable[[T], None], items: Iterable[T]) -> None:
+        """Do a task that needs no tool on all items and wait; an error of any is raised."""
+        self.map(lambda _, item: task(item), items)
 
     def chunks(self, ids: Ids, most: int) -> list[Ids]:
         """Cut ids into chunks of ``most`` at most.

@@ -8,11 +8,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from ..footprint import Footprint, parameter_bytes
 from ..inputs import Inputs
 from ..learner import Learner, Pass, Tensors, descend
 from ..options import TrainOptions
 from ..products import linear
-from ..samples import Batch, Batches
+from ..samples import Batch, Batches, Samples
 from .activations import Activation, ReLU
 from .gram import Grams
 from .inputs import VaryingInputs, alike
@@ -54,6 +55,18 @@ class PerceptronLearner(Learner):
         """Tell whether a module is a perceptron, for inputs such as ``x``."""
         found = recognize(module)
         return found is not None and (found.flattens or x is None or x.dim() == 2)
+
+    @staticmethod
+    def footprint(module: nn.Module, options: TrainOptions, samples: Samples) -> Footprint:
+        """Return what training needs of memory."""
+        parameters = parameter_bytes(module)
+        most, width = int(samples.counts.max()), options.batch_size
+        places = options.local_epochs * -(-most // width) * min(width, most)
+        first = next(p for p in module.parameters() if p.dim() == 2)
+        if places > _DUAL_UP_TO * first.shape[1]:
+            return Footprint(2 * parameters)
+        beside = places * (places + 3 * len(first)) * first.element_size()
+        return Footprint(2 * parameters, beside=beside, kept=Grams.most(samples))
 
     @torch.inference_mode()  # quicker calls than no_grad
     def train(self, model: Tensors, batches: Batches, pull: Tensors) -> None:
