@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..config import Table
 from ..errors import ConfigError
-from ..specs import Table
 from .losses import classes_second, of_classes
 
 ACCURACY = "accuracy"

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.optim.sgd import sgd as sgd_steps
 
+from ..config import Table
 from ..errors import ConfigError
-from ..specs import Table
 
 
 class Optimizer(Protocol):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from ..config import Table
 from ..errors import ConfigError
-from ..specs import Table
 
 Schedule = Callable[[int], float]
 """The factor of a round, from 1, by which the learning rate is multiplied."""
