@@ -57,6 +57,7 @@ def swarm(
     [contender] = scenario.named_contenders()
     job = make_job(scenario, contender, lambda *_: None)
     data = [(x[:samples], y[:samples]) for x, y in job.data]
+    machine = replace(machine, keep_memory=True)
     job = replace(job, machine=machine, rounds=rounds, evaluate_every=evaluate_every, data=data)
     return Swarm(job, contender.plan(make_task(scenario), [len(y) for _, y in data]))
 

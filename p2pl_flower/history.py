@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ConfigError
+from .errors import ConfigError, P2PLError
 
 SCHEMA = 2
 _KNOWN_SCHEMAS = (1, 2)
@@ -44,10 +44,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class Scores:
-    """Accuracy (a fraction of 1) and loss (nats) over all devices."""
+    """Accuracy (a fraction of 1), loss (nats), and other metrics by name, over all devices."""
 
     accuracy: Spread | None
     loss: Spread | None
+    metrics: Mapping[str, Spread] = field(default_factory=dict)
 
 
 @dataclass
@@ -110,8 +111,20 @@ class Run:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def final(self) -> Round:
-        """Return the last round in which accuracy after consensus was measured."""
-        return next(r for r in reversed(self.rounds) if r.after_consensus is not None)
+        """Return the last round in which models were scored after consensus.
+
+        Raises
+        ------
+        P2PLError
+            No round was scored.
+        """
+        scored = [r for r in self.rounds if r.after_consensus is not None]
+        if not scored:
+            raise P2PLError(
+                f"no round of this run ({self.contender}, {len(self.rounds)} rounds) was scored; "
+                "give a test set, and evaluate every 1 round or more"
+            )
+        return scored[-1]
 
 
 @dataclass
@@ -125,6 +138,9 @@ class History:
     def to_json(self) -> str:
         """Return the history as JSON text; what is not a finite number is null in it."""
         content = _finite({"schema": SCHEMA, **dataclasses.asdict(self)})
+        for entry in (r[key] for run in content["runs"] for r in run["rounds"] for key in _SCORED):
+            if entry is not None and not entry["metrics"]:
+                del entry["metrics"]
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
     @classmethod
@@ -214,7 +230,9 @@ _SCORED = ("after_training", "after_consensus")
 def _scores(entry: Mapping[str, Any] | None) -> Scores | None:
     if entry is None:
         return None
-    return Scores(**{k: v if v is None else _spread(v) for k, v in entry.items()})
+    means = {k: v if v is None else _spread(v) for k, v in entry.items() if k != "metrics"}
+    others = {name: _spread(v) for name, v in entry.get("metrics", {}).items()}
+    return Scores(**means, metrics=others)
 
 
 def _spread(entry: Mapping[str, float | None]) -> Spread:

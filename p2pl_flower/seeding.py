@@ -28,6 +28,7 @@ class Stream(IntEnum):
     CHURN = 7
     LAYERS = 8
     SAMPLE = 9
+    TRANSFORM = 10
 
 
 def generator(seed: int, stream: Stream, *coordinates: int) -> np.random.Generator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,12 +15,16 @@ from torch import Tensor, nn
 from p2pl_flower import PeerApp, Relay, local_correction
 from p2pl_flower.seeding import batch_order
 from p2pl_flower.swarm import PRECISIONS
+from p2pl_flower.swarm.augmentation import Draw
 
 from . import datasets, models, training
 from .partition import partition
 from .scenario import Scenario
 
 Read = Callable[[Context], Scenario]
+
+_OPTIMIZER = "optimizer"
+"""Where a device's context has its optimizer's state, if that is kept from round to round."""
 
 
 def make_client_app(read: Read, relay: Relay | None = None) -> PeerApp:
@@ -37,6 +41,7 @@ def make_client_app(read: Read, relay: Relay | None = None) -> PeerApp:
         model = _received_model(scenario, message)
         x, y = _own_samples(scenario, context)
         number = _round_number(message)
+        kept = None if scenario.train_options().reset_optimizer else _kept(context)
         loss = training.train(
             model,
             x,
@@ -44,7 +49,11 @@ def make_client_app(read: Read, relay: Relay | None = None) -> PeerApp:
             scenario.train_options().in_round(number),
             _order(scenario, context, number, len(y)),
             _correction(scenario),
+            _draw(scenario, context, number),
+            kept,
         )
+        if kept is not None:
+            _keep(context, kept)
         metrics = MetricRecord({"num-examples": len(y), "train-loss": loss})
         arrays = ArrayRecord(model.state_dict())
         return Message(RecordDict({"arrays": arrays, "metrics": metrics}), reply_to=message)
@@ -113,6 +122,28 @@ def _order(
 ) -> Callable[[int], NDArray[Any]]:
     device = int(context.node_config["partition-id"])
     return lambda epoch: batch_order(scenario.seed, device, number, epoch, samples)
+
+
+def _draw(
+    scenario: Scenario, context: Context, number: int
+) -> Callable[[int, int, Sequence[int]], Draw]:
+    device = int(context.node_config["partition-id"])
+    return lambda epoch, step, own: Draw(scenario.seed, device, number, epoch, step, own)
+
+
+def _kept(context: Context) -> training.Kept:
+    """Return the optimizer's state that a device has in its context."""
+    found: training.Kept = {}
+    arrays = context.state.array_records.get(_OPTIMIZER)
+    for key, tensor in (arrays.to_torch_state_dict() if arrays is not None else {}).items():
+        name, _, part = key.rpartition("/")
+        found.setdefault(name, {})[part] = tensor
+    return found
+
+
+def _keep(context: Context, kept: training.Kept) -> None:
+    flat = {f"{n}/{part}": t for n, parts in kept.items() for part, t in parts.items()}
+    context.state[_OPTIMIZER] = ArrayRecord({key: tensor.cpu() for key, tensor in flat.items()})
 
 
 def _correction(scenario: Scenario) -> dict[str, Tensor]:

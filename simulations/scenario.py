@@ -37,6 +37,7 @@ from p2pl_flower.options import (
     Options,
     check_loggers,
 )
+from p2pl_flower.swarm.losses import of_classes
 from p2pl_flower.swarm.options import EVALUATE_PRECISION, TORCH_DEVICE, TrainOptions
 from p2pl_flower.topology import schedule
 from p2pl_flower.weights import check_matrix
@@ -111,6 +112,9 @@ class Scenario:
             rule = "no CUDA device is available"
             raise ConfigError("torch-device", self.torch_device, rule, ["cpu"])
         models.check(self.model, self.dataset, self.data_dir)
+        if not of_classes(self.training.loss):
+            rule = "must be cross-entropy: the datasets of scenarios have classes as targets"
+            raise ConfigError("loss", self.training.loss, rule)
         SCHEMES.make(self.partition)
         self.named_contenders()
         check_loggers(self.loggers)

@@ -57,7 +57,7 @@ def make_job(scenario: Scenario, contender: Contender, on_round: OnRound) -> Job
         evaluate_trained=scenario.evaluate_trained,
         evaluate_precision=scenario.evaluate_precision,
         training=scenario.train_options(),
-        machine=Machine(scenario.torch_device),
+        machine=Machine(scenario.torch_device, keep_memory=True),
         name=contender.name,
         on_round=reported(scenario, contender, on_round),
     )

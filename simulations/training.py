@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim.sgd import sgd
 
 from p2pl_flower.errors import LayoutError
-from p2pl_flower.swarm import TrainOptions
+from p2pl_flower.swarm import PRECISIONS, TrainOptions
+from p2pl_flower.swarm.augmentation import Augmentation, Draw
+from p2pl_flower.swarm.losses import Loss, loss_function
+
+Kept = dict[str, dict[str, Tensor]]
+"""An optimizer's state, for each parameter by name."""
 
 
 def train(
@@ -23,11 +27,13 @@ def train(
     options: TrainOptions,
     order: Callable[[int], NDArray[np.int64]],
     correction: Mapping[str, Tensor] | None = None,
+    draw: Callable[[int, int, Sequence[int]], Draw] | None = None,
+    kept: Kept | None = None,
 ) -> float:
-    r"""Train ``model`` in place by mini-batch SGD and return the mean loss (nats a sample).
+    r"""Train ``model`` in place by mini-batches and return the mean loss of a sample.
 
-    One of the H steps of a round, with learning rate :math:`\eta`, momentum :math:`\mu`
-    and correction :math:`D`:
+    Each of the H steps of a round is the optimizer's, and adds its share of the correction
+    :math:`D`. With SGD, learning rate :math:`\eta` and momentum :math:`\mu`:
 
     .. math:: v \leftarrow \mu v + \nabla f(w), \qquad
               w \leftarrow w - \eta v + D / H
@@ -35,42 +41,48 @@ def train(
     Parameters
     ----------
     model : nn.Module
-        Maps images to logits.
+        Maps images to what the loss takes.
     x, y : Tensor
-        The device's images, shape (samples, channels, height, width), and labels.
+        The device's images, shape (samples, channels, height, width), and targets.
     options : TrainOptions
-        Epochs, batch size, learning rate and momentum.
+        Those of the round (see `TrainOptions.in_round`).
     order : Callable[[int], NDArray]
         The order of the samples in an epoch, counted from 0: a permutation.
     correction : Mapping[str, Tensor] or None
         What the algorithm adds to the parameters in a round, by name; see
         `p2pl_flower.local_correction`.
+    draw : Callable[[int, int, sequence of int], Draw] or None
+        What a step's augmentation is drawn from, by epoch, step in it and samples: for options
+        that have a transform.
+    kept : dict or None
+        The optimizer's state, by parameter and part: it begins with what it holds, and holds
+        what it ends with. None begins anew.
 
     Raises
     ------
     LayoutError
         The correction is for none of the model's parameters.
-
-    Notes
-    -----
-    SGD's functional form saves the work that an optimizer object does in every step, and
-    the seconds that the first of them costs each process (it imports the compiler).
     """
     model.train()
-    weights: list[Tensor] = [w for w in model.parameters() if w.requires_grad]
-    momenta: list[Tensor | None] = [None] * len(weights)
+    named: dict[str, Tensor] = {n: w for n, w in model.named_parameters() if w.requires_grad}
+    weights, loss_of = list(named.values()), loss_function(options.loss)
+    optimizer = options.make_optimizer(weights)
+    for name, parts in (kept or {}).items():
+        optimizer.state[named[name]] = dict(parts)
     changes = _changes(model, options, correction, len(y))
     losses = []
-    for epoch in range(options.local_epochs):
-        for images, labels in _batches(x, y, order(epoch), options.batch_size):
-            loss = cross_entropy(model(images), labels)
-            gradients = torch.autograd.grad(loss, weights)
-            with torch.no_grad():
-                _descend(weights, list(gradients), momenta, options)
-                for weight, change in zip(weights, changes, strict=False):
-                    if change is not None:
-                        weight.add_(change)
-            losses.append(loss.detach() * len(labels))
+    for images, labels in _batches(x, y, options, order, draw):
+        loss = _gradients(model, weights, images, labels, loss_of, options)
+        optimizer.step()
+        with torch.no_grad():
+            for weight, change in zip(weights, changes, strict=False):
+                if change is not None:
+                    weight.add_(change)
+        losses.append(loss * len(labels))
+    if kept is not None:
+        kept.update({name: dict(optimizer.state.get(w, {})) for name, w in named.items()})
+    for weight in weights:
+        weight.grad = None
     return float(torch.stack(losses).sum()) / (options.local_epochs * len(y))
 
 
@@ -106,32 +118,41 @@ def evaluate(
 
 
 def _batches(
-    x: Tensor, y: Tensor, order: NDArray[np.int64], size: int
-) -> Iterable[tuple[Tensor, Tensor]]:
-    """Gather an epoch's samples at once, so that each batch is a view."""
-    index = torch.from_numpy(order).to(x.device)
-    return zip(torch.split(x[index], size), torch.split(y[index], size), strict=True)
-
-
-def _descend(
-    weights: list[Tensor],
-    gradients: list[Tensor],
-    momenta: list[Tensor | None],
+    x: Tensor,
+    y: Tensor,
     options: TrainOptions,
-) -> None:
-    sgd(
-        weights,
-        gradients,
-        momenta,
-        foreach=False,
-        fused=all(w.device.type in ("cpu", "cuda") for w in weights),
-        lr=options.learning_rate,
-        momentum=options.momentum,
-        dampening=0.0,
-        weight_decay=0.0,
-        nesterov=False,
-        maximize=False,
-    )
+    order: Callable[[int], NDArray[np.int64]],
+    draw: Callable[[int, int, Sequence[int]], Draw] | None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield all mini-batches; an epoch's samples are gathered at once: a batch is a view."""
+    augmentation = Augmentation(options.transform) if options.transform is not None else None
+    for epoch in range(options.local_epochs):
+        index = torch.from_numpy(order(epoch)).to(x.device)
+        parts = (torch.split(part, options.batch_size) for part in (index, x[index], y[index]))
+        for step, (samples, images, labels) in enumerate(zip(*parts, strict=True)):
+            if augmentation is not None and draw is not None:
+                images = augmentation(images, draw(epoch, step, samples.tolist()))
+            yield images, labels
+
+
+def _gradients(
+    model: nn.Module,
+    weights: list[Tensor],
+    images: Tensor,
+    labels: Tensor,
+    loss_of: Loss,
+    options: TrainOptions,
+) -> Tensor:
+    """Set the weights' gradients, and return the loss."""
+    precision = PRECISIONS[options.train_precision]
+    with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
+        loss = loss_of(model(images), labels)
+    found = torch.autograd.grad(loss, weights, allow_unused=True)
+    for weight, gradient in zip(weights, found, strict=True):
+        weight.grad = gradient
+    if options.clip_norm:
+        nn.utils.clip_grad_norm_(weights, options.clip_norm)
+    return loss.detach()
 
 
 def _changes(

@@ -65,6 +65,23 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         "p2pl",
         {"links": "periodic:every=2", "learning-rate-decay": 0.5, "evaluate-trained": False},
     ),
+    "nesterov": (
+        "p2pl",
+        {
+            "optimizer": "sgd:momentum=0.9,nesterov=true,weight_decay=1e-3",
+            "learning-rate-schedule": "cosine:rounds=4",
+            "clip-norm": 0.5,
+        },
+    ),
+    "adam-kept": (
+        "p2pl",
+        {
+            "optimizer": "adam",
+            "reset-optimizer": False,
+            "learning-rate": 0.002,
+            "partition": "dirichlet:0.5",
+        },
+    ),
     "fedavg-consensus-only": ("fedavg", {"evaluate-trained": False}),
     "local": ("local", {}),
     "fedavg": ("fedavg", {"partition": "dirichlet:0.5"}),

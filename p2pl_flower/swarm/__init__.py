@@ -10,6 +10,7 @@ from .engine import Swarm
 from .job import Job
 from .options import PRECISIONS, Machine, TrainOptions
 from .plans import Averaging, Gossip, Plan
+from .result import Result
 
 __all__ = [
     "PRECISIONS",
@@ -18,6 +19,7 @@ __all__ = [
     "Job",
     "Machine",
     "Plan",
+    "Result",
     "Swarm",
     "TrainOptions",
     "simulate",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..options import ScoredRounds
 from ..seeding import Stream, derive
 from .checkpoint import Checkpoint
 from .hooks import Hooks, extra_bytes
+from .initial import set_initial
 from .job import Job
 from .learner import Learner
 from .mapping import learner_for
@@ -47,6 +48,10 @@ class Swarm:
         The models.
     measured : Run
         What the rounds so far measured.
+    learners : Learners
+        How devices train.
+    needs : Needs
+        What was worked out of the memory that the run needs beside its data.
 
     Raises
     ------
@@ -66,8 +71,8 @@ class Swarm:
         every = 0 if job.test is None else job.evaluate_every
         self._scored = ScoredRounds(every, job.rounds, job.evaluate_trained)
         template = draw(job.model, derive(plan.seed, Stream.INIT, 0)).to(job.machine.torch_device)
-        self._learners = learner_for(template, self._training, self._samples)
-        self._threads = 1 if self._learners.draws else job.machine.threads
+        self.learners = learner_for(template, self._training, self._samples, job.machine.path)
+        self._threads = 1 if self.learners.draws else job.machine.threads
         self._scoring = self._test()
         chunk = self._fit(template)
         self.stack = Stack(template, plan.devices, job.machine.torch_device, plan.shared)
@@ -81,7 +86,8 @@ class Swarm:
         if kept is None or not self._resume(kept):
             self._start()
         progress = Progress(job.rounds, job.progress)
-        with Workers(self._learners.make, self._threads) as workers:
+        keep = job.machine.keep_memory
+        with Workers(self.learners.make, self._threads, keep) as workers:
             for number in range(len(self.measured.rounds) + 1, job.rounds + 1):
                 measured = self._round(number, workers)
                 self.measured.rounds.append(measured)
@@ -95,16 +101,21 @@ class Swarm:
     def _start(self) -> None:
         """Draw the initial models, and synchronize them where the plan says so."""
         started, plan, stack = time.perf_counter(), self.plan, self.stack
-        drawn = 1 if plan.shared_start else plan.devices
-        seeds = [derive(plan.seed, Stream.INIT, device) for device in range(drawn)]
-        fill(stack, self.job.model, seeds)
-        size = stack.all_bytes if plan.shared_start else stack.drawn_bytes
-        start = plan.start(norms(stack, plan.scope), size)
-        stack.take(start.origins)
+        setup: Mapping[str, Any] = {}
+        if self.job.initial is not None:
+            set_initial(stack, self.job.initial)
+        else:
+            drawn = 1 if plan.shared_start else plan.devices
+            seeds = [derive(plan.seed, Stream.INIT, device) for device in range(drawn)]
+            fill(stack, self.job.model, seeds)
+            size = stack.all_bytes if plan.shared_start else stack.drawn_bytes
+            start = plan.start(norms(stack, plan.scope), size)
+            stack.take(start.origins)
+            setup = start.setup
         self._hooks.start()
-        if start.setup:
-            seconds = time.perf_counter() - started
-            self.measured.setup = {**start.setup, "seconds": seconds}
+        seconds = time.perf_counter() - started
+        timed = {"seconds": seconds} if setup else {}
+        self.measured.setup = {**setup, **timed, "path": self.learners.path}
 
     def _round(self, number: int, workers: Workers[Learner]) -> Round:
         """Train, mix and measure once."""
@@ -116,10 +127,10 @@ class Swarm:
         self._hooks.after_training(devices)
         if self._scored.due_after_training(number):
             measured.after_training = self._scores(devices, workers)
-        sent = self._mix(number)
+        sent = self._mix(number, workers)
         if self._scored.due(number):
             measured.after_consensus = self._scores(self.plan.scored(number), workers)
-            measured.consensus_distance = consensus_distance(self.stack)
+            measured.consensus_distance = consensus_distance(self.stack, workers.do)
         traffic = self.plan.traffic(sent, number, self._hooks.message_bytes)
         for name, value in traffic.items():
             setattr(measured, name, value)
@@ -128,11 +139,11 @@ class Swarm:
         measured.seconds = time.perf_counter() - started
         return measured
 
-    def _mix(self, number: int) -> Ids:
+    def _mix(self, number: int, workers: Workers[Learner]) -> Ids:
         """Make the round's consensus steps and return how many messages each device sent."""
         sent = np.zeros(self.plan.devices, dtype=np.int64)
         for mixing in self.plan.mixings(number):
-            self._hooks.mix(mixing)
+            self._hooks.mix(mixing, workers.do)
             sent += mixing.sent
         return sent
 
@@ -142,7 +153,8 @@ class Swarm:
         if job.test is None or not job.evaluate_every:
             return None
         precision = PRECISIONS[job.evaluate_precision]
-        return Scoring(job.test, self._learners.make(), job.machine.torch_device, precision)
+        torch_device = job.machine.torch_device
+        return Scoring(job.test, self.learners.make(), torch_device, precision, job.metrics)
 
     def _scores(self, devices: Ids, workers: Workers[Learner]) -> Scores | None:
         if self._scoring is None:
@@ -153,14 +165,17 @@ class Swarm:
         """Return the devices in a chunk; refuse a run that does not fit into memory."""
         plan, machine = self.plan, self.job.machine
         one = Stack(template, 1, "meta", plan.shared)
-        size = one.nbytes
-        chunk = pick_chunk(machine, size, plan.devices)
-        models = plan.devices * size
+        once, footprint = one.once_bytes, self.learners.footprint
+        own = one.nbytes - once
+        chunk = pick_chunk(machine, own + footprint.each, plan.devices)
+        together = min(plan.devices, chunk * self._threads)
         needs = Needs(
-            models=models,
+            models=once + plan.devices * own,
             algorithm=plan.devices * extra_bytes(plan.algorithm, one),
-            training=Needs.of_training(size, min(plan.devices, chunk * self._threads)),
+            training=footprint.training(together, self._threads),
+            kept=footprint.kept,
         )
+        self.needs = needs
         needs.check(machine)
         return chunk
 
@@ -172,11 +187,15 @@ class Swarm:
             **self.plan.describe(),
             "samples": self._samples.counts.tolist(),
             "model": shapes,
-            **{f"training-{k}": v for k, v in asdict(self._training).items()},
+            "path": self.learners.path,
+            **{f"training-{k}": v for k, v in self._training.describe().items()},
         }
 
     def _state(self) -> dict[str, Tensor]:
         kept = {f"{_KEPT}{name}": tensor for name, tensor in self._hooks.tensors().items()}
+        if self.learners.states is not None:
+            states = self.learners.states.to_tensors()
+            kept |= {f"{_OPTIMIZERS}{name}": tensor for name, tensor in states.items()}
         return {**self.stack.tensors, **kept}
 
     def _resume(self, kept: Checkpoint) -> bool:
@@ -189,17 +208,18 @@ class Swarm:
             rule = f"must be at least the {len(run.rounds)} rounds of the checkpoint"
             raise ConfigError("rounds", self.job.rounds, rule)
         self.measured.setup, self.measured.rounds = run.setup, run.rounds
-        for name, tensor in self.stack.tensors.items():
-            tensor.copy_(tensors[name])
-        kept_by_algorithm = {
-            name.removeprefix(_KEPT): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(_KEPT)
-        }
-        self._hooks.restore(kept_by_algorithm)
+        self.stack.restore(tensors)
+        self._hooks.restore(_under(_KEPT, tensors))
+        if self.learners.states is not None:
+            self.learners.states.load(_under(_OPTIMIZERS, tensors))
         for done in run.rounds:
             self.plan.trains(done.round)  # plans note who has trained
         return True
 
 
 _KEPT = "kept by the algorithm: "
+_OPTIMIZERS = "kept by the optimizers: "
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

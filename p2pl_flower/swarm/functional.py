@@ -2,64 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
-from torch.nn.functional import cross_entropy
 
 from .inputs import Inputs
-from .learner import Learner, Tensors, descend
-from .options import TrainOptions
-from .samples import Batches
+from .learner import Learner, Pass, Tensors
+from .losses import loss_function
+from .options import PRECISIONS, TrainOptions
+from .samples import Batches, Group
+from .stack import is_held_once
+from .stepping import StackedOptimizer
 
 
 class FunctionalLearner(Learner):
-    """Maps the gradient of one device's loss over the devices, as ``torch.func`` does it."""
+    """Maps the gradient of one device's loss over the devices, as ``torch.func`` does it.
+
+    Devices are mapped together where their batches have the same size, so that layers and
+    losses see the batches that they would see alone.
+    """
+
+    path = "torch.func"
 
     def __init__(self, template: nn.Module, options: TrainOptions) -> None:
         super().__init__(template, options)
-        self._trained = [n for n, p in template.named_parameters() if p.requires_grad]
-        # Dropout and its like draw anew for each device.
-        self._gradients = vmap(grad(self._loss), randomness="different")
+        trained = {n: p for n, p in template.named_parameters() if p.requires_grad}
+        self.trained = list(trained)
+        self._own = {name: parameter.detach() for name, parameter in trained.items()}
+        self._loss = loss_function(options.loss)
+        self._precision = PRECISIONS[options.train_precision]
 
     def train(self, model: Tensors, batches: Batches, pull: Tensors) -> None:
         """Train the devices of a chunk for a round, in place."""
         self.template.train()
-        velocity = {
-            name: self.space.zeros(name, tuple(model[name].shape), model[name])
-            for name in self._trained
-        }
+        weights = {name: model[name] for name in self.trained}
+        optimizer = StackedOptimizer(self.options, self._own, weights, batches.devices, self.states)
+        rest = {name: tensor for name, tensor in model.items() if name not in weights}
         for step in range(len(batches)):
             batch = batches.step(step)
-            active = batch.active
-            weights = {name: model[name][:active] for name in self._trained}
-            rest = {n: t[:active] for n, t in model.items() if n not in weights}
-            gradients = self._gradients(weights, rest, batch.x, batch.y, batch.share)
-            for name, gradient in gradients.items():
-                velocity[name][:active].mul_(self.options.momentum).add_(gradient)
-                rate = self.options.learning_rate
-                descend(model[name], velocity[name], active, rate, pull.get(name))
+            found = [self._of_group(weights, rest, group) for group in batch.groups()]
+            optimizer.step(_together(found, batch.active), pull)
+        optimizer.finish()
 
-    def logits(self, model: Tensors, inputs: Inputs) -> Tensor:
-        """Return the devices' outputs on all inputs."""
+    def passes(self, model: Tensors, inputs: Inputs) -> Iterator[Pass]:
+        """Yield the devices' outputs batch by batch."""
         self.template.eval()
         devices = len(next(iter(model.values())))
         each = [{name: tensor[d] for name, tensor in model.items()} for d in range(devices)]
         kind, half = inputs.batches[0].device.type, inputs.precision != torch.float32
-        with torch.autocast(kind, inputs.precision, enabled=half):
-            outputs = [
-                torch.stack([functional_call(self.template, one, (x,)) for one in each])
-                for x in inputs.batches
-            ]
-        return torch.cat(outputs, 1)
+        for number, x in enumerate(inputs.batches):
+            with torch.autocast(kind, inputs.precision, enabled=half):
+                outputs = [functional_call(self.template, one, (x,)) for one in each]
+            yield slice(devices), number, torch.stack(outputs)
 
-    def _loss(
-        self,
-        weights: dict[str, Tensor],
-        rest: dict[str, Tensor],
-        x: Tensor,
-        y: Tensor,
-        share: Tensor,
+    def mapped(self, held: Mapping[str, bool]) -> Callable[..., dict[str, Tensor]]:
+        """Return the gradients of many devices as a function of weights, the rest, x and y.
+
+        Parameters
+        ----------
+        held : Mapping[str, bool]
+            For all but the weights, whether it is the same tensor for all devices, without an
+            axis for them: it is not mapped then, so that its products stay large ones.
+        """
+        axes = {name: None if once else 0 for name, once in held.items()}
+        # Dropout and its like draw anew for each device.
+        return vmap(grad(self._loss_of), in_dims=(0, axes, 0, 0), randomness="different")
+
+    def _of_group(
+        self, weights: Tensors, rest: Tensors, group: Group
+    ) -> tuple[slice | Tensor, Tensors]:
+        """Return the gradients of a group; what its forward pass changes in buffers is kept."""
+        own = {name: tensor[group.rows] for name, tensor in weights.items()}
+        buffers = {
+            name: tensor if is_held_once(tensor) else tensor[group.rows]
+            for name, tensor in rest.items()
+        }
+        held = {name for name, tensor in rest.items() if is_held_once(tensor)}
+        given = {name: rest[name][0] if name in held else t for name, t in buffers.items()}
+        gradients = self.mapped({name: name in held for name in rest})(own, given, group.x, group.y)
+        if not isinstance(group.rows, slice):  # these are copies then
+            for name in rest.keys() - held:
+                rest[name][group.rows] = buffers[name]
+        return group.rows, gradients
+
+    def _loss_of(
+        self, weights: dict[str, Tensor], rest: dict[str, Tensor], x: Tensor, y: Tensor
     ) -> Tensor:
-        outputs = functional_call(self.template, {**weights, **rest}, (x,))
-        return (cross_entropy(outputs, y, reduction="none") * share).sum()
+        half = self._precision != torch.float32
+        with torch.autocast(x.device.type, self._precision, enabled=half, cache_enabled=False):
+            outputs = functional_call(self.template, {**weights, **rest}, (x,))
+            return self._loss(outputs, y)
+
+
+def _together(found: list[tuple[slice | Tensor, Tensors]], active: int) -> Tensors:
+    """Return the gradients of all groups, each of shape (A, ...)."""
+    if len(found) == 1:
+        return found[0][1]
+    whole = {n: g.new_empty((active, *g.shape[1:])) for n, g in found[0][1].items()}
+    for rows, gradients in found:
+        for name, gradient in gradients.items():
+            whole[name][rows] = gradient
+    return whole

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..algorithms import Algorithm
 from .mixing import Mixing
 from .stack import Stack, rows_of
-from .workers import Ids
+from .workers import Do, Ids, in_turn
 
 Stacked = dict[str, Tensor]
 
@@ -74,17 +74,17 @@ class Hooks:
         }
         self._keep(rows, kept)
 
-    def mix(self, mixing: Mixing) -> None:
+    def mix(self, mixing: Mixing, do: Do = in_turn) -> None:
         """Make a consensus step with the messages, and models of what comes of it."""
         if not len(self._message):
             self._message = self._models()
         if self._algorithm.is_plain and self._algorithm.is_weighted_sum:
-            mixing.apply(self._message)
+            mixing.apply(self._message, do)
             return
         looks_back = self._algorithm.looks_back
         sent = _copies(self._message) if looks_back else self._message
         if self._algorithm.is_weighted_sum:
-            mixing.apply(self._message)
+            mixing.apply(self._message, do)
         else:
             self._message = self._combined(mixing)
         devices = np.flatnonzero(mixing.active)

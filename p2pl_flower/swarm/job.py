@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..config import Converted, at_least, check_fields, described, option
 from ..options import EVALUATE_EVERY, EVALUATE_TRAINED, ROUNDS, Logger, RoundFunction, told
+from .initial import Initial
+from .metrics import Given, metrics_of
 from .options import EVALUATE_PRECISION, Machine, TrainOptions
 from .stack import ModelFactory
 
@@ -24,10 +25,13 @@ class Job:
     ----------
     model : callable
         Makes a device's initial model: ``(seed) -> nn.Module``, or a module's class.
-    data : sequence of (x, y)
-        Each device's inputs and labels.
-    test : (x, y) or None
+    data : sequence or partitioner
+        Each device's inputs and targets (see `p2pl_flower.swarm.sources.device_samples`).
+    test : (x, y), dataset or None
         The test set.
+    metrics : str, callable, several of them or None
+        What is measured beside loss and, where targets are classes, accuracy: ``top-k:k=3``,
+        ``mse``, ``mae``, ``perplexity``, or a function of a model's outputs and the targets.
     training : TrainOptions
         Options of local training.
     machine : Machine
@@ -41,15 +45,19 @@ class Job:
         method ``on_round``.
     checkpoint : Path or None
         File in which the state is saved, and from which a run goes on where it is there.
+    initial : mapping, sequence of mappings, path or None
+        Models to begin with, in the place of drawn and synchronized ones: a state dict for all
+        devices, one for each, or a file (see `p2pl_flower.swarm.initial.set_initial`).
     """
 
     model: ModelFactory
-    data: Sequence[tuple[Any, Any]]
-    test: tuple[Any, Any] | None
+    data: Any
+    test: Any
     rounds: int = ROUNDS.field()
     evaluate_every: int = EVALUATE_EVERY.field()
     evaluate_trained: bool = EVALUATE_TRAINED.field()
     evaluate_precision: str = EVALUATE_PRECISION.field()
+    metrics: Given = None
     training: TrainOptions = field(default_factory=TrainOptions)
     machine: Machine = field(default_factory=Machine)
     name: str = "p2pl"
@@ -59,7 +67,9 @@ class Job:
     checkpoint_every: int = option(
         1, rule=at_least(1), help="rounds between two savings; the last round is saved too"
     )
+    initial: Initial | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
         object.__setattr__(self, "on_round", told(self.on_round))
+        metrics_of(self.metrics, self.training.loss)

@@ -1,42 +1,58 @@
-"""How a chunk of devices trains: one batched step after the other."""
+"""How a chunk of devices trains, and what its models make of test samples."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from .inputs import Inputs
+from .inputs import IMAGES, Inputs
 from .options import TrainOptions
 from .samples import Batches
+from .states import OptimizerStates
 from .workspace import Workspace
 
 Tensors = Mapping[str, Tensor]
+
+Pass = tuple[slice, int, Tensor]
+"""Which devices' outputs, on which batch, and the outputs."""
 
 
 class Learner(ABC):
     r"""Local training of the devices of a chunk, and evaluation.
 
-    One of the H steps of a round on a device, with learning rate :math:`\eta`, momentum
-    :math:`\mu` and correction :math:`D`:
+    In each of the H steps of a round, a device makes a step of its optimizer with the gradient of
+    the loss of the step's own samples, and adds its share of the algorithm's correction D. With
+    SGD, learning rate :math:`\eta` and momentum :math:`\mu`:
 
-    .. math:: v \leftarrow \mu v + \nabla f(w), \qquad
-              w \leftarrow w - \eta v + D / H
+    .. math:: v \leftarrow \mu v + \nabla f(w), \qquad w \leftarrow w - \eta v + D / H
 
-    where f is the mean cross-entropy of the step's own samples.
+    There are three of them, which give the same numbers but for rounding and for the draws of
+    random layers: one for perceptrons, one for what ``torch.func`` maps over devices, and one that
+    trains a device after the other.
 
     Parameters
     ----------
     template : nn.Module
         A module of the devices' class; each worker thread needs a learner with its own.
     options : TrainOptions
-        Epochs, batch size, learning rate and momentum.
+        Options of local training.
+
+    Attributes
+    ----------
+    draws : bool
+        Whether PyTorch's global generator is drawn from.
+    states : OptimizerStates or None
+        What the optimizers keep from round to round; None for nothing.
     """
 
+    path: str
+    """What the way is called in histories."""
+
     draws = False
-    """Whether the module has layers that draw at random."""
+    states: OptimizerStates | None = None
 
     def __init__(self, template: nn.Module, options: TrainOptions) -> None:
         self.template, self.options, self.space = template, options, Workspace()
@@ -56,16 +72,16 @@ class Learner(ABC):
         """
 
     def order(self, x: Tensor) -> Tensor:
-        """Return an order of test samples that `logits` are quick in, as indices."""
+        """Return an order of test samples that `passes` are quick in, as indices."""
         return torch.arange(len(x), device=x.device)
 
     def inputs(self, x: Tensor, precision: torch.dtype = torch.float32) -> Inputs:
-        """Make inputs ready for the `logits` of many models."""
-        return Inputs.of(x, precision)
+        """Make inputs ready for the `passes` of many models."""
+        return Inputs.of(x, precision, IMAGES if x.dim() > 2 else None)
 
     @abstractmethod
-    def logits(self, model: Tensors, inputs: Inputs) -> Tensor:
-        """Return the devices' outputs on all inputs, with layers as in evaluation.
+    def passes(self, model: Tensors, inputs: Inputs) -> Iterator[Pass]:
+        """Yield the devices' outputs batch by batch, with layers as in evaluation.
 
         Parameters
         ----------
@@ -74,11 +90,24 @@ class Learner(ABC):
         inputs : Inputs
             What `inputs` has made.
 
-        Returns
-        -------
-        Tensor, shape (C, N, classes)
+        Yields
+        ------
+        rows : slice
+            Which of the devices.
+        number : int
+            Which batch of the inputs.
+        outputs : Tensor, shape (rows, batch, ...)
             In the precision asked for.
         """
+
+    def outputs(self, model: Tensors, inputs: Inputs) -> Tensor:
+        """Return the devices' outputs on all inputs, shape (C, N, ...)."""
+        count = len(next(iter(model.values())))
+        found: list[list[Tensor]] = [[] for _ in range(count)]
+        for rows, _, outputs in self.passes(model, inputs):
+            for own, each in zip(found[rows], outputs, strict=True):
+                own.append(each)
+        return torch.stack([torch.cat(own) for own in found])
 
 
 @torch.no_grad()

@@ -1,27 +1,44 @@
-"""Which modules the swarm can train, and what to say of those that it cannot."""
+"""Which of the learners trains a module."""
 
 from __future__ import annotations
 
-import copy
+import logging
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from ..errors import ConfigError
+from .augmentation import Augmentation
+from .conversion import fit_inputs, fit_targets
+from .copies import copy_of
+from .footprint import (
+    ALONE,
+    MAPPED,
+    Footprint,
+    activation_bytes,
+    model_bytes,
+    parameter_bytes,
+    state_bytes,
+)
 from .functional import FunctionalLearner
 from .learner import Learner
+from .losses import is_plain_cross_entropy
+from .naming import naming_submodules, refuse_lazy
+from .one_by_one import OneByOneLearner, is_quicker_one_by_one
+from .optimizers import acts_elementwise
 from .options import TrainOptions
+from .perceptron.gram import Grams
 from .perceptron.learner import PerceptronLearner
 from .samples import Batches, Samples
 from .stack import Stack
+from .states import OptimizerStates
 
-_INSTEAD = "use nn.GroupNorm or nn.LayerNorm instead, which normalize each sample for itself"
+log = logging.getLogger("p2pl.swarm")
 
 
 @dataclass(frozen=True)
@@ -33,18 +50,32 @@ class Learners:
     make : Callable[[], Learner]
         Makes one, with a copy of the module.
     draws : bool
-        Whether the module has layers that draw at random. Its chunks cannot be trained
-        side by side then: threads share one random generator.
+        Whether PyTorch's global generator is drawn from. Chunks cannot be trained side by side
+        then: threads share it.
+    path : str
+        Which way it is, one of `p2pl_flower.swarm.options.PATHS`.
+    footprint : Footprint
+        What training needs of memory.
+    states : OptimizerStates or None
+        What optimizers keep from round to round, if they do.
     """
 
     make: Callable[[], Learner]
     draws: bool
+    path: str
+    footprint: Footprint
+    states: OptimizerStates | None = None
 
 
-def learner_for(template: nn.Module, options: TrainOptions, samples: Samples) -> Learners:
+def learner_for(
+    template: nn.Module, options: TrainOptions, samples: Samples, path: str | None = None
+) -> Learners:
     """Return what makes a learner for modules of the template's class.
 
-    Two devices make a step on trial, where it is not a perceptron.
+    Perceptrons have one of their own. Other modules make a step on trial: ``torch.func`` maps
+    what it can; the rest is trained one device after the other, and so are, on a CPU, modules
+    with convolutions and recurrent layers, for which that is the quicker way. The choice follows
+    from the module and the options alone, so that a run can be repeated to the bit.
 
     Parameters
     ----------
@@ -53,111 +84,179 @@ def learner_for(template: nn.Module, options: TrainOptions, samples: Samples) ->
     options : TrainOptions
         Options of local training.
     samples : Samples
-        All devices' samples, of which a few serve for the trial.
+        All devices' samples, which are brought into the form that the module and the loss take;
+        a few serve for the trial.
+    path : str or None
+        Which of the learners; None chooses.
 
     Raises
     ------
     ConfigError
-        ``torch.func`` cannot map the module; names the submodule and says what to use.
+        The module or the data cannot be trained on; names the submodule. Or the path asked for
+        does not suit.
     """
-    _refuse_statistics(template)
-    if PerceptronLearner.fits(template):
-        return Learners(lambda: PerceptronLearner(copy.deepcopy(template), options), False)
-    draws = _try(template, options, samples)
+    refuse_lazy(template)
+    samples.x, outputs = fit_inputs(samples.x, template)
+    samples.y = fit_targets(samples.y, outputs, options.loss, "data")
+    first = options.in_round(1)
+    if path in (None, PerceptronLearner.path):
+        if suits_perceptron(template, options, samples):
+            grams = Grams(samples)
+            draws = PerceptronLearner(template, options).draws
+
+            def make() -> Learner:
+                return PerceptronLearner(copy_of(template), options, grams)
+
+            footprint = PerceptronLearner.footprint(template, options, samples)
+            return Learners(make, draws, PerceptronLearner.path, footprint)
+        if path is not None:
+            rule = "the model, the loss or the optimizer is not one that it takes"
+            raise ConfigError("path", path, rule)
+    return _general(template, first, samples, path)
+
+
+def suits_perceptron(template: nn.Module, options: TrainOptions, samples: Samples) -> bool:
+    """Tell whether the fast path for perceptrons gives what was asked for."""
+    plain = is_plain_cross_entropy(options.loss) and options.is_momentum_sgd
+    right = samples.x.dtype == torch.float32 and samples.y.dtype == torch.int64
+    shaped = samples.y.dim() == 1 and not bool((samples.y < 0).any())
+    usual = plain and right and shaped and options.transform is None
+    return usual and PerceptronLearner.fits(template, samples.x)
+
+
+def _general(
+    template: nn.Module, options: TrainOptions, samples: Samples, path: str | None
+) -> Learners:
+    """Return the learners of a module that is no perceptron."""
+    states = None if options.reset_optimizer else OptimizerStates(len(samples))
+    way, reason = _way(template, options, path)
+    draws = False
+    if way is FunctionalLearner:
+        try:
+            with _slow_operations_refused(path is None):
+                draws = _try(way, template, options, samples)
+        except ConfigError as error:
+            if path is not None:
+                raise
+            way = OneByOneLearner
+            reason = "" if isinstance(error.__cause__, UserWarning) else error.rule
+    if way is OneByOneLearner:
+        draws = _try(way, template, options, samples)
+    if reason:
+        log.warning(
+            "%s is trained one device after the other, which takes small models several times as "
+            "long: %s",
+            type(template).__name__,
+            reason,
+        )
+    unused, kept = _after_a_step(template, options, samples)
+    footprint = _footprint(way, template, options, samples, kept)
 
     def make() -> Learner:
-        learner = FunctionalLearner(copy.deepcopy(template), options)
-        learner.draws = draws
+        learner = way(copy_of(template), options)
+        learner.draws, learner.states = draws, states
+        if isinstance(learner, FunctionalLearner):
+            learner.trained = [name for name in learner.trained if name not in unused]
         return learner
 
-    return Learners(make, draws)
+    return Learners(make, draws, way.path, footprint, states)
 
 
-def _refuse_statistics(template: nn.Module) -> None:
-    for name, module in template.named_modules():
-        over_batch = isinstance(module, nn.modules.batchnorm._BatchNorm)
-        running = isinstance(module, _NormBase) and module.track_running_stats
-        if over_batch or running:
-            rule = f"submodule {name!r} ({type(module).__name__}) keeps running statistics or "
-            rule += f"normalizes over the batch, which cannot be mapped over devices; {_INSTEAD}"
-            raise ConfigError("model", type(template).__name__, rule)
+def _footprint(
+    way: type[FunctionalLearner | OneByOneLearner],
+    template: nn.Module,
+    options: TrainOptions,
+    samples: Samples,
+    kept: int,
+) -> Footprint:
+    """Return what a way needs, ``kept`` being what an optimizer keeps for a device."""
+    times = MAPPED if way is FunctionalLearner else ALONE
+    step = activation_bytes(template, options, samples, times)
+    training = parameter_bytes(template) + kept + step
+    stays = 0 if options.reset_optimizer else kept * len(samples)
+    if way is FunctionalLearner:
+        return Footprint(training + parameter_bytes(template), kept=stays)
+    return Footprint(0, worker=training + model_bytes(template), kept=stays)
 
 
-def _try(template: nn.Module, options: TrainOptions, samples: Samples) -> bool:
-    """Let two devices make a step; return whether the module draws random numbers."""
-    device = str(samples.x.device)
-    stack = Stack(template, 2, device)
+def _way(
+    template: nn.Module, options: TrainOptions, path: str | None
+) -> tuple[type[FunctionalLearner | OneByOneLearner], str]:
+    """Return the way to try first, and why it is not the mapped one where that is a pity."""
+    optimizer = options.make_optimizer([p for p in template.parameters() if p.requires_grad])
+    if not acts_elementwise(optimizer):
+        name = type(optimizer).__name__
+        if path == FunctionalLearner.path:
+            raise ConfigError("path", path, f"{name} does not act on each number for itself")
+        return OneByOneLearner, f"{name} does not act on each number for itself"
+    if path == OneByOneLearner.path or (path is None and is_quicker_one_by_one(template)):
+        return OneByOneLearner, ""
+    return FunctionalLearner, ""
+
+
+@contextmanager
+def _slow_operations_refused(refused: bool) -> Iterator[None]:
+    """Let operations fail that PyTorch maps by a loop over devices: it says so in a warning."""
+    with warnings.catch_warnings():
+        if refused:
+            warnings.filterwarnings("error", message="There is a performance drop")
+        yield
+
+
+def _try(
+    way: type[FunctionalLearner | OneByOneLearner],
+    template: nn.Module,
+    options: TrainOptions,
+    samples: Samples,
+) -> bool:
+    """Let two devices make a step; return whether PyTorch's global generator is drawn from."""
+    torch_device = str(samples.x.device)
+    stack = Stack(template, 2, torch_device)
     stack.put(slice(None), template.state_dict())
-    before = {name: tensor.clone() for name, tensor in stack.tensors.items()}
-    few = [(samples.x[:2], samples.y[:2])] * 2
-    batches = Batches(Samples(few, device), np.arange(2), TrainOptions(batch_size=2), 0, 1)
-    learner = FunctionalLearner(copy.deepcopy(template), options)
-    with _naming_submodules(learner.template, type(template).__name__):
-        with torch.random.fork_rng(devices=[] if samples.x.is_cpu else None):
-            state = _random_state(samples)
+    batches = _trial_batches(options, samples)
+    learner = way(copy_of(template), options)
+    with torch.random.fork_rng(devices=[] if samples.x.is_cpu else None):
+        state = _random_state(samples)
+        mapped = way is FunctionalLearner
+        with naming_submodules(learner.template, type(template).__name__, mapped):
             learner.train(stack.tensors, batches, {})
-            draws = not torch.equal(state, _random_state(samples))
-        learner.logits(stack.tensors, learner.inputs(samples.x[:2]))
-    changed = [n for n in before if n not in stack.trained]
-    changed = [n for n in changed if not torch.equal(before[n], stack.tensors[n])]
-    if changed:
-        owner = changed[0].rpartition(".")[0]
-        where = f"submodule {owner!r}" if owner else "it"
-        rule = f"{where} changes its buffer {changed[0]!r} in training, which cannot be mapped "
-        rule += f"over devices; {_INSTEAD}, or the Flower engine"
-        raise ConfigError("model", type(template).__name__, rule)
-    return draws
+        draws = not torch.equal(state, _random_state(samples))
+    transform = options.transform
+    return draws or (transform is not None and Augmentation(transform).draws_globally)
+
+
+def _trial_batches(options: TrainOptions, samples: Samples) -> Batches:
+    """Return one step of two devices, on batches as small as the smallest that will occur."""
+    size = min(options.batch_size, int(samples.counts.max()))
+    sizes = [count % size or size for count in samples.counts.tolist()]
+    least = min(sizes)
+    few = [(samples.x[:least], samples.y[:least])] * 2
+    own = Samples(few, str(samples.x.device))
+    trial = TrainOptions(batch_size=least, transform=options.transform)
+    return Batches(own, np.arange(2), trial, 0, 1)
+
+
+def _after_a_step(
+    template: nn.Module, options: TrainOptions, samples: Samples
+) -> tuple[set[str], int]:
+    """Return what a step of two devices shows.
+
+    The trained parameters that no gradient reaches, which optimizers leave alone; and how many
+    bytes an optimizer keeps for a device.
+    """
+    learner = OneByOneLearner(copy_of(template), options)
+    prototype = options.make_optimizer([p for p in template.parameters() if p.requires_grad])
+    learner.states = OptimizerStates(2) if acts_elementwise(prototype) else None
+    stack = Stack(template, 2, str(samples.x.device))
+    stack.put(slice(None), template.state_dict())
+    with torch.random.fork_rng(devices=[] if samples.x.is_cpu else None):
+        learner.train(stack.tensors, _trial_batches(options, samples), {})
+    named = learner.template.named_parameters()
+    unused = {name for name, p in named if p.requires_grad and p.grad is None}
+    return unused, 0 if learner.states is None else state_bytes(learner.states)
 
 
 def _random_state(samples: Samples) -> torch.Tensor:
     if samples.x.is_cpu:
         return torch.get_rng_state()
     return torch.cuda.get_rng_state(samples.x.device)
-
-
-@contextmanager
-def _naming_submodules(module: nn.Module, name: str) -> Iterator[None]:
-    """Turn an error of PyTorch's into one that names the innermost submodule at work."""
-    entered: list[str] = []
-    hooks = []
-    for path, part in module.named_modules():
-        hooks.append(part.register_forward_pre_hook(_entering(entered, path)))
-        hooks.append(part.register_forward_hook(_leaving(entered)))
-    try:
-        yield
-    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
-        raise ConfigError("model", name, _advice(module, entered, error)) from error
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _entering(entered: list[str], path: str) -> Callable[..., None]:
-    def hook(*_: Any) -> None:
-        entered.append(path)
-
-    return hook
-
-
-def _leaving(entered: list[str]) -> Callable[..., None]:
-    def hook(*_: Any) -> None:
-        entered.pop()
-
-    return hook
-
-
-def _advice(module: nn.Module, entered: list[str], error: Exception) -> str:
-    message = " ".join(str(error).split())[:200]
-    if not entered:
-        return f"its outputs must be logits of shape (batch, classes): {message}"
-    path = entered[-1]
-    kind = type(module.get_submodule(path)).__name__
-    where = f"submodule {path!r} ({kind})" if path else f"forward of {kind}"
-    if any(sign in message for sign in ("data-dependent", ".item()", "vmap: It looks like")):
-        advice = "it lets values decide what is computed: use torch.where instead of if, and "
-        advice += "tensor operations instead of .item()"
-    elif "in-place" in message or "inplace" in message:
-        advice = "it changes a tensor in place: use the operation that returns a new one"
-    else:
-        advice = "replace it by layers that torch.func can map, or use the Flower engine"
-    return f"{where} cannot be mapped over devices; {advice} ({message})"

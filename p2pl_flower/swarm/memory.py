@@ -13,9 +13,6 @@ from .options import Machine
 _CACHE_BYTES = 16 << 20
 _CACHE_SHARE = 0.75
 _GPU_SHARE = 0.5
-_COPIES = 3
-"""Of a model while it trains: weights, velocities, and gradients or activations."""
-
 _LEAST = 16
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -28,24 +25,20 @@ class Needs:
 
     Attributes
     ----------
-    models, algorithm, training : int
-        Bytes of all devices' models, of what the algorithm keeps beside them, and of what
-        trains at the same time.
+    models, algorithm, training, kept : int
+        Bytes of all devices' models, of what the algorithm keeps beside them, of what trains
+        at the same time, and of what training keeps from round to round.
     """
 
     models: int
     algorithm: int
     training: int
-
-    @staticmethod
-    def of_training(model_bytes: int, devices: int) -> int:
-        """Return what ``devices`` that train at the same time need."""
-        return devices * model_bytes * _COPIES
+    kept: int = 0
 
     @property
     def total(self) -> int:
         """Bytes in all."""
-        return self.models + self.algorithm + self.training
+        return self.models + self.algorithm + self.training + self.kept
 
     def check(self, machine: Machine, free: int | None = None) -> None:
         """Refuse a run that does not fit.
@@ -65,7 +58,7 @@ class Needs:
         free = available(machine) if free is None else free
         if free is None or self.total <= free:
             return
-        parts = ", ".join(f"{name} {_gib(size)}" for name, size in asdict(self).items())
+        parts = ", ".join(f"{name} {_gib(size)}" for name, size in asdict(self).items() if size)
         rule = f"needs {_gib(self.total)} ({parts}), but {_gib(free)} are free; "
         rule += "use fewer devices, a smaller model, algorithm p2pl or a smaller chunk"
         raise ConfigError("torch-device", machine.torch_device, rule)
@@ -80,7 +73,7 @@ def available(machine: Machine) -> int | None:
     return min(known) if known else None
 
 
-def pick_chunk(machine: Machine, model_bytes: int, devices: int) -> int:
+def pick_chunk(machine: Machine, each: int, devices: int) -> int:
     """Return how many devices train together: what was set, or what suits the machine.
 
     On a CPU, what the workers have at hand is to fit into the cache, but a step's own cost,
@@ -90,17 +83,17 @@ def pick_chunk(machine: Machine, model_bytes: int, devices: int) -> int:
     ----------
     machine : Machine
         Where it runs.
-    model_bytes : int
-        Size of a model in bytes.
+    each : int
+        Bytes that a device which trains works on, its model among them.
     devices : int
         Devices that train in a round, at most.
     """
     if machine.chunk is not None:
         return min(machine.chunk, devices)
     if machine.is_cpu:
-        fitting = int(_cache() * _CACHE_SHARE) // (machine.threads * _COPIES * model_bytes)
+        fitting = int(_cache() * _CACHE_SHARE) // (machine.threads * each)
         return min(max(_LEAST, fitting), devices)
-    fitting = int((available(machine) or 0) * _GPU_SHARE) // (_COPIES * model_bytes)
+    fitting = int((available(machine) or 0) * _GPU_SHARE) // each
     return max(1, min(fitting, devices))
 
 

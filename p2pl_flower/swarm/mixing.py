@@ -15,6 +15,7 @@ from torch import Tensor
 from .edges import Edges
 from .products import linear
 from .stack import Stack
+from .workers import Do, in_turn
 
 DENSE_FROM = 0.02
 """Share of entries from which a dense product is quicker than a sparse one."""
@@ -122,22 +123,34 @@ class Mixing:
         weights = self.values[mine] / self.gamma
         return dict(zip(self.columns[mine].tolist(), weights.tolist(), strict=True))
 
-    def apply(self, tensors: Mapping[str, Tensor]) -> None:
-        """Change stacked tensors in place, block by block of their columns."""
+    def apply(self, tensors: Mapping[str, Tensor], do: Do = in_turn) -> None:
+        """Change stacked tensors in place, block by block of their columns.
+
+        Parameters
+        ----------
+        tensors : Mapping[str, Tensor]
+            Each of shape (K, ...).
+        do : Do
+            Does the blocks: side by side on worker threads, say.
+        """
         if self.is_identity:
             return
         matrices: dict[torch.dtype, Tensor] = {}
+        blocks = []
         for tensor in tensors.values():
             wide = torch.promote_types(tensor.dtype, torch.float32)
             if wide not in matrices:
                 matrices[wide] = self.matrix(wide, tensor.device)
-            _multiply(matrices[wide], tensor.view(len(tensor), -1))
+            flat = tensor.view(len(tensor), -1)
+            blocks += [(matrices[wide], flat[:, block]) for block in column_blocks(flat)]
+        do(_multiply, blocks)
 
 
-def _multiply(matrix: Tensor, flat: Tensor) -> None:
-    for block in column_blocks(flat):
-        before = flat[:, block].to(matrix.dtype).contiguous()
-        flat[:, block] = matrix @ before if matrix.is_sparse_csr else linear(matrix, before.T)
+def _multiply(work: tuple[Tensor, Tensor]) -> None:
+    """Multiply a block of columns by a matrix, in place."""
+    matrix, block = work
+    before = block.to(matrix.dtype).contiguous()
+    block.copy_(matrix @ before if matrix.is_sparse_csr else linear(matrix, before.T))
 
 
 def column_blocks(flat: Tensor, size: int = _BLOCK_BYTES) -> Iterator[slice]:
@@ -149,15 +162,20 @@ def column_blocks(flat: Tensor, size: int = _BLOCK_BYTES) -> Iterator[slice]:
         yield slice(start, start + width)
 
 
-def consensus_distance(stack: Stack) -> float:
+def consensus_distance(stack: Stack, do: Do = in_turn) -> float:
     r"""Return :math:`\sqrt{\frac{1}{K} \sum_k \|w_k - \bar{w}\|^2}` over the mixed tensors.
 
     In double precision, from the differences to device 0: equal models have distance 0.
     """
-    total = 0.0
+    blocks = []
     for name in stack.mixed:
         flat = stack.tensors[name].view(stack.devices, -1)
-        for block in column_blocks(flat):
-            apart = flat[:, block].double() - flat[0, block].double()
-            total += float((apart - apart.mean(0)).square().sum())
-    return float(np.sqrt(total / stack.devices))
+        blocks += [flat[:, block] for block in column_blocks(flat)]
+    squares = np.zeros(len(blocks))
+
+    def measure(number: int) -> None:
+        apart = blocks[number].double() - blocks[number][0].double()
+        squares[number] = float((apart - apart.mean(0)).square().sum())
+
+    do(measure, range(len(blocks)))
+    return float(np.sqrt(squares.sum() / stack.devices))

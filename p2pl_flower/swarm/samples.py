@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,12 +14,12 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from ..seeding import batch_order
+from .augmentation import Augmentation, Draw
 from .options import TrainOptions
-from .products import linear
-from .workspace import Workspace
+from .sources import device_samples
+from .stack import rows_of
 
-GRAM_BYTES = 1 << 30
-"""Inner products of samples are kept from round to round if all of them take no more."""
+Ints = NDArray[np.int64]
 
 
 class Samples:
@@ -27,38 +27,31 @@ class Samples:
 
     Parameters
     ----------
-    data : sequence of (x, y)
-        Each device's inputs, shape (n_k, ...), and labels, shape (n_k,), n_k at least 1.
-    device : str
+    data : sequence or partitioner
+        Each device's inputs, shape (n_k, ...), and targets, shape (n_k, ...), n_k at least 1, in
+        any of the forms that `p2pl_flower.swarm.sources.device_samples` takes.
+    torch_device : str
         Where the tensors lie.
 
     Attributes
     ----------
     x, y : Tensor
-        Inputs and labels of all devices.
+        Inputs and targets of all devices.
     counts, starts : NDArray[int64], shape (K,)
         How many samples each device has, and where they begin.
 
     Raises
     ------
     ConfigError
-        There is no device, or one without samples, or with inputs and labels that do not fit.
+        There is no device, or one without samples, or with inputs and targets that do not fit.
     """
 
-    def __init__(self, data: Sequence[tuple[Any, Any]], device: str = "cpu") -> None:
-        pairs = [(torch.as_tensor(x), torch.as_tensor(y)) for x, y in data]
-        if not pairs:
-            raise ConfigError("data", data, "must hold (x, y) for at least one device")
-        for k, (x, y) in enumerate(pairs):
-            if not len(y) or len(x) != len(y):
-                rule = f"device {k} must have as many labels as inputs, and one at least"
-                raise ConfigError("data", (len(x), len(y)), rule)
-        self.x = torch.cat([x for x, _ in pairs]).to(device)
-        self.y = torch.cat([y for _, y in pairs]).to(device)
-        self.counts = np.array([len(y) for _, y in pairs], dtype=np.int64)
-        self._grams: dict[int, Tensor] = {}
-        self._gram_bytes = int((self.counts**2).sum()) * self.x.element_size()
-        self.starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]]).astype(np.int64)
+    def __init__(self, data: Any, torch_device: str = "cpu") -> None:
+        pairs = device_samples(data)
+        self.x = _joined("inputs", [x for x, _ in pairs]).to(torch_device)
+        self.y = _joined("targets", [y for _, y in pairs]).to(torch_device)
+        self.counts: Ints = np.array([len(y) for _, y in pairs], dtype=np.int64)
+        self.starts: Ints = np.concatenate([[0], np.cumsum(self.counts)[:-1]]).astype(np.int64)
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -68,18 +61,22 @@ class Samples:
         start, count = int(self.starts[device]), int(self.counts[device])
         return self.x[start : start + count].flatten(1)
 
-    def gram(self, device: int) -> Tensor:
-        """Return the inner products of a device's flattened inputs, shape (n_k, n_k).
 
-        They are kept, as far as `GRAM_BYTES` goes: they are the same in all rounds.
-        """
-        if device in self._grams:
-            return self._grams[device]
-        x = self.inputs(device)
-        gram = linear(x, x)
-        if self._gram_bytes <= GRAM_BYTES:
-            self._grams[device] = gram
-        return gram
+@dataclass(frozen=True)
+class Group:
+    """Devices whose batches in a step have the same size.
+
+    Attributes
+    ----------
+    rows : slice or Tensor
+        Which devices of the chunk.
+    x, y : Tensor, shape (G, B, ...)
+        Their inputs and targets.
+    """
+
+    rows: slice | Tensor
+    x: Tensor
+    y: Tensor
 
 
 @dataclass(frozen=True)
@@ -88,39 +85,61 @@ class Batch:
 
     Attributes
     ----------
-    samples : Tensor
-        The inputs of all devices' samples.
+    samples : Samples
+        All devices' samples.
     places : Tensor, shape (A, B)
         Which of them are in the batch of each of the first A devices of a chunk; places
         beyond a device's own samples are filled with any.
-    y : Tensor, shape (A, B)
-        Labels.
+    sizes : NDArray[int64], shape (A,)
+        How many samples of each device's batch are its own.
     share : Tensor, shape (A, B)
         What each sample counts for in its device's mean loss: 1 / n, or 0 beyond.
+    draws : sequence of Draw
+        What each device's augmentation is drawn from; empty for none.
+    augmentation : Augmentation or None
+        What changes the inputs.
     """
 
-    samples: Tensor
+    samples: Samples
     places: Tensor
-    y: Tensor
+    sizes: Ints
     share: Tensor
+    draws: Sequence[Draw] = ()
+    augmentation: Augmentation | None = None
 
     @property
     def active(self) -> int:
         """A, the number of devices that still have a step to make."""
-        return len(self.y)
+        return len(self.places)
 
     @cached_property
     def x(self) -> Tensor:
-        """Inputs, shape (A, B, ...)."""
-        return _pick(self.samples, self.places)
+        """Inputs as they are, shape (A, B, ...)."""
+        return _pick(self.samples.x, self.places)
+
+    @cached_property
+    def y(self) -> Tensor:
+        """Targets, shape (A, B, ...)."""
+        return _pick(self.samples.y, self.places)
+
+    def groups(self) -> Iterator[Group]:
+        """Yield the devices by the size of their batches, none of which is filled up."""
+        for size in sorted(set(self.sizes.tolist()), reverse=True):
+            found = np.flatnonzero(self.sizes == size)
+            rows = rows_of(found)
+            places = self.places[rows, :size]
+            x, y = _pick(self.samples.x, places), _pick(self.samples.y, places)
+            if self.augmentation is not None:
+                pairs = zip(x, found.tolist(), strict=True)
+                x = torch.stack([self.augmentation(part, self.draws[row]) for part, row in pairs])
+            yield Group(rows, x, y)
 
 
 class Batches:
     """The mini-batches of a chunk of devices in one round.
 
     Devices with fewer samples make fewer steps: with the devices in order of falling
-    numbers of steps, those that are still at it are the first A of them. In a step whose
-    batches differ in size, the smaller ones are filled up and the filling counts nothing.
+    numbers of steps, those that are still at it are the first A of them.
 
     Parameters
     ----------
@@ -129,12 +148,15 @@ class Batches:
     devices : NDArray[int64], shape (C,)
         Which of them, in order of `step_counts`, falling.
     options : TrainOptions
-        Epochs and batch size.
+        Epochs, batch size and augmentation.
     seed, round_number : int
         Seed of everything, and the round, from 1: the order of samples follows from them.
 
     Attributes
     ----------
+    samples : Samples
+    devices : NDArray[int64], shape (C,)
+        As given.
     steps : NDArray[int64], shape (C,)
         H, the local steps of each device.
     width : int
@@ -142,20 +164,17 @@ class Batches:
     """
 
     def __init__(
-        self,
-        samples: Samples,
-        devices: NDArray[np.int64],
-        options: TrainOptions,
-        seed: int,
-        round_number: int,
+        self, samples: Samples, devices: Ints, options: TrainOptions, seed: int, round_number: int
     ) -> None:
         counts = samples.counts[devices]
-        self.steps = step_counts(counts, options)
+        self.devices, self.steps = devices, step_counts(counts, options)
         self.width = min(options.batch_size, int(counts.max()))
-        self._samples, self._devices = samples, devices
+        self.samples, self._seed, self._round = samples, seed, round_number
+        self._augmentation = Augmentation(options.transform) if options.transform else None
+        self._each = -(-counts // self.width)  # steps of an epoch
         shape = len(devices), int(self.steps[0])
         index = np.zeros((*shape, self.width), dtype=np.int64)
-        self._sizes = np.zeros(shape, dtype=np.int64)
+        self._sizes: Ints = np.zeros(shape, dtype=np.int64)
         for row, sizes, k in zip(index, self._sizes, devices.tolist(), strict=True):
             count, each = int(samples.counts[k]), -(-int(samples.counts[k]) // self.width)
             for epoch in range(options.local_epochs):
@@ -167,7 +186,6 @@ class Batches:
         self._index = torch.from_numpy(index)  # within each device's own samples
         starts = torch.from_numpy(samples.starts[devices])
         self._places = (self._index + starts[:, None, None]).to(samples.x.device)
-        self._labels = _pick(samples.y, self._places)
         share = (np.arange(self.width) < self._sizes[..., None]) / np.maximum(self._sizes, 1)[
             ..., None
         ]
@@ -179,33 +197,39 @@ class Batches:
     def step(self, number: int) -> Batch:
         """Return a step, counted from 0, of all devices that make it."""
         active = int((self.steps > number).sum())
-        widest = int(self._sizes[:active, number].max())
-        part = slice(active), number, slice(widest)
-        places, labels, share = self._places[part], self._labels[part], self._share[part]
-        return Batch(self._samples.x, places, labels, share)
+        sizes = self._sizes[:active, number]
+        part = slice(active), number, slice(int(sizes.max()))
+        draws = [] if self._augmentation is None else [self._draw(k, number) for k in range(active)]
+        places, share = self._places[part], self._share[part]
+        return Batch(self.samples, places, sizes, share, draws, self._augmentation)
+
+    def of_device(self, row: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the mini-batches of one device of the chunk, step by step."""
+        for number in range(int(self.steps[row])):
+            places = self._places[row, number, : int(self._sizes[row, number])]
+            x = self.samples.x.index_select(0, places)
+            if self._augmentation is not None:
+                x = self._augmentation(x, self._draw(row, number))
+            yield x, self.samples.y.index_select(0, places)
 
     def inputs(self, row: int) -> Tensor:
         """Return one device's flattened inputs in their own order, shape (n_k, features)."""
-        return self._samples.inputs(int(self._devices[row]))
+        return self.samples.inputs(int(self.devices[row]))
 
     @cached_property
     def order(self) -> Tensor:
         """Which of its inputs each device meets in all steps, shape (C, H * width)."""
-        return self._index.flatten(1).to(self._samples.x.device)
+        return self._index.flatten(1).to(self.samples.x.device)
 
-    def gram(self, space: Workspace) -> Tensor:
-        """Return the inner products of the inputs of all steps, (C, H * width, H * width)."""
-        size = self.order.shape[1]
-        grams = space.empty("gram", (len(self.order), size, size), self._samples.x)
-        for gram, place, k in zip(grams, self.order, self._devices.tolist(), strict=True):
-            whole = self._samples.gram(k)
-            rows = space.empty("gram rows", (size, len(whole)), whole)
-            torch.index_select(whole, 0, place, out=rows)
-            torch.index_select(rows, 1, place, out=gram)
-        return grams
+    def _draw(self, row: int, number: int) -> Draw:
+        """Return what a step of a device draws from."""
+        each = int(self._each[row])
+        samples = self._index[row, number, : int(self._sizes[row, number])].tolist()
+        device = int(self.devices[row])
+        return Draw(self._seed, device, self._round, number // each, number % each, samples)
 
 
-def step_counts(counts: NDArray[np.int64], options: TrainOptions) -> NDArray[np.int64]:
+def step_counts(counts: Ints, options: TrainOptions) -> Ints:
     """Return the local steps of devices with n samples each: epochs times ceil(n / batch)."""
     return np.asarray(options.local_epochs * -(-counts // options.batch_size), dtype=np.int64)
 
@@ -214,3 +238,13 @@ def _pick(samples: Tensor, places: Tensor) -> Tensor:
     """Return the samples at places, in the places' shape."""
     picked = samples.index_select(0, places.reshape(-1))
     return picked.view(*places.shape, *samples.shape[1:])
+
+
+def _joined(what: str, parts: list[Tensor]) -> Tensor:
+    """Return all devices' tensors one after the other."""
+    for k, part in enumerate(parts):
+        if part.shape[1:] != parts[0].shape[1:] or part.dtype != parts[0].dtype:
+            found = f"{what} of shape {tuple(part.shape[1:])} and {part.dtype} on device {k}"
+            rule = f"must be alike on all devices; device 0 has {tuple(parts[0].shape[1:])} and "
+            raise ConfigError("data", found, f"{rule}{parts[0].dtype}")
+    return torch.cat(parts)

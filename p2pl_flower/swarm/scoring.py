@@ -1,21 +1,28 @@
-"""Accuracy and loss of many devices' models on one test set."""
+"""Loss and metrics of many devices' models on one test set."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import ConfigError
 from ..history import Scores, Spread
-from .learner import Learner
+from .conversion import fit_inputs, fit_targets
+from .learner import Learner, Tensors
+from .losses import is_plain_cross_entropy, loss_function, sum_and_count
+from .metrics import ACCURACY, Given, Metric, metrics_of
+from .sources import samples
 from .stack import Stack, rows_of
 from .workers import Ids, Workers
 
 TOGETHER = 4
 """Devices that are scored together: enough for large products in the first layer."""
+
+_LOSS = "loss"
 
 
 class Scoring:
@@ -23,53 +30,128 @@ class Scoring:
 
     Parameters
     ----------
-    test : (x, y)
-        Inputs and labels.
+    test : (x, y) or dataset
+        Inputs and targets, in any of the forms that `p2pl_flower.swarm.sources.samples` takes.
     learner : Learner
         Makes the inputs ready for models of its class.
-    device : str
+    torch_device : str
         Where the tensors lie.
     precision : torch.dtype
-        What products are computed in.
+        What products are computed in; float32 is the model's own.
+    metrics : str, callable, several of them or None
+        What is measured beside the loss (see `p2pl_flower.swarm.metrics.metrics_of`).
 
     Raises
     ------
     ConfigError
-        The test set is empty, or does not have as many labels as inputs.
+        The test set is empty, or its targets do not fit its inputs, the model or the loss.
     """
 
     def __init__(
-        self, test: tuple[Any, Any], learner: Learner, device: str, precision: torch.dtype
+        self,
+        test: Any,
+        learner: Learner,
+        torch_device: str,
+        precision: torch.dtype,
+        metrics: Given = None,
     ) -> None:
-        x, y = (torch.as_tensor(part).to(device) for part in test)
-        if not len(y) or len(x) != len(y):
-            rule = "must have as many labels as inputs, and one at least"
-            raise ConfigError("test", (len(x), len(y)), rule)
-        self.samples = len(y)
+        x, y = (part.to(torch_device) for part in samples(test, "test"))
+        loss = learner.options.loss
+        x, outputs = fit_inputs(x, learner.template)
+        y = fit_targets(y, outputs, loss, "test")
         order = learner.order(x)
         self._inputs = learner.inputs(x[order], precision)
-        self._labels = y[order]
+        self._targets = torch.split(y[order], self._inputs.sizes)
+        self._loss = loss_function(loss)
+        found = metrics_of(metrics, loss)
+        self._metrics = {n: m for n, m in found.items() if isinstance(m, Metric)}
+        self._whole = {n: m for n, m in found.items() if not isinstance(m, Metric)}
+        plain = is_plain_cross_entropy(loss) and not y.is_floating_point() and y.dim() == 1
+        self._quick = plain and outputs.dim() == 2 and not bool((y < 0).any())
 
     def scores(self, stack: Stack, devices: Ids, workers: Workers[Learner]) -> Scores | None:
         """Return the scores of the devices' models on the whole test set."""
         if not len(devices):
             return None
-        sums = np.zeros((2, len(devices)))
+        found: dict[str, NDArray[np.float64]] = {
+            name: np.zeros(len(devices)) for name in (_LOSS, *self._metrics, *self._whole)
+        }
 
         @torch.inference_mode()
         def score(learner: Learner, places: Ids) -> None:
-            logits = learner.logits(stack.models(rows_of(devices[places])), self._inputs)
-            sums[:, places] = _score(logits, self._labels).cpu().numpy()
+            models = stack.models(rows_of(devices[places]))
+            for name, values in self._of(learner, models, len(places)).items():
+                found[name][places] = values
 
         workers.map(score, workers.chunks(np.arange(len(devices)), TOGETHER))
-        losses, hits = sums / self.samples
-        return Scores(Spread.over(hits), Spread.over(losses))
+        spreads = {name: Spread.over(values) for name, values in found.items()}
+        rest = {n: s for n, s in spreads.items() if n not in (_LOSS, ACCURACY) and s is not None}
+        return Scores(spreads.get(ACCURACY), spreads[_LOSS], rest)
+
+    def _of(self, learner: Learner, models: Tensors, count: int) -> dict[str, list[float]]:
+        """Return what is measured of each of ``count`` models."""
+        sums = [_Sums() for _ in range(count)]
+        kept: list[list[Tensor]] = [[] for _ in range(count)]
+        for rows, number, outputs in learner.passes(models, self._inputs):
+            targets = self._targets[number]
+            if self._quick:
+                self._add_quick(sums[rows], outputs, targets)
+            for row, own in zip(range(count)[rows], outputs, strict=True):
+                self._add(sums[row], own, targets)
+                if self._whole:
+                    kept[row].append(own)
+        found = {name: [each.mean(name) for each in sums] for name in (_LOSS, *self._metrics)}
+        for name, metric in self._metrics.items():
+            found[name] = [metric.last(value) for value in found[name]]
+        targets = torch.cat(self._targets)
+        for name, function in self._whole.items():
+            found[name] = [float(function(torch.cat(own), targets)) for own in kept]
+        return found
+
+    def _add_quick(self, sums: Sequence[_Sums], outputs: Tensor, targets: Tensor) -> None:
+        """Add the losses and hits of several models on classes."""
+        losses, hits = _score(outputs, targets).cpu().numpy()
+        for each, loss, hit in zip(sums, losses, hits, strict=True):
+            each.add(_LOSS, float(loss), len(targets))
+            each.add(ACCURACY, float(hit), len(targets))
+
+    def _add(self, sums: _Sums, outputs: Tensor, targets: Tensor) -> None:
+        """Add what else is measured of one model on a batch."""
+        outputs = outputs.to(_at_least_single(outputs.dtype))
+        if not self._quick:
+            total, count = sum_and_count(self._loss, outputs, targets)
+            sums.add(_LOSS, float(total), count)
+        for name, metric in self._metrics.items():
+            if not (self._quick and name == ACCURACY):
+                total, count = metric.sums(outputs, targets)
+                sums.add(name, float(total), count)
+
+
+class _Sums:
+    """Sums of one model's measures over batches."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, name: str, total: float, count: int) -> None:
+        self._sums[name] = self._sums.get(name, 0.0) + total
+        self._counts[name] = self._counts.get(name, 0) + count
+
+    def mean(self, name: str) -> float:
+        count = self._counts[name]
+        return self._sums[name] / count if count else float("nan")
+
+
+def _at_least_single(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32) if dtype.is_floating_point else dtype
 
 
 def _score(logits: Tensor, y: Tensor) -> Tensor:
     """Return the devices' sums of cross-entropies (nats) and numbers of hits, shape (2, C)."""
     # With the classes leading, reductions over them are quicker.
-    classes = logits.movedim(2, 0).to(torch.float32, memory_format=torch.contiguous_format)
+    wide = _at_least_single(logits.dtype)
+    classes = logits.movedim(2, 0).to(wide, memory_format=torch.contiguous_format)
     places = y.expand(1, *classes.shape[1:])
     losses = -classes.log_softmax(0).gather(0, places)[0]
     hits = _hits(classes, classes.gather(0, places)[0], y)

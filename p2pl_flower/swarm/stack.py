@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +28,7 @@ class Stack:
         A module of the devices' class; its own values do not matter.
     devices : int
         K.
-    device : str
+    torch_device : str
         Where the tensors lie.
     shared : Sharing
         Which tensors are mixed and synchronized; the others stay the device's own.
@@ -34,9 +36,16 @@ class Stack:
     Attributes
     ----------
     tensors : dict[str, Tensor]
-        Parameters and buffers by name, each of shape (K, ...), as in ``state_dict``.
+        Parameters and buffers by name, each of shape (K, ...), as in ``state_dict``. Frozen
+        parameters that are not mixed are held once, and shown as K views, as long as all devices
+        draw the same ones.
+    names : dict[str, str]
+        All names of ``state_dict``, and under which of them the tensor is held: tied parameters
+        have several.
     trained : tuple[str, ...]
         Names of the parameters that training changes.
+    changing : tuple[str, ...]
+        Names of these and of the buffers, which it may change too.
     mixed : tuple[str, ...]
         Names of what consensus averages: the floating-point tensors that are shared.
     model_bytes : int
@@ -54,22 +63,29 @@ class Stack:
         self,
         template: nn.Module,
         devices: int,
-        device: str = "cpu",
+        torch_device: str = "cpu",
         shared: Sharing = EVERYTHING,
     ) -> None:
         state = {name: tensor.detach() for name, tensor in template.state_dict().items()}
-        own = {name for name, _ in (*template.named_parameters(), *template.named_buffers())}
+        named = dict(template.named_parameters())
+        own = {*named, *dict(template.named_buffers())}
         self.devices = devices
-        self.tensors: dict[str, Tensor] = {
-            name: torch.empty((devices, *tensor.shape), dtype=tensor.dtype, device=device)
-            for name, tensor in state.items()
-            if name in own  # tied parameters once
-        }
-        self.trained = tuple(n for n, p in template.named_parameters() if p.requires_grad)
-        arrays = as_arrays(state)
+        frozen = {name for name, parameter in named.items() if not parameter.requires_grad}
+        self.names = {name: _first_name(template, name, own) for name in state}
+        arrays = _layouts(state)
         shared.check(arrays)
         part = shared.part(arrays)
-        self.mixed = tuple(name for name in self.tensors if name in part)
+        kept = [name for name in state if name in own]  # tied parameters once
+        self.trained = tuple(name for name in kept if name in named and name not in frozen)
+        self.changing = tuple(name for name in kept if name not in frozen)
+        self.mixed = tuple(name for name in kept if name in part)
+        once = frozen - {*part}
+        self.tensors: dict[str, Tensor] = {
+            name: state[name].to(torch_device).expand(devices, *state[name].shape)
+            if name in once
+            else state[name].new_empty((devices, *state[name].shape), device=torch_device)
+            for name in kept
+        }
         self.model_bytes = nbytes(part)
         self.drawn_bytes = nbytes({n: a for n, a in arrays.items() if shared.takes(n)})
         self.all_bytes = nbytes(arrays)
@@ -77,7 +93,12 @@ class Stack:
     @property
     def nbytes(self) -> int:
         """Size of all models in bytes."""
-        return sum(tensor.nbytes for tensor in self.tensors.values())
+        return sum(t[:1].nbytes if is_held_once(t) else t.nbytes for t in self.tensors.values())
+
+    @property
+    def once_bytes(self) -> int:
+        """Size in bytes of what all devices have in common."""
+        return sum(t[:1].nbytes for t in self.tensors.values() if is_held_once(t))
 
     def put(self, devices: int | slice, model: Mapping[str, Tensor]) -> None:
         """Set the model of a device, or of several to the same.
@@ -95,15 +116,25 @@ class Stack:
                     f"{tuple(tensor.shape[1:])} in the first: the factory must always "
                     "return the same class"
                 )
-            tensor[devices] = model[name].detach().to(tensor.device)
+            self._set(name, devices, model[name].detach().to(tensor.device))
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Set all models to what `tensors` was."""
+        for name in self.tensors:
+            self._set(name, slice(None), tensors[name])
 
     def model(self, device: int) -> dict[str, Tensor]:
-        """Return one device's model, without a copy."""
+        """Return one device's model, without a copy; tied parameters once."""
         return {name: tensor[device] for name, tensor in self.tensors.items()}
 
     def models(self, rows: slice | Tensor) -> dict[str, Tensor]:
         """Return several devices' models; without a copy where ``rows`` is a slice."""
-        return {name: tensor[rows] for name, tensor in self.tensors.items()}
+        return {
+            name: tensor[0].expand(len(rows), *tensor.shape[1:])
+            if is_held_once(tensor) and isinstance(rows, Tensor)
+            else tensor[rows]
+            for name, tensor in self.tensors.items()
+        }
 
     def take(self, origins: NDArray[np.int64]) -> None:
         """Give each device the mixed tensors that ``origins`` drew, group by group.
@@ -121,6 +152,20 @@ class Stack:
             else:
                 tensor[:] = tensor[torch.from_numpy(column.copy()).to(tensor.device)]
 
+    def _set(self, name: str, devices: int | slice, value: Tensor) -> None:
+        """Set a tensor of some devices; what is held once stays so if it is the same."""
+        tensor = self.tensors[name]
+        if is_held_once(tensor):
+            if torch.equal(tensor[devices], value.expand(tensor[devices].shape)):
+                return
+            tensor = self.tensors[name] = tensor.clone(memory_format=torch.contiguous_format)
+        tensor[devices] = value
+
+
+def is_held_once(tensor: Tensor) -> bool:
+    """Tell whether all devices' parts of a tensor are one."""
+    return tensor.stride(0) == 0
+
 
 def rows_of(devices: NDArray[np.int64]) -> slice | Tensor:
     """Return devices as a slice where they are one, for then nothing is copied."""
@@ -128,6 +173,31 @@ def rows_of(devices: NDArray[np.int64]) -> slice | Tensor:
     if np.array_equal(devices, np.arange(first, last + 1)):
         return slice(first, last + 1)
     return torch.from_numpy(devices)
+
+
+def _first_name(template: nn.Module, name: str, own: Collection[str]) -> str:
+    """Return the first of the names that a tied parameter has."""
+    if name in own:
+        return name
+    path, _, last = name.rpartition(".")
+    tensor = getattr(template.get_submodule(path), last)
+    every = (*template.named_parameters(), *template.named_buffers())
+    return next(first for first, other in every if other is tensor)
+
+
+def _layouts(state: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """Return arrays of the same shapes and kinds that take no memory."""
+    return {
+        name: np.broadcast_to(np.zeros((), _numpy_type(tensor.dtype)), tuple(tensor.shape))
+        for name, tensor in state.items()
+    }
+
+
+def _numpy_type(dtype: torch.dtype) -> np.dtype[Any]:
+    """Return NumPy's type of a tensor's, or one of the same size: it has no bfloat16."""
+    if dtype.is_floating_point and dtype.itemsize <= 2:
+        return np.dtype(np.float16)
+    return torch.zeros((), dtype=dtype).numpy().dtype
 
 
 def as_arrays(model: Mapping[str, Tensor]) -> dict[str, NDArray[np.generic]]:
@@ -171,9 +241,11 @@ def norms(stack: Stack, scope: str) -> NDArray[np.float64]:
     scope : str
         ``model``: one norm over all mixed tensors, G = 1; ``tensor``: one for each.
     """
+    times = Counter(stack.names.values())  # a tied parameter counts under each of its names
     each = [
-        torch.cat([_squares(part) for part in torch.split(tensor, _NORMS_AT_ONCE)])
-        for tensor in (stack.tensors[name] for name in stack.mixed)
+        times[name]
+        * torch.cat([_squares(p) for p in torch.split(stack.tensors[name], _NORMS_AT_ONCE)])
+        for name in stack.mixed
     ]
     squares: NDArray[np.float64] = torch.stack(each, dim=1).cpu().numpy()
     return np.sqrt(squares if scope == "tensor" else squares.sum(axis=1, keepdims=True))
@@ -185,7 +257,7 @@ _NORMS_AT_ONCE = 64
 
 def _squares(tensor: Tensor) -> Tensor:
     """Return each device's sum of squares, in double precision."""
-    return tensor.view(len(tensor), -1).double().square_().sum(1)
+    return tensor.view(len(tensor), -1).double().square().sum(1)
 
 
 def _takes_seed(factory: ModelFactory) -> bool:

@@ -88,7 +88,7 @@ class Trainer:
         else:
             learner.train(model, batches, pull)
         if not isinstance(rows, slice):  # the model is a copy then
-            for name in self.stack.trained:
+            for name in self.stack.changing:
                 self.stack.tensors[name][rows] = model[name]
 
 

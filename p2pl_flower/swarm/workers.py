@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,19 @@ Ids = NDArray[np.int64]
 
 T = TypeVar("T")
 W = TypeVar("W")
+
+
+class Do(Protocol):
+    """Does a task on all items, side by side or in turn."""
+
+    def __call__(self, task: Callable[[T], None], items: Iterable[T]) -> None:
+        """Do it, and wait."""
+
+
+def in_turn(task: Callable[[T], None], items: Iterable[T]) -> None:
+    """Do a task on one item after the other."""
+    for item in items:
+        task(item)
 
 
 class Workers(Generic[W]):
@@ -32,6 +45,8 @@ class Workers(Generic[W]):
         Makes a thread's tool, before its first task.
     count : int
         Number of threads.
+    keep_memory : bool
+        Whether the C library is told to keep freed memory at hand, in the whole process.
 
     Attributes
     ----------
@@ -39,11 +54,12 @@ class Workers(Generic[W]):
         Number of threads.
     """
 
-    def __init__(self, make_tool: Callable[[], W], count: int) -> None:
+    def __init__(self, make_tool: Callable[[], W], count: int, keep_memory: bool = False) -> None:
         self._local, self.count = threading.local(), count
         self._threads_before = torch.get_num_threads()
         self._make_tool = make_tool
-        keep_for_reuse()
+        if keep_memory:
+            keep_for_reuse()
         self._pool = ThreadPoolExecutor(count, initializer=self._begin)
 
     def map(self, task: Callable[[W, T], None], items: Iterable[T]) -> None:
@@ -51,6 +67,10 @@ class Workers(Generic[W]):
         futures = [self._pool.submit(self._do, task, item) for item in items]
         for future in futures:
             future.result()
+
+    def do(self, task: Callable[[T], None], items: Iterable[T]) -> None:
+        """Do a task that needs no tool on all items and wait; an error of any is raised."""
+        self.map(lambda _, item: task(item), items)
 
     def chunks(self, ids: Ids, most: int) -> list[Ids]:
         """Cut ids into chunks of ``most`` at most.

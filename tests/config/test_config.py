@@ -340,6 +340,7 @@ def test_every_key_says_what_it_means(kind) -> None:
         "waiting",
         "flat",
         "matrix",
+        "transform",
     }
     for key, o in known.items():
         if o.default is not REQUIRED and not (o.converted or o.kind is dict):

@@ -11,6 +11,9 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from p2pl_flower.errors import ConfigError, LayoutError
+from p2pl_flower.seeding import batch_order
+from p2pl_flower.swarm import simulate
+from p2pl_flower.swarm.augmentation import Draw
 from simulations.models import build
 from simulations.training import TrainOptions, evaluate, train
 
@@ -72,6 +75,44 @@ def test_equals_the_optimizer_of_torch(momentum):
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
     assert loss == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+OPTIONS = {
+    "nesterov": {"optimizer": "sgd:momentum=0.9,nesterov=true,weight_decay=1e-2"},
+    "adamw": {"optimizer": "adamw", "clip_norm": 0.5, "learning_rate": 0.01},
+    "kept": {"optimizer": "adam", "reset_optimizer": False, "learning_rate": 0.01},
+    "cosine": {"learning_rate_schedule": "cosine:rounds=4"},
+    "half": {"train_precision": "bfloat16"},
+    "noise": {"transform": lambda x, generator: x + torch.rand(x.shape, generator=generator)},
+}
+
+
+@pytest.mark.parametrize("case", OPTIONS)
+def test_a_device_trains_as_it_does_in_the_swarm(case):
+    options = TrainOptions(**{"local_epochs": 2, "batch_size": 5, **OPTIONS[case]})
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(13, 6, generator=generator)
+    y = torch.randint(0, 3, (13,), generator=generator)
+    model = lambda: nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3))  # noqa: E731
+    start = model()
+    result = simulate(
+        model,
+        [(x, y)],
+        "complete",
+        None,
+        options,
+        rounds=2,
+        progress=False,
+        initial=start.state_dict(),
+    )
+    kept = {} if not options.reset_optimizer else None
+    for number in (1, 2):
+        order = lambda epoch, number=number: batch_order(0, 0, number, epoch, 13)  # noqa: E731
+        draw = lambda epoch, step, own, number=number: Draw(0, 0, number, epoch, step, own)  # noqa: E731
+        train(start, x, y, options.in_round(number), order, None, draw, kept)
+    tolerance = 2e-2 if case == "half" else 1e-5
+    for name, tensor in result.state_dict(0).items():
+        torch.testing.assert_close(start.state_dict()[name], tensor, rtol=tolerance, atol=tolerance)
 
 
 def test_a_correction_is_made_in_full_by_the_end_of_a_round():

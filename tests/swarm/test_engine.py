@@ -64,7 +64,7 @@ def measured(swarm: Swarm) -> list[Round]:
 
 
 def test_one_call_from_data_to_history() -> None:
-    history = simulate(net, make_data(), "ring", rounds=3, test=TEST, progress=False)
+    history = simulate(net, make_data(), "ring", rounds=3, test=TEST, progress=False).history
     [run] = history.runs
     assert (run.contender, run.engine, run.devices) == ("p2pl", "swarm", 6)
     assert [r.round for r in run.rounds] == [1, 2, 3]
@@ -203,11 +203,11 @@ def test_the_chunk_is_as_set_or_suits_the_cache() -> None:
         ),
         (
             lambda: simulate(net, [], "ring", rounds=1),
-            "n=0: must be at least",
+            r"data=\[\]: must hold \(x, y\) for at least one device",
         ),
         (
             lambda: simulate(net, [(np.zeros((2, 6)), np.zeros(1))] * 3, "ring", rounds=1),
-            "device 0 must have as many labels as inputs",
+            "device 0: must have as many labels as inputs",
         ),
         (
             lambda: Swarm(

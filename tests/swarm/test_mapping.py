@@ -1,4 +1,4 @@
-"""What the swarm can train, and what it says of what it cannot."""
+"""Random layers and transforms, our own networks, and what cannot be trained."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from p2pl_flower.errors import ConfigError
-from p2pl_flower.swarm import Machine, simulate
+from p2pl_flower.swarm import Machine, TrainOptions, simulate
+from p2pl_flower.swarm.augmentation import Draw
 from simulations import models
 
 
@@ -19,70 +20,29 @@ def data(devices: int = 3, features: int = 5):
     ]
 
 
-class Branches(nn.Module):
+class NoLogits(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.linear = nn.Linear(5, 4)
 
-    def forward(self, x):
-        y = self.linear(x)
-        return y if y.sum() > 0 else -y
-
-
-class Outer(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner, self.last = Branches(), nn.Linear(4, 4)
-
-    def forward(self, x):
-        return self.last(self.inner(x))
-
-
-class Item(Branches):
-    def forward(self, x):
-        return self.linear(x) * float(x.max())
-
-
-class Counts(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = nn.Linear(5, 4)
-        self.register_buffer("seen", torch.zeros(()))
-
-    def forward(self, x):
-        self.seen.add_(1.0)
-        return self.linear(x)
-
-
-class Shapes(Branches):
-    def forward(self, x):
-        return self.linear(x)[:, : torch.nonzero(x).shape[0]]
-
-
-class NoLogits(Branches):
     def forward(self, x):
         return self.linear(x).sum()
+
+
+class Several(NoLogits):
+    def forward(self, x):
+        return {"logits": self.linear(x)}
 
 
 @pytest.mark.parametrize(
     ("factory", "words"),
     [
-        (
-            lambda: nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4)),
-            r"submodule '1' \(BatchNorm1d\) .* running statistics .* nn.GroupNorm",
-        ),
-        (
-            lambda: nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4, track_running_stats=False)),
-            "normalizes over the batch",
-        ),
-        (Outer, r"submodule 'inner' \(Branches\) cannot be mapped .* use torch.where"),
-        (Item, r"forward of Item cannot be mapped .* tensor operations instead of .item\(\)"),
-        (Counts, "changes its buffer 'seen' in training"),
-        (Shapes, "replace it by layers that torch.func can map, or use the Flower engine"),
         (NoLogits, r"outputs must be logits of shape \(batch, classes\)"),
+        (Several, "model='dict': must return a tensor; wrap it in a module"),
+        (lambda: nn.Linear(6, 4), r"forward of Linear fails on the training samples"),
     ],
 )
-def test_what_cannot_be_mapped_is_named(factory, words) -> None:
+def test_what_cannot_be_trained_is_named(factory, words) -> None:
     with pytest.raises(ConfigError, match=words):
         simulate(factory, data(), "ring", rounds=1, progress=False)
 
@@ -161,3 +121,75 @@ def test_frozen_parameters_stay() -> None:
     )
     swarm.run()
     assert torch.equal(swarm.stack.tensors["0.weight"], torch.ones(3, 6, 5))
+
+
+def shaken(x, generator):
+    return x + torch.randn(x.shape, generator=generator)
+
+
+def shaken_one(x):
+    return x + torch.randn(x.shape)
+
+
+def with_transform(transform, machine, seed=0):
+    from p2pl_flower.options import Options
+
+    def factory(seed: int) -> nn.Module:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 4))
+
+    x, y = torch.ones(7, 5), torch.zeros(7, dtype=torch.int64)
+    spread = []
+    history = simulate(
+        factory,
+        [(x, y)] * 3,
+        "ring",
+        Options(seed=seed),
+        TrainOptions(batch_size=3, transform=transform),
+        rounds=2,
+        test=(x, y),
+        progress=False,
+        machine=machine,
+        on_round=lambda r: spread.append(r.after_training.loss.std),
+    )
+    return history.runs[0].final().after_consensus.loss.mean, spread
+
+
+@pytest.mark.parametrize("transform", [shaken, shaken_one])
+def test_transforms_are_drawn_for_each_device_whatever_the_way(transform) -> None:
+    loss, spread = with_transform(transform, Machine(path="torch.func"))
+    assert spread[0] > 1e-4  # same data, same start: only the draws differ
+    for machine in (Machine(path="one by one"), Machine(chunk=1), Machine(chunk=2, workers=2)):
+        assert with_transform(transform, machine)[0] == pytest.approx(loss, rel=1e-5)
+    assert with_transform(transform, Machine(), seed=1)[0] != pytest.approx(loss, rel=1e-4)
+
+
+def test_transforms_leave_the_global_random_state_alone() -> None:
+    before = torch.random.get_rng_state()
+    with_transform(shaken_one, Machine())
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_each_sample_has_its_own_draw_in_each_epoch() -> None:
+    seen = []
+
+    def note(x, generator):
+        seen.append(float(torch.rand(1, generator=generator)))
+        return x
+
+    with_transform(note, Machine())
+    trial, run = seen[:-18], seen[-18:]  # 3 devices, 2 rounds, 3 steps
+    assert len(set(run)) == 18
+    assert trial
+    draws = {seed for epoch in range(2) for seed in Draw(0, 1, 1, epoch, 0, [4, 2]).of_samples()}
+    assert len(draws) == 4
+    assert (
+        Draw(0, 1, 1, 0, 0, [4, 2]).of_samples() == Draw(0, 1, 1, 0, 5, [2, 4]).of_samples()[::-1]
+    )
+
+
+@pytest.mark.parametrize("transform", [lambda x, generator: x[:1], lambda x, generator: None])
+def test_a_transform_that_loses_samples_is_refused(transform) -> None:
+    with pytest.raises(ConfigError, match="must return a tensor of"):
+        with_transform(transform, Machine())

@@ -12,7 +12,7 @@ from torch import nn
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.swarm import TrainOptions, inputs, scoring
 from p2pl_flower.swarm.functional import FunctionalLearner
-from p2pl_flower.swarm.inputs import VaryingInputs
+from p2pl_flower.swarm.perceptron.inputs import VaryingInputs, alike
 from p2pl_flower.swarm.perceptron.learner import PerceptronLearner
 from p2pl_flower.swarm.scoring import Scoring
 from p2pl_flower.swarm.stack import Stack, fill
@@ -81,8 +81,8 @@ def test_scores_are_those_of_each_model_alone(
 def test_bfloat16_is_computed_in_bfloat16(learner) -> None:
     template, (x, _) = perceptron(), images(40)
     made, model = learner(template, TrainOptions()), alone(template)
-    full = made.logits(model, made.inputs(x))
-    half = made.logits(model, made.inputs(x, torch.bfloat16))
+    full = made.outputs(model, made.inputs(x))
+    half = made.outputs(model, made.inputs(x, torch.bfloat16))
     assert (full.dtype, half.dtype) == (torch.float32, torch.bfloat16)
     assert 0 < float((full - half).abs().max()) < 0.02
 
@@ -91,7 +91,7 @@ def test_bfloat16_is_computed_in_bfloat16(learner) -> None:
 def test_one_layer_is_a_perceptron_too(precision) -> None:
     template, (x, _) = nn.Sequential(nn.Flatten(), nn.Linear(FEATURES, CLASSES)), images(40)
     learner = PerceptronLearner(template, TrainOptions())
-    logits = learner.logits(alone(template), learner.inputs(x, precision))
+    logits = learner.outputs(alone(template), learner.inputs(x, precision))
     assert (logits < 0).any()  # no ReLU
     torch.testing.assert_close(logits[0].float(), template(x).detach(), rtol=2e-2, atol=2e-2)
 
@@ -143,7 +143,7 @@ def test_samples_with_a_rare_input_come_first() -> None:
     x[[1, 3, 4], 1] = 1.0
     x[[3, 6], 2] = 2.0
     x[:, 3] = 5.0  # no sample is unusual in it
-    order = inputs.alike(x).tolist()
+    order = alike(x).tolist()
     assert set(order[:2]) == {3, 6}  # input 2 is unusual in two samples,
     assert set(order[2:4]) == {1, 4}  # input 1 in two of the others
     assert sorted(order) == list(range(7))
@@ -154,7 +154,7 @@ def test_few_inputs_vary_among_neighbors() -> None:
     places = torch.rand(400, generator=generator).square().mul(50).long()
     x = torch.zeros(400, 50)
     x[torch.arange(400), places] = 1.0  # every sample has one input, some inputs are rare
-    assert sum(_varying(x)) > 1.5 * sum(_varying(x[inputs.alike(x)]))
+    assert sum(_varying(x)) > 1.5 * sum(_varying(x[alike(x)]))
 
 
 def _varying(x: torch.Tensor) -> list[int]:
@@ -163,7 +163,7 @@ def _varying(x: torch.Tensor) -> list[int]:
 
 def test_samples_that_have_nothing_in_common_are_all_there() -> None:
     x = torch.randn(30, 5, generator=torch.Generator().manual_seed(0))
-    assert sorted(inputs.alike(x).tolist()) == list(range(30))
+    assert sorted(alike(x).tolist()) == list(range(30))
 
 
 def test_inputs_that_are_all_as_usual() -> None:
@@ -172,7 +172,7 @@ def test_inputs_that_are_all_as_usual() -> None:
     for precision in (torch.float32, torch.bfloat16):
         ready = learner.inputs(x, precision)
         assert [batch.shape for batch in ready.batches] == [(50, 0)]
-        logits = learner.logits(alone(template), ready)[0].float()
+        logits = learner.outputs(alone(template), ready)[0].float()
         torch.testing.assert_close(logits, template(x).detach(), rtol=2e-2, atol=2e-2)
 
 

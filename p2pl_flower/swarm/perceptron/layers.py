@@ -11,6 +11,7 @@ from ..options import TrainOptions
 from ..products import linear
 from ..samples import Batch, Batches
 from ..workspace import Workspace
+from .gram import Grams
 
 _BLOCK = 8
 """Steps of the dual form between two large products."""
@@ -92,11 +93,12 @@ class DualLayer(Layer):
         options: TrainOptions,
         pull: Tensor | None,
         space: Workspace,
+        grams: Grams,
     ) -> None:
         self._weight, self._options, self._pull = weight, options, pull
         self._batches, self._space, self._width = batches, space, batches.width
         shape = len(weight), len(batches) * self._width, weight.shape[1]
-        self._gram = batches.gram(space)
+        self._gram = grams.of_steps(batches, space)
         self._deltas = space.zeros("deltas", shape, weight)
         self._start = space.empty("start", shape, weight)
         made = torch.arange(len(batches), device=weight.device).repeat_interleave(self._width)

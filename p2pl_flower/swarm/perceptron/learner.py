@@ -1,21 +1,29 @@
-"""Training of perceptrons (linear layers with ReLU between them) by batched products alone."""
+"""Training of perceptrons (linear layers with activations between them) by batched products."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from ..inputs import Inputs, VaryingInputs, alike
-from ..learner import Learner, Tensors, descend
+from ..footprint import Footprint, parameter_bytes
+from ..inputs import Inputs
+from ..learner import Learner, Pass, Tensors, descend
 from ..options import TrainOptions
 from ..products import linear
-from ..samples import Batch, Batches
+from ..samples import Batch, Batches, Samples
+from .activations import Activation, ReLU
+from .gram import Grams
+from .inputs import VaryingInputs, alike
 from .layers import DualLayer, Layer, PlainLayer
+from .recognition import recognize
 
 Affine = tuple[Tensor, Tensor | None]
 """A layer's weight and bias."""
+
+Activations = tuple[Activation, ...]
 
 _DUAL_UP_TO = 2.0
 """Samples of a round for each feature of a sample, up to which `DualLayer` is quicker."""
@@ -30,27 +38,35 @@ class PerceptronLearner(Learner):
         The module is no such perceptron; ask `fits` first.
     """
 
-    def __init__(self, template: nn.Module, options: TrainOptions) -> None:
+    path = "perceptron"
+
+    def __init__(
+        self, template: nn.Module, options: TrainOptions, grams: Grams | None = None
+    ) -> None:
         super().__init__(template, options)
-        if not self.fits(template):
-            raise ValueError("not a Sequential of Flatten, Linear and ReLU layers")
-        self._names = [
-            (f"{name}.weight", f"{name}.bias" if layer.bias is not None else "")
-            for name, layer in template.named_children()
-            if isinstance(layer, nn.Linear)
-        ]
+        found = recognize(template)
+        if found is None:
+            raise ValueError("no chain of linear layers, see `recognize`")
+        self._grams, self._names, self._between = grams, found.names, found.between
+        self.draws = any(activation.draws for part in found.between for activation in part)
 
     @staticmethod
-    def fits(module: nn.Module) -> bool:
-        """Tell whether a module is [Flatten,] Linear, ReLU, Linear, ..., Linear, all trained."""
-        if type(module) is not nn.Sequential or not len(module):
-            return False
-        layers = list(module)
-        if type(layers[0]) is nn.Flatten and (layers[0].start_dim, layers[0].end_dim) == (1, -1):
-            layers = layers[1:]
-        wanted = [nn.Linear if place % 2 == 0 else nn.ReLU for place in range(len(layers))]
-        trained = all(p.requires_grad and p.dtype == torch.float32 for p in module.parameters())
-        return trained and len(layers) % 2 == 1 and [type(layer) for layer in layers] == wanted
+    def fits(module: nn.Module, x: Tensor | None = None) -> bool:
+        """Tell whether a module is a perceptron, for inputs such as ``x``."""
+        found = recognize(module)
+        return found is not None and (found.flattens or x is None or x.dim() == 2)
+
+    @staticmethod
+    def footprint(module: nn.Module, options: TrainOptions, samples: Samples) -> Footprint:
+        """Return what training needs of memory."""
+        parameters = parameter_bytes(module)
+        most, width = int(samples.counts.max()), options.batch_size
+        places = options.local_epochs * -(-most // width) * min(width, most)
+        first = next(p for p in module.parameters() if p.dim() == 2)
+        if places > _DUAL_UP_TO * first.shape[1]:
+            return Footprint(2 * parameters)
+        beside = places * (places + 3 * len(first)) * first.element_size()
+        return Footprint(2 * parameters, beside=beside, kept=Grams.most(samples))
 
     @torch.inference_mode()  # quicker calls than no_grad
     def train(self, model: Tensors, batches: Batches, pull: Tensors) -> None:
@@ -70,23 +86,32 @@ class PerceptronLearner(Learner):
         return alike(x.flatten(1))
 
     def inputs(self, x: Tensor, precision: torch.dtype = torch.float32) -> VaryingInputs:
-        """Make inputs ready for the `logits` of many models."""
+        """Make inputs ready for the `passes` of many models."""
         return VaryingInputs.of(x.flatten(1), precision)
 
-    def logits(self, model: Tensors, inputs: Inputs) -> Tensor:
-        """Return the devices' outputs on all inputs; the first layer is one product for all."""
+    def passes(self, model: Tensors, inputs: Inputs) -> Iterator[Pass]:
+        """Yield the devices' outputs batch by batch; the first layer is one product for all."""
         weight, bias = self._names[0]
         devices = len(model[weight])
         first = model[weight].flatten(0, 1), model[bias].flatten() if bias else None
         above = [self._above(model, d, inputs.precision) for d in range(devices)]
-        outputs = []
         ready = cast("VaryingInputs", inputs)
-        for x, narrow in zip(ready.batches, ready.layers(*first), strict=True):
-            hidden = linear(x, *narrow, relu=len(self._names) > 1)
+        layers = zip(ready.batches, ready.layers(*first), strict=True)
+        for number, (x, narrow) in enumerate(layers):
+            hidden = _evaluated(x, narrow, self._after(0))
             each = hidden.view(len(x), devices, -1).unbind(1)
-            ends = [_pass_on(some, layers) for some, layers in zip(each, above, strict=True)]
-            outputs.append(torch.stack(ends))
-        return torch.cat(outputs, 1)
+            ends = [self._pass_on(some, rest) for some, rest in zip(each, above, strict=True)]
+            yield slice(devices), number, torch.stack(ends)
+
+    def _after(self, place: int) -> Activations:
+        """Return what comes after a layer: nothing after the last one."""
+        return self._between[place] if place < len(self._between) else ()
+
+    def _pass_on(self, hidden: Tensor, layers: list[Affine]) -> Tensor:
+        """Return what layers make of what comes from the first."""
+        for place, layer in enumerate(layers, start=1):
+            hidden = _evaluated(hidden, layer, self._after(place))
+        return hidden
 
     def _above(self, model: Tensors, device: int, precision: torch.dtype) -> list[Affine]:
         """Return a device's layers above the first, in a precision."""
@@ -96,7 +121,9 @@ class PerceptronLearner(Learner):
     def _layer(self, place: int, weight: Tensor, batches: Batches, pull: Tensor | None) -> Layer:
         samples = len(batches) * batches.width
         if place == 0 and samples <= _DUAL_UP_TO * weight.shape[2]:
-            return DualLayer(weight, batches, self.options, pull, self.space)
+            if self._grams is None:
+                self._grams = Grams(batches.samples)
+            return DualLayer(weight, batches, self.options, pull, self.space, self._grams)
         velocity = self.space.zeros(f"velocity {place}", tuple(weight.shape), weight)
         return PlainLayer(weight, self.options, pull, velocity)
 
@@ -112,11 +139,16 @@ class PerceptronLearner(Learner):
         """Make a step with the devices that still have one to make."""
         active = batch.active
         hidden: list[Tensor | None] = [None]
-        for layer, (_, bias) in zip(layers, self._names, strict=True):
+        saved: list[list[Tensor]] = []
+        for place, (layer, (_, bias)) in enumerate(zip(layers, self._names, strict=True)):
             outputs = layer.forward(step, batch, hidden[-1])
             if bias:
                 outputs += model[bias][:active, None]
-            hidden.append(outputs.relu_() if layer is not layers[-1] else outputs)
+            saved.append([])
+            for activation in self._after(place):
+                outputs, kept = activation.train(outputs)
+                saved[-1].append(kept)
+            hidden.append(outputs)
         delta = _softmax_delta(outputs, batch)
         for place in reversed(range(len(layers))):
             weight, bias = self._names[place]
@@ -127,15 +159,20 @@ class PerceptronLearner(Learner):
                 velocities[bias][:active].mul_(self.options.momentum).add_(delta.sum(1))
                 rate = self.options.learning_rate
                 descend(model[bias], velocities[bias], active, rate, pull.get(bias))
-            if below is not None and inputs is not None:
-                delta = torch.ops.aten.threshold_backward(below, inputs, 0)  # in one pass
+            if below is not None:
+                passed = zip(self._after(place - 1), saved[place - 1], strict=True)
+                for activation, kept in reversed(list(passed)):
+                    below = activation.backward(below, kept)
+                delta = below
 
 
-def _pass_on(hidden: Tensor, layers: list[Affine]) -> Tensor:
-    """Return what layers make of what comes from the first; the last one has no ReLU."""
-    for place, layer in enumerate(layers, start=1):
-        hidden = linear(hidden, *layer, relu=place < len(layers))
-    return hidden
+def _evaluated(x: Tensor, layer: Affine, after: Activations) -> Tensor:
+    """Return what a layer and what comes after it make of inputs, as in evaluation."""
+    relu = len(after) > 0 and isinstance(after[0], ReLU)
+    outputs = linear(x, *layer, relu=relu)
+    for activation in after[1 if relu else 0 :]:
+        outputs = activation.evaluate(outputs)
+    return outputs
 
 
 def _softmax_delta(logits: Tensor, batch: Batch) -> Tensor:

@@ -1,0 +1,85 @@
+"""What comes out of a run: what was measured, and the models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import ConfigError
+from ..history import History, Round, Run
+from .initial import STACKED
+from .stack import Stack
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `simulate` returns.
+
+    Attributes
+    ----------
+    history : History
+        What the rounds measured, with the whole configuration.
+    stack : Stack
+        All devices' models.
+    """
+
+    history: History
+    stack: Stack
+
+    @property
+    def runs(self) -> list[Run]:
+        """The history's runs, of which there is one."""
+        return self.history.runs
+
+    def final(self) -> Round:
+        """Return the last round in which models were scored after consensus.
+
+        Raises
+        ------
+        P2PLError
+            No round was scored.
+        """
+        return self.runs[0].final()
+
+    def state_dict(self, device: int) -> dict[str, Tensor]:
+        """Return a device's model, as its module's ``load_state_dict`` takes it.
+
+        Raises
+        ------
+        ConfigError
+            There is no such device.
+        """
+        if not 0 <= device < self.stack.devices:
+            rule = f"must be from 0 to {self.stack.devices - 1}"
+            raise ConfigError("device", device, rule)
+        model = {name: tensor.clone() for name, tensor in self.stack.model(device).items()}
+        return {name: model[first] for name, first in self.stack.names.items()}
+
+    def mean(self) -> dict[str, Tensor]:
+        """Return the mean of all devices' models; what is no floating-point number is device 0's.
+
+        Computed in double precision, and returned in the model's own.
+        """
+        model = {
+            name: tensor.double().mean(0).to(tensor.dtype)
+            if tensor.is_floating_point()
+            else tensor[0].clone()
+            for name, tensor in self.stack.tensors.items()
+        }
+        return {name: model[first] for name, first in self.stack.names.items()}
+
+    def save(self, path: str | Path) -> None:
+        """Write all devices' models to a safetensors file, which `simulate` can begin with.
+
+        Each tensor has the devices as leading axis; tied parameters are there once. The metadata
+        hold the number of devices.
+        """
+        tensors = {
+            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, tensor in self.stack.tensors.items()
+        }
+        save_file(tensors, path, metadata={STACKED: str(self.stack.devices)})
