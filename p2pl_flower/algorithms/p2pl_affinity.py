@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from ..errors import ConfigError
+from ..config import check_fields, option, within
 from .base import Algorithm, Arrays, Mixed, State, Training, each
 
 
@@ -33,11 +32,10 @@ class P2PLAffinity(Algorithm):
 
     name = "p2pl-affinity"
 
-    strength: float = 0.5
+    strength: float = option(0.5, rule=within("[0, inf)"), help="the affinity; 0 is P2PL")
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength < math.inf:
-            raise ConfigError("strength", self.strength, "must be a number, 0 or more")
+        check_fields(self)
 
     @property
     def corrects(self) -> bool:

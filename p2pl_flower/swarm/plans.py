@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..algorithms import Algorithm
 from ..algorithms.p2pl import P2PL
+from ..config import take, within
 from ..errors import ConfigError
 from ..options import Options
 from ..seeding import Stream, generator
@@ -221,8 +222,7 @@ class Averaging(Plan):
     def __post_init__(self) -> None:
         self.samples = np.asarray(self.samples, dtype=np.int64)
         self.shared_start = True
-        if not 0 < self.fraction <= 1:
-            raise ConfigError("fraction-train", self.fraction, "must be in (0, 1]")
+        self.fraction = take("fraction-train", self.fraction, float, within("(0, 1]"))
 
     def start(self, norms: NDArray[np.float64], model_bytes: int) -> Start:
         """Give device 0's draw to all: the server sends it along in round 1."""

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from p2pl_flower import P2PL, MemoryRelay, Options
+from p2pl_flower.algorithms.p2pl_affinity import P2PLAffinity
 from p2pl_flower.config import (
     REQUIRED,
     Option,
@@ -35,7 +36,7 @@ from p2pl_flower.errors import ConfigError, TopologyError
 from p2pl_flower.links import Bernoulli, Churn, GilbertElliott, Periodic
 from p2pl_flower.relay.grpc import Waiting
 from p2pl_flower.serverless.settings import Settings
-from p2pl_flower.swarm import Job, Machine, TrainOptions
+from p2pl_flower.swarm import Averaging, Job, Machine, TrainOptions
 from p2pl_flower.topology import (
     OnePeerExponential,
     RandomMatchings,
@@ -259,6 +260,8 @@ NUMBERS = [  # what makes it, the option's name, an integer or a number that is 
     (lambda **o: P2PL(relay=MemoryRelay(), **o), "connect_timeout", 0.5),
     (Waiting, "quorum", 2),
     *((Waiting, name, 0.5) for name in ("deadline", "grace")),
+    (P2PLAffinity, "strength", 0.25),
+    (lambda **o: Averaging([1, 2], **o), "fraction", 0.5),
     (Bernoulli, "up_rate", 0.5),
     (lambda **o: Bernoulli(0.5, **o), "seed", 3),
     (Periodic, "every", 2),
