@@ -13,7 +13,7 @@ from local_grid import LocalGrid
 from toy_app import START, make_app
 
 import p2pl_flower
-from p2pl_flower import P2PL, Options
+from p2pl_flower import P2PL, Options, PeerApp
 from p2pl_flower.config import text_of
 from p2pl_flower.history import History
 from p2pl_flower.links import LINKS
@@ -71,13 +71,17 @@ def test_a_section_runs(title, things, strategies, capsys) -> None:
         elif not code.startswith(f"# {MODULE}.py\n"):
             exec(code, {})
     for strategy in strategies:
-        app, strategy.relay = make_app()
+        app, relay = make_app()
+        if title == "A relay":
+            app = PeerApp.adopt(app, strategy.relay)
+        else:
+            strategy.relay = relay
         strategy.start(LocalGrid(app, 12), START, 2)
         assert len(strategy.rounds) == 2
     assert strategies or "console" in kinds
     if "console" in kinds:
-        [measured] = History.load(Path("results/history.json")).runs
-        assert measured.final().after_consensus.accuracy.mean > 0
+        for measured in History.load(Path("results/history.json")).runs:
+            assert measured.final().after_consensus.accuracy.mean > 0
 
 
 def test_names_of_ones_own(things, capsys) -> None:
@@ -91,6 +95,7 @@ def test_names_of_ones_own(things, capsys) -> None:
     history = History.load(Path("results/history.json"))
     assert history.scenario["topology"] == "caves:size=5"
     assert history.scenario["loggers"] == "best"
+    assert history.scenario["algorithm"] == "round-momentum:beta=0.2"
     assert "p2pl round 2: " in Path("best.txt").read_text()
     options = Options(weights="stubborn:own=0.7", links="night:hours=2+perfect")
     assert text_of(options.weights, WEIGHTS) == "my_things.Stubborn:own=0.7"

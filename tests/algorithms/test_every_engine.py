@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from local_grid import RUN_ID, LocalGrid
-from outside import Clipped, Tracking
 
 from p2pl_flower import P2PL, FileRelay, GrpcRelay, MemoryRelay, Relay
 from p2pl_flower.algorithms import ALGORITHMS, Algorithm
@@ -44,14 +43,7 @@ KEYS: dict[str, Any] = {
     "contenders": "p2pl",
 }
 PORTS: list[str] = []
-NAMES = sorted({*ALGORITHMS.entries, "clipped", "tracking"})
-
-
-@pytest.fixture(autouse=True)
-def others(monkeypatch) -> None:
-    """Let the algorithms of another package be found."""
-    monkeypatch.setitem(ALGORITHMS.entries, "clipped", Clipped)
-    monkeypatch.setitem(ALGORITHMS.entries, "tracking", Tracking)
+NAMES = sorted({*ALGORITHMS.entries, "outside.Clipped", "outside.Tracking"})
 
 
 Outcome = tuple[dict[int, Model], list[Round]]
