@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
 import venv
 import zipfile
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -33,7 +35,12 @@ def test_exported_names_are_pinned() -> None:
         "GrpcRelay",
         "History",
         "LayoutError",
+        "Links",
+        "Logger",
+        "Mailbox",
         "MemoryRelay",
+        "Mixed",
+        "Neighbor",
         "Options",
         "P2PL",
         "P2PLError",
@@ -42,7 +49,17 @@ def test_exported_names_are_pinned() -> None:
         "RayRelay",
         "Relay",
         "RelayError",
+        "Round",
+        "Run",
+        "Schedule",
+        "Scores",
+        "Sending",
+        "Sharing",
+        "Slot",
+        "Spread",
         "TopologyError",
+        "Training",
+        "WeightRule",
         "WeightsError",
         "corrected",
         "local_correction",
@@ -51,6 +68,28 @@ def test_exported_names_are_pinned() -> None:
     assert set(p2pl_flower.__all__) <= set(dir(p2pl_flower))
     with pytest.raises(AttributeError, match="no attribute 'Gossip'"):
         p2pl_flower.Gossip  # noqa: B018
+
+
+def named_in(hint: Any) -> set[type]:
+    """Return the library's classes in a type."""
+    inner = {kind for part in get_args(hint) for kind in named_in(part)}
+    ours = isinstance(hint, type) and hint.__module__.startswith("p2pl_flower")
+    return inner | ({hint} if ours else set())
+
+
+def test_what_signatures_name_is_exported() -> None:
+    exported = {name: getattr(p2pl_flower, name) for name in p2pl_flower.__all__}
+    functions = {name: v for name, v in exported.items() if inspect.isfunction(v)}
+    for name, kind in exported.items():
+        if inspect.isclass(kind):
+            methods = {n: m for n, m in vars(kind).items() if inspect.isfunction(m)}
+            public = {n: m for n, m in methods.items() if n == "__init__" or n[0] != "_"}
+            functions |= {f"{name}.{n}": inspect.unwrap(m) for n, m in public.items()}
+    assert len(functions) > 30
+    for name, function in functions.items():
+        hints = get_type_hints(function)
+        for kind in set().union(*map(named_in, hints.values())):
+            assert exported.get(kind.__name__) is kind, (name, kind)
 
 
 def test_import_is_light() -> None:
@@ -75,7 +114,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_library_alone(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} == {"p2pl_flower", "p2pl_flower-0.1.0.dist-info"}
-    assert "p2pl_flower/py.typed" in names
+    assert {"p2pl_flower/py.typed", "p2pl_flower/__init__.pyi"} <= set(names)
     [metadata] = [n for n in names if n.endswith("METADATA")]
     text = zipfile.ZipFile(wheel).read(metadata).decode()
     assert "License-Expression: Apache-2.0" in text
@@ -88,6 +127,7 @@ def test_the_wheel_holds_the_library_alone(wheel: Path) -> None:
         "cryptography",
         "flwr",
         "grpcio",
+        "lazy-loader",
         "networkx",
         "numpy",
         "safetensors",

@@ -7,14 +7,12 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from ..config import Option, Table
+from ..history import Round
 
-if TYPE_CHECKING:
-    from ..history import Round
-
-RoundFunction = Callable[["Round"], object]
+RoundFunction = Callable[[Round], object]
 
 
 @runtime_checkable

@@ -1,0 +1,65 @@
+"""What the package exports, and from where: `__init__.py` reads it when it is imported."""
+
+from .algorithms import Algorithm, Mixed, Sending, Training
+from .errors import (
+    ConfigError,
+    DeviceError,
+    LayoutError,
+    P2PLError,
+    RelayError,
+    TopologyError,
+    WeightsError,
+)
+from .flower.local_steps import corrected, local_correction
+from .flower.peer_app import PeerApp
+from .flower.server_fn import PeerServerApp
+from .flower.strategy import P2PL
+from .history import History, Round, Run, Scores, Spread
+from .links import Links
+from .options import Logger, Options
+from .relay import FileRelay, Mailbox, MemoryRelay, RayRelay, Relay, Slot
+from .relay.daemon.relay import GrpcRelay
+from .sharing import Sharing
+from .topology import Schedule
+from .topology.neighborhood import Neighbor
+from .weights import WeightRule
+
+__version__: str
+
+__all__ = [
+    "P2PL",
+    "Algorithm",
+    "ConfigError",
+    "DeviceError",
+    "FileRelay",
+    "GrpcRelay",
+    "History",
+    "LayoutError",
+    "Links",
+    "Logger",
+    "Mailbox",
+    "MemoryRelay",
+    "Mixed",
+    "Neighbor",
+    "Options",
+    "P2PLError",
+    "PeerApp",
+    "PeerServerApp",
+    "RayRelay",
+    "Relay",
+    "RelayError",
+    "Round",
+    "Run",
+    "Schedule",
+    "Scores",
+    "Sending",
+    "Sharing",
+    "Slot",
+    "Spread",
+    "TopologyError",
+    "Training",
+    "WeightRule",
+    "WeightsError",
+    "corrected",
+    "local_correction",
+]
