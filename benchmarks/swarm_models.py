@@ -96,7 +96,9 @@ def main(arguments: list[str] | None = None) -> int:
     line.add_argument("--test", type=int, default=10_000, help="images that are scored (10000)")
     line.add_argument("--only", default="", help="one network's name")
     parsed = line.parse_args(arguments)
-    table: list[tuple[str, ...]] = [("network", "path", "swarm", "loop", "channels last", "AdamW", "scoring")]
+    table: list[tuple[str, ...]] = [
+        ("network", "path", "swarm", "loop", "channels last", "AdamW", "scoring")
+    ]
     found = []
     for each in work():
         if parsed.only in ("", each.name):
