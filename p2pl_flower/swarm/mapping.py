@@ -96,6 +96,9 @@ def learner_for(
         does not suit.
     """
     refuse_lazy(template)
+    if not any(p.requires_grad for p in template.parameters()):
+        rule = "has no parameter that is trained: all are frozen, or there is none"
+        raise ConfigError("model", type(template).__name__, rule)
     samples.x, outputs = fit_inputs(samples.x, template)
     samples.y = fit_targets(samples.y, outputs, options.loss, "data")
     first = options.in_round(1)

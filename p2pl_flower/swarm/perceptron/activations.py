@@ -146,9 +146,9 @@ def silu() -> Activation:
     return ByInput(functional.silu, _ATEN.silu_backward)
 
 
-def leaky_relu(slope: float = 0.01) -> Activation:
-    """Return the positive part, and ``slope`` times the negative one."""
+def leaky_relu(negative_slope: float = 0.01) -> Activation:
+    """Return the positive part, and ``negative_slope`` times the negative one."""
     return ByInput(
-        lambda x: functional.leaky_relu(x, slope),
-        lambda gradient, x: _ATEN.leaky_relu_backward(gradient, x, slope, False),
+        lambda x: functional.leaky_relu(x, negative_slope),
+        lambda gradient, x: _ATEN.leaky_relu_backward(gradient, x, negative_slope, False),
     )

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.fx import GraphModule, Node, symbolic_trace
+from torch.fx import Graph, Node, Tracer
 from torch.nn import functional
 
+from ..copies import copy_of
 from . import activations
 from .activations import Activation, Dropout, ReLU
 
@@ -49,28 +50,42 @@ def recognize(module: nn.Module) -> Perceptron | None:
     if hooked or any(True for _ in module.buffers()):
         return None
     try:
-        traced = symbolic_trace(nn.Sequential(module))  # a layer by itself is one, too
+        nodes, names = _traced(copy_of(module).train())
     except Exception:  # whatever a forward does with a proxy that is no tensor
         return None
-    return _Reader(module, traced).read()
+    return _Reader(nodes, names).read()
+
+
+def _traced(module: nn.Module) -> tuple[list[Node], list[str]]:
+    """Return the functions that a module calls in training, and its parameters' names.
+
+    ``torch.fx.symbolic_trace`` would change how all modules are called meanwhile, those of other
+    threads too; here the module is called, as it is, with a proxy.
+    """
+    tracer = Tracer()
+    tracer.root, tracer.graph = module, Graph(tracer_cls=Tracer)
+    tracer.tensor_attrs = {}
+    outputs = module(tracer.create_proxy("placeholder", "x", (), {}))
+    tracer.create_node("output", "output", (tracer.create_arg(outputs),), {})
+    return list(tracer.graph.nodes), [name for name, _ in module.named_parameters()]
 
 
 class _Reader:
-    """Reads a traced module from its input to its output."""
+    """Reads what was traced from its input to its output."""
 
-    def __init__(self, module: nn.Module, traced: GraphModule) -> None:
-        self._traced, self._nodes = traced, list(traced.graph.nodes)
-        self._by_id = {id(p): name for name, p in module.named_parameters()}
+    def __init__(self, nodes: list[Node], parameters: list[str]) -> None:
+        self._nodes, self._parameters = nodes, parameters
         self._names: list[tuple[str, str]] = []
         self._between: list[list[Activation]] = []
         self._flattens = False
 
     def read(self) -> Perceptron | None:
+        """Return the perceptron, if it is one."""
         first, *rest = self._nodes
-        if first.op != "placeholder":
-            return None
         current, sizes = first, set[Node]()
         for node in rest:
+            if node.op == "get_attr":
+                continue
             if _is_size(node, first, sizes):
                 sizes.add(node)
             elif node.op == "output":
@@ -83,68 +98,55 @@ class _Reader:
 
     def _whole(self) -> Perceptron | None:
         used = [name for pair in self._names for name in pair if name]
-        if sorted(used) != sorted(self._by_id.values()) or self._between[-1]:
+        if not used or sorted(used) != sorted(self._parameters) or self._between[-1]:
             return None  # layers that are used twice, or not at all; or nothing linear at the end
         between = tuple(tuple(part) for part in self._between[:-1])
         return Perceptron(tuple(self._names), between, self._flattens)
 
     def _take(self, node: Node, sizes: set[Node]) -> bool:
         """Read a node; return whether it may be one of a perceptron's."""
-        if node.op == "call_module":
-            return self._take_module(self._traced.get_submodule(str(node.target)))
+        if node.target is functional.linear:
+            return self._take_linear(node)
         if _flattens(node, sizes):
             self._flattens = True
             return not self._names
-        made = _FUNCTIONS.get(node.target) if len(node.args) == 1 else None
-        if made is None or not self._names:
+        made = _FUNCTIONS.get(node.target)
+        if made is None or not self._names or len(node.args) > 1:
             return False
         options = {key: value for key, value in node.kwargs.items() if key != "inplace"}
-        if options:
-            return False
-        self._between[-1].append(made())
-        return True
-
-    def _take_module(self, part: nn.Module) -> bool:
-        if type(part) is nn.Linear:
-            bias = "" if part.bias is None else self._by_id[id(part.bias)]
-            self._names.append((self._by_id[id(part.weight)], bias))
-            self._between.append([])
-            return True
-        if type(part) is nn.Flatten:
-            self._flattens = True
-            return (part.start_dim, part.end_dim) == (1, -1) and not self._names
-        if type(part) is nn.Identity:
-            return True
-        made = _MODULES.get(type(part))
-        if made is None or not self._names:
-            return False
-        found = made(part)
-        if found is None:
+        try:
+            found = made(**options)
+        except (TypeError, ValueError):  # options that it has not
             return False
         self._between[-1].append(found)
         return True
 
+    def _take_linear(self, node: Node) -> bool:
+        weight, bias = (*node.args[1:], *node.kwargs.values(), None)[:2]
+        found = [part.target if _is_parameter(part) else "" for part in (weight, bias)]  # type: ignore[union-attr]
+        self._names.append((str(found[0]), str(found[1])))
+        self._between.append([])
+        return _is_parameter(weight) and (bias is None or _is_parameter(bias))
 
-def _dropout(part: Any) -> Activation | None:
-    return Dropout(float(part.p)) if part.p < 1 else None
+
+def _is_parameter(given: Any) -> bool:
+    return isinstance(given, Node) and given.op == "get_attr"
 
 
-_MODULES: Mapping[type[nn.Module], Callable[[Any], Activation | None]] = {
-    nn.ReLU: lambda _: ReLU(),
-    nn.LeakyReLU: lambda part: activations.leaky_relu(part.negative_slope),
-    nn.Tanh: lambda _: activations.tanh(),
-    nn.Sigmoid: lambda _: activations.sigmoid(),
-    nn.GELU: lambda part: activations.gelu(part.approximate),
-    nn.SiLU: lambda _: activations.silu(),
-    nn.Dropout: _dropout,
-}
-_FUNCTIONS: Mapping[Any, Callable[[], Activation]] = {
+def _dropout(p: float = 0.5, training: bool = True) -> Activation:
+    if not training or not 0 <= p < 1:
+        raise ValueError("no dropout of training")
+    return Dropout(float(p))
+
+
+_FUNCTIONS: Mapping[Any, Callable[..., Activation]] = {
     **dict.fromkeys((torch.relu, functional.relu, "relu", "relu_"), ReLU),
     **dict.fromkeys((torch.tanh, functional.tanh, "tanh"), activations.tanh),
     **dict.fromkeys((torch.sigmoid, functional.sigmoid, "sigmoid"), activations.sigmoid),
     functional.gelu: activations.gelu,
     functional.silu: activations.silu,
     functional.leaky_relu: activations.leaky_relu,
+    functional.dropout: _dropout,
 }
 
 
