@@ -37,7 +37,7 @@ SCORE_CONFIG = "p2pl-evaluate-config"
 """Key of the config record that evaluate functions are to get after training."""
 
 CLIENT_METRICS = "p2pl-client-metrics"
-"""Key of the record with a ``client_fn`` client's metrics, texts among them, as it returned them."""
+"""Key of the record with a ``client_fn`` client's metrics as it returned them, texts too."""
 
 AFTER_TRAINING = "after-training-"
 """Prefix of the metrics of a device's model after training, before consensus."""
@@ -127,10 +127,11 @@ def options_to_config(options: Options) -> dict[str, Any]:
 
 def options_from_config(config: Mapping[str, Any]) -> Options:
     """Rebuild what `options_to_config` made."""
-    return _from_config(*((name, config[name]) for name in _OPTION_NAMES))
+    return _from_config(*((name, config[name]) for name in OPTION_NAMES))
 
 
-_OPTION_NAMES = tuple(Options().to_config())
+OPTION_NAMES = tuple(Options().to_config())
+"""Keys of the config values that `options_to_config` returns."""
 
 
 @functools.lru_cache(maxsize=8)

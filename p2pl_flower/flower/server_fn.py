@@ -16,7 +16,8 @@ from flwr.serverapp import Grid, ServerApp
 
 from ..errors import ConfigError
 from ._compat import ndarrays_of, unlike_fedavg
-from .strategy import P2PL, MetricsAggregation
+from .metrics import MetricsAggregation
+from .strategy import P2PL
 from .unsupported import LEGACY_ARGUMENTS, LEGACY_UNCALLED, TREES, WRAPPER
 
 log = logging.getLogger("flwr.p2pl")

@@ -45,21 +45,24 @@ class Told:
         self._told.pop(device, None)
 
 
-def keep(mailbox: Mailbox, order: Mapping[str, Any]) -> tuple[Neighbor, tuple[Neighbor, ...], Options]:
+def keep(
+    mailbox: Mailbox, order: Mapping[str, Any]
+) -> tuple[Neighbor, tuple[Neighbor, ...], Options]:
     """Note on the device what an order tells it, and return all that it was ever told.
 
     It is kept in the device's own mailbox, as a private publication that no neighbor is given:
     the project's own ``Context.state`` stays the project's.
     """
-    names = messages.option_names()
+    names = messages.OPTION_NAMES
     news = {k: v for k, v in order.items() if k in names or messages.is_neighbor_key(k)}
     known = news
-    if not (names <= news.keys() and "id" in news):
+    if not ("id" in news and names[0] in news):
         known = {**_without_old(_recall(mailbox), news), **news}
+    me, neighbors = messages.neighbors_from_config(known)
+    mailbox.meet({n.id: n.address for n in neighbors})
     if news:
         text = np.frombuffer(json.dumps(known).encode(), np.uint8)
         mailbox.publish(_SLOT, {_CHANNEL: text}, [_CHANNEL])
-    me, neighbors = messages.neighbors_from_config(known)
     return me, neighbors, messages.options_from_config(known)
 
 
