@@ -15,7 +15,8 @@ from flwr.app import Context, MetricRecord, RecordDict
 from ..consensus import Model
 from ..errors import DeviceError, P2PLError
 from ..flower import messages
-from ..flower.records import only_metrics
+from ..flower.metrics import as_number
+from ..flower.records import only_metrics, received_in
 from ..history import Round, Run
 from ..options import ScoredRounds
 from ..relay import Slot
@@ -29,7 +30,7 @@ from .handshake import Handshake
 from .instructions import ARRAYS_KEY, Instructions
 from .loading import load_app
 from .recorder import Recorder
-from .reports import Report, as_number, received_in
+from .reports import Report
 from .settings import Settings
 from .starting import Start
 

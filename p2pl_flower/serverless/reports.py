@@ -39,21 +39,8 @@ class Report:
             self.received[sender] = self.received.get(sender, 0) + size
 
 
-def received_in(reply: RecordDict) -> dict[int, int]:
-    """Return the bytes that arrived in a reply's exchange, by sender."""
-    record = reply.config_records.get(messages.RECORD, ConfigRecord())
-    senders: Any = record.get("senders", [])
-    sizes: Any = record.get("bytes", [])
-    return dict(zip(senders, sizes, strict=True))
-
-
 def origins_in(reply: RecordDict) -> list[int]:
     """Return the devices that drew the initial model that a synchronization left, by group."""
     record = reply.config_records.get(messages.RECORD, ConfigRecord())
-    origins: Any = record.get("origins", [])
+    origins: Any = record.get(messages.ORIGINS, [])
     return list(origins)
-
-
-def as_number(value: object) -> float:
-    """Return a metric as a number; 0 where it is none."""
-    return float(value) if isinstance(value, int | float) else 0.0
