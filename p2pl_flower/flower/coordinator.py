@@ -135,6 +135,7 @@ class Coordinator:
                 contents[device].config_records[messages.RECORD][messages.OWN_PARAMETERS] = True
         replies = self._membership.exchange(messages.INIT, contents)
         self._check_layouts(initial_arrays, replies)
+        self._check_finite(replies)
         if self._options.init == "independent" and any(draws.values()):
             return {"synchronization_steps": 0, "bytes_sent": 0}
         return self._synchronize()
@@ -253,6 +254,18 @@ class Coordinator:
                     f"device {device} draws a model whose array names, shapes or dtypes differ "
                     "from initial_arrays: build both from the same model class"
                 )
+
+    def _check_finite(self, replies: Mapping[int, RecordDict]) -> None:
+        """Refuse to start from NaNs and infinities, if no other device's draw can replace them."""
+        said = {d: r.config_records[messages.RECORD] for d, r in replies.items()}
+        started = [d for d, entry in said.items() if entry[messages.LAYOUT]]
+        bad = [d for d in started if messages.NOT_FINITE in said[d]]
+        if not bad:
+            return
+        rule = f"array {said[bad[0]][messages.NOT_FINITE]!r} holds a NaN or an infinity"
+        if bad == started or self._options.init != "max-norm":
+            raise DeviceError(f"the initial model of device {bad[0]} is no start: its {rule}")
+        log.warning("devices %s start from others' models: in their own, %s", bad, rule)
 
     def _synchronize(self) -> dict[str, int]:
         """Flood the strongest initial model until all devices hold it."""

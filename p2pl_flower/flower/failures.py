@@ -11,6 +11,7 @@ RAISE, SKIP = ON_FAILURE = "raise", "skip"
 """What may become of a run in which a device's own function fails."""
 
 _FUNCTIONS = re.compile(r"the (train|evaluate) function (raised|answered)")
+_RAISED = re.compile(r"^the \w+ function raised ")
 _NOT_A_PEER = re.compile(r"No \w+ function registered with name '?p2pl|p2pl_join")
 _EXCEPTION = re.compile(r"^<class '(?P<kind>[\w.]+)'>:<'(?P<text>.*)'>$", re.DOTALL)
 _WRAPPINGS = "ClientAppException occurred. Message: ", "\nMessage: "
@@ -41,7 +42,8 @@ def failure(device: int, kind: str, reason: str) -> DeviceError:
             "the ClientApp cannot train peer to peer: replace `ClientApp(` by `PeerApp(` "
             "(from p2pl_flower import PeerApp)"
         )
-    return DeviceError(f"device {device} failed at {kind}: {unwrapped(reason)}")
+    text = _RAISED.sub("", unwrapped(reason))
+    return DeviceError(f"device {device} failed at {kind}: {text}")
 
 
 def unwrapped(reason: str) -> str:

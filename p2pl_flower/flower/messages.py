@@ -62,8 +62,9 @@ PARTITION, DRAWS, EVALUATES, OFFERS = "partition-id", "draws", "evaluates", "off
 VERSION, REFUSED_MOD, ADDRESS, HELLO = "version", "refused-mod", "address", "hello"
 """Keys of what a device says of itself when it joins."""
 
-LAYOUT = "layout"
-"""Key of the digest of a drawn model's names, shapes and dtypes."""
+LAYOUT, NOT_FINITE = "layout", "not-finite"
+"""Keys of what a device says of its initial model: the digest of its names, shapes and dtypes, and
+the name of the first array with a NaN or an infinity in it."""
 
 SENDERS, BYTES, ORIGINS = "senders", "bytes", "origins"
 """Keys of what an exchange with neighbors brought."""

@@ -18,6 +18,7 @@ from ..consensus import Layout, conformed, layout
 from ..device import Device, Step
 from ..errors import P2PLError
 from ..relay import FileRelay, Relay
+from ..relay.tensors import not_finite
 from ..seeding import Stream, derive
 from . import client_fn as legacy
 from . import failures, messages, records, told
@@ -188,8 +189,13 @@ class PeerApp(ClientApp):
             seed = derive(device.options.seed, Stream.INIT, device.me.id)
             model, drawn = messages.to_model(self._init(context, seed)), True
         device.start(model, drawn)
-        digest = "" if model is None else messages.layout_digest(device.options.shared.part(model))
-        return records.reply_to(message, {messages.LAYOUT: digest})
+        if model is None:
+            return records.reply_to(message, {messages.LAYOUT: ""})
+        part = device.options.shared.part(model)
+        said = {messages.LAYOUT: messages.layout_digest(part)}
+        if name := not_finite(part):
+            said[messages.NOT_FINITE] = name
+        return records.reply_to(message, said)
 
     def _parameters(self, message: Message, context: Context) -> ArrayRecord:
         """Return what a ``client_fn`` client's ``get_parameters`` returns."""

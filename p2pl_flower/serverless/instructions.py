@@ -14,7 +14,7 @@ from typing import Any
 from flwr.app import ConfigRecord, Context, RecordDict
 
 from ..errors import DeviceError, P2PLError
-from ..flower import messages
+from ..flower import failures, messages
 from ..flower._compat import instruct
 from ..flower.peer_app import PeerApp
 from ..flower.told import Told
@@ -72,7 +72,9 @@ class Instructions:
         message = instruct(kind, content, self._context, int(order.get(messages.ROUND, 0)))
         try:
             reply = self._app(message, self._context)
-        except P2PLError:
+        except P2PLError as error:
+            if failures.is_the_functions(str(error)):
+                raise failures.failure(me.id, kind, str(error)) from error
             raise
         except Exception as error:
             log.debug("%s", kind, exc_info=True)
