@@ -28,7 +28,7 @@ from flwr.app import Context, Message, Metadata, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.common import DEFAULT_TTL, Code, parameters_to_ndarrays
 from flwr.common.constant import ErrorCode, MessageTypeLegacy
-from flwr.server import SimpleClientManager
+from flwr.server import ServerConfig, SimpleClientManager
 from flwr.server.strategy import FedAvg as LegacyFedAvg
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
@@ -46,9 +46,27 @@ EVALUATE_NOT_IMPLEMENTED = int(Code.EVALUATE_NOT_IMPLEMENTED.value)
 GET_PARAMETERS = str(MessageTypeLegacy.GET_PARAMETERS)
 
 
+class _NoClients(SimpleClientManager):
+    """A client manager that knows of no client, and does not wait for any."""
+
+    def wait_for(self, num_clients: int, timeout: int = 0) -> bool:
+        """Wait for nobody."""
+        return False
+
+
 def no_clients() -> Any:
     """Return a client manager that knows of no client."""
-    return SimpleClientManager()
+    return _NoClients()
+
+
+def default_strategy() -> Any:
+    """Return the strategy that Flower takes where a ``server_fn`` gives none."""
+    return LegacyFedAvg()
+
+
+def default_config() -> Any:
+    """Return the config that Flower takes where a ``server_fn`` gives none."""
+    return ServerConfig()
 
 
 def ndarrays_of(parameters: Any) -> list[NDArray[Any]]:

@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp import Grid
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 _MARK = "_tells_of_its_run"
 
 
-def told_of(start: Callable[..., Any]) -> Callable[..., Any]:
+Start = TypeVar("Start", bound=Callable[..., Any])
+
+
+def told_of(start: Start) -> Start:
     """Return a ``start`` that lets its strategy know what it is given, and when it is over.
 
     A ``start`` written by somebody else calls ``configure_train`` and the others one by one, and
@@ -46,7 +49,7 @@ def told_of(start: Callable[..., Any]) -> Callable[..., Any]:
         return returned[0]
 
     setattr(run, _MARK, True)
-    return run
+    return cast("Start", run)
 
 
 class RunningStrategy(Strategy):
