@@ -11,9 +11,9 @@ RAISE, SKIP = ON_FAILURE = "raise", "skip"
 """What may become of a run in which a device's own function fails."""
 
 _FUNCTIONS = re.compile(r"the (train|evaluate) function (raised|answered)")
-_RAISED = re.compile(r"^the \w+ function raised ")
+_RAISED = re.compile(r"^(DeviceError: )?the \w+ function raised ")
 _NOT_A_PEER = re.compile(r"No \w+ function registered with name '?p2pl|p2pl_join")
-_EXCEPTION = re.compile(r"^<class '(?P<kind>[\w.]+)'>:<'(?P<text>.*)'>$", re.DOTALL)
+_EXCEPTION = re.compile(r"^<class '(?P<kind>[\w.()]+)'>:<'(?P<text>.*)'>$", re.DOTALL)
 _WRAPPINGS = "ClientAppException occurred. Message: ", "\nMessage: "
 
 
