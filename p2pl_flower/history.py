@@ -181,9 +181,9 @@ def accuracies(measured: Round) -> str:
     return "; ".join(parts)
 
 
-def line(measured: Round) -> str:
-    """Return one line about a round: its number, what it took, and its accuracies."""
-    parts = [f"round {measured.round:3d}", f"{measured.seconds or 0.0:6.1f} s"]
+def line(measured: Round, *more: str) -> str:
+    """Return one line about a round: its number, what it took, more if given, its accuracies."""
+    parts = [f"round {measured.round:3d}", f"{measured.seconds or 0.0:6.1f} s", *more]
     return "  ".join([*parts, *filter(None, [accuracies(measured)])])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from flwr.app import ConfigRecord, RecordDict
 
 from ..flower import messages
-from ..history import Round
+from ..history import Round, line
 
 
 @dataclass
@@ -37,6 +37,10 @@ class Report:
         self.arrived += len(received)
         for sender, size in received.items():
             self.received[sender] = self.received.get(sender, 0) + size
+
+    def line(self) -> str:
+        """Return one line about the round."""
+        return line(self.measured, f"models {self.arrived}/{self.asked}")
 
 
 def origins_in(reply: RecordDict) -> list[int]:
