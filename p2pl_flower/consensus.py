@@ -1,8 +1,8 @@
 """Models as named arrays: which are mixed, how they must fit, their mean and their distance.
 
 A model is a mapping from array names to NumPy arrays. Nothing here knows of devices'
-processes, of relays or of Flower. Only floating-point arrays are mixed: integer buffers
-(a batch counter, say) and booleans stay the device's own.
+processes, of relays or of Flower. Only floating-point arrays, complex ones among them, are mixed:
+integer buffers (a batch counter, say) and booleans stay the device's own.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ Model = Mapping[str, NDArray[Any]]
 Layout = Mapping[str, tuple[tuple[int, ...], str]]
 """Shape and dtype of a model's arrays, by name."""
 
+_MIXED_KINDS = "fc"
+
 _BLOCK = 1 << 18
 """Numbers that are computed with at a time: they fit into a processor's cache."""
 
 
 def is_mixed(array: NDArray[Any]) -> bool:
-    """Return whether an array takes part in consensus: floating-point ones do."""
-    return array.dtype.kind == "f"
+    """Return whether an array takes part in consensus: floating-point and complex ones do."""
+    return array.dtype.kind in _MIXED_KINDS
 
 
 def mixed_part(model: Model) -> dict[str, NDArray[Any]]:
@@ -93,9 +95,7 @@ def mean_model(models: Iterable[Model]) -> dict[str, NDArray[Any]]:
     listed = list(models)
     first = listed[0]
     return {
-        name: np.asarray(
-            sum(m[name].astype(np.float64) for m in listed) / len(listed), dtype=array.dtype
-        )
+        name: np.asarray(sum(_wide(m[name]) for m in listed) / len(listed), dtype=array.dtype)
         if is_mixed(array)
         else array
         for name, array in first.items()
@@ -107,16 +107,22 @@ def consensus_distance(models: Iterable[Model]) -> float:
     listed = list(models)
     total = 0.0
     for name in mixed_part(listed[0]):
-        mean = sum(m[name].astype(np.float64) for m in listed) / len(listed)
+        mean = sum(_wide(m[name]) for m in listed) / len(listed)
         total += sum(square_norm(m[name] - mean) for m in listed)
     return float(np.sqrt(total / len(listed)))
 
 
 def square_norm(array: NDArray[Any]) -> float:
-    """Return the sum of squares, in double precision."""
+    """Return the sum of squares, of complex numbers' absolute values, in double precision."""
     flat = array.reshape(-1)
-    wide = (flat[block].astype(np.float64, copy=False) for block in blocks(flat))
-    return float(sum(part @ part for part in wide))
+    with np.errstate(invalid="ignore", over="ignore"):  # of numbers that are none, and of huge ones
+        wide = (_wide(flat[block]) for block in blocks(flat))
+        return float(sum(np.vdot(part, part).real for part in wide))
+
+
+def _wide(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in double precision."""
+    return array.astype(np.result_type(array.dtype, np.float64), copy=False)
 
 
 def blocks(flat: NDArray[Any]) -> Iterable[slice]:
@@ -132,9 +138,10 @@ def _same_layout(own: Model, other: Model) -> bool:
     )
 
 
-def _kind(entry: tuple[tuple[int, ...], str]) -> tuple[tuple[int, ...], bool]:
+def _kind(entry: tuple[tuple[int, ...], str]) -> tuple[tuple[int, ...], str]:
     shape, dtype = entry
-    return shape, np.dtype(dtype).kind == "f"
+    kind = np.dtype(dtype).kind
+    return shape, kind if kind in _MIXED_KINDS else ""
 
 
 def _describe(entry: tuple[tuple[int, ...], str] | None) -> str:

@@ -168,6 +168,30 @@ class History:
         return cls.from_json(path.read_text(encoding="utf-8"))
 
 
+def accuracies(measured: Round) -> str:
+    """Return a round's accuracies, worst and best device in brackets; empty if there are none."""
+    parts = [
+        f"accuracy {label} {_with_extremes(scored.accuracy)}"
+        for label, scored in (
+            ("after training", measured.after_training),
+            ("after consensus", measured.after_consensus),
+        )
+        if scored is not None and scored.accuracy is not None
+    ]
+    return "; ".join(parts)
+
+
+def line(measured: Round, *more: str) -> str:
+    """Return one line about a round: its number, what it took, more if given, its accuracies."""
+    parts = [f"round {measured.round:3d}", f"{measured.seconds or 0.0:6.1f} s", *more]
+    return "  ".join([*parts, *filter(None, [accuracies(measured)])])
+
+
+def _with_extremes(spread: Spread) -> str:
+    extremes = f" [{spread.min:.4f}, {spread.max:.4f}]" if spread.min != spread.max else ""
+    return f"{spread.mean:.4f}{extremes}"
+
+
 def environment() -> dict[str, Any]:
     """Return the git revision, the versions and the hardware of this process."""
     return {

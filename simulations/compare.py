@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from p2pl_flower.errors import ConfigError
-from p2pl_flower.history import History, Round, environment
+from p2pl_flower.history import History, Round, environment, line
 
 from . import flower_engine, report, swarm_engine
 from .client_app import device_samples
@@ -45,10 +45,4 @@ def _check_writable(folder: Path) -> None:
 
 def _show(name: str, measured: Round) -> None:
     """Tell on standard error how far a contender is."""
-    parts = [f"{name:>14}  round {measured.round:3d}  {measured.seconds or 0.0:6.1f} s"]
-    scores = measured.after_consensus
-    if scores is not None and scores.accuracy is not None:
-        accuracy = scores.accuracy
-        parts.append(f"accuracy {accuracy.mean:.4f}")
-        parts.append(f"(worst device {accuracy.min:.4f}, best {accuracy.max:.4f})")
-    sys.stderr.write("  ".join(parts) + "\n")
+    sys.stderr.write(f"{name:>14}  {line(measured)}\n")

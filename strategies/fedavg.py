@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
 
+from p2pl_flower.flower import records
 from p2pl_flower.flower.grids import MeteredGrid
 from p2pl_flower.flower.metrics import RoundMetrics
 from p2pl_flower.history import Round, Run
@@ -45,19 +46,38 @@ class FedAvg(Contender):
             task.initial_arrays,
             task.rounds,
             task.timeout,
-            ConfigRecord(keeping.scored.to_config()),
             evaluate_fn=keeping.after_averaging,
         )
         return Run(self.name, "flower", task.seed, count, {}, keeping.rounds())
+
+
+class _ScoringGrid(MeteredGrid):
+    """Asks devices, beside what FedAvg tells them, to score the models that they have trained."""
+
+    def __init__(self, grid: Grid, scored: ScoredRounds) -> None:
+        super().__init__(grid)
+        self._scored = scored
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        """Add what asks for scores to the messages of a round in which they are due."""
+        listed = list(messages)
+        for message in listed:
+            config = message.content.config_records["config"]
+            if self._scored.due_after_training(int(str(config["server-round"]))):
+                records.ask_for_scores(message.content)
+        return super().send_and_receive(listed, timeout=timeout)
 
 
 class _Keeping:
     """Keeps the score through the callbacks that FedAvg offers, and a metered grid."""
 
     def __init__(self, grid: Grid, task: Task) -> None:
-        self.grid, self.keeper = MeteredGrid(grid), RoundMetrics(task.on_round)
+        self.keeper = RoundMetrics(task.on_round)
         self._task = task
         self.scored = ScoredRounds(task.evaluate_every, task.rounds, task.evaluate_trained)
+        self.grid = _ScoringGrid(grid, self.scored)
         self._average = FlowerFedAvg().train_metrics_aggr_fn
         self._sent: dict[int, Counter[int]] = {}
 

@@ -17,6 +17,9 @@ from ..consensus import Model, mixed_part, square_norm
 NOTHING = -1.0
 """Norm that a device without a model names: it loses to every model."""
 
+NOT_FINITE = -0.5
+"""Norm of arrays with a NaN or an infinity in them: they lose to all others."""
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -39,7 +42,9 @@ class Candidates:
         """Return the candidates of ``device``, which has drawn a model itself."""
         squares = [square_norm(array) for array in mixed_part(model).values()]
         totals = squares if scope == "tensor" else [sum(squares)]
-        return cls(np.sqrt(np.array(totals)), np.full(len(totals), device, dtype=np.int64))
+        return cls(
+            comparable(np.sqrt(np.array(totals))), np.full(len(totals), device, dtype=np.int64)
+        )
 
     @classmethod
     def nothing(cls, groups: int, device: int) -> Candidates:
@@ -59,6 +64,14 @@ class Candidates:
             taken = holder == j
             norms[taken], origins[taken] = other.norms[taken], other.origins[taken]
         return Candidates(norms, origins)
+
+
+def comparable(norms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return norms that can be compared: those that are no finite numbers are `NOT_FINITE`.
+
+    Else a NaN would lose to nothing, on the device that drew it, and an infinity win everywhere.
+    """
+    return np.where(np.isfinite(norms), norms, NOT_FINITE)
 
 
 def strongest(device: int, own: Candidates, others: Mapping[int, Candidates]) -> NDArray[np.int64]:

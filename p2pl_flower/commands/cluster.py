@@ -115,11 +115,7 @@ def _show(device: int, event: Event) -> None:
     elif "run" in event:
         line = f"device {device:3d}  done"
     else:
-        line = f"device {device:3d}  round {event['round']:3d}  {event['seconds']:6.1f} s"
-        line += f"  models {event['arrived']}/{event['asked']}"
-        for when in ("after_training", "after_consensus"):
-            if when in event:
-                line += f"  accuracy {when.replace('_', ' ')} {event[when]:.4f}"
+        line = f"device {device:3d}  {event['line']}"
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

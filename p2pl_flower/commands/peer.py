@@ -47,14 +47,5 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show(device: int, report: Report) -> None:
-    measured = report.measured
-    parts = [f"device {device:3d}  round {measured.round:3d}  {measured.seconds or 0:6.1f} s"]
-    parts.append(f"models {report.arrived}/{report.asked}")
-    for label, scores in (
-        ("after training", measured.after_training),
-        ("after consensus", measured.after_consensus),
-    ):
-        if scores is not None and scores.accuracy is not None:
-            parts.append(f"accuracy {label} {scores.accuracy.mean:.4f}")
-    sys.stdout.write("  ".join(parts) + "\n")
+    sys.stdout.write(f"device {device:3d}  {report.line()}\n")
     sys.stdout.flush()

@@ -4,7 +4,8 @@ The codes of `flwr.app.Error` are public only as numbers. We must tell a device 
 not be reached (the others go on) from one whose code failed (the run ends).
 
 Projects with a ``server_fn`` hand over parameters in a class of `flwr.common`, and a strategy
-of `flwr.server.strategy`.
+of `flwr.server.strategy`, which asks for a client manager. What a ``client_fn`` client has no
+function for it says by a number, and the message that asks it for its parameters has a name.
 
 Whether nodes are simulated can be seen only by the name of the grid's class, which has moved
 from module to module. It matters for speed alone: see `p2pl_flower.flower.grids.PacedGrid`.
@@ -25,8 +26,9 @@ from uuid import uuid4
 
 from flwr.app import Context, Message, Metadata, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.common import DEFAULT_TTL, parameters_to_ndarrays
-from flwr.common.constant import ErrorCode
+from flwr.common import DEFAULT_TTL, Code, parameters_to_ndarrays
+from flwr.common.constant import ErrorCode, MessageTypeLegacy
+from flwr.server import ServerConfig, SimpleClientManager
 from flwr.server.strategy import FedAvg as LegacyFedAvg
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
@@ -38,6 +40,33 @@ UNREACHABLE = frozenset(
         ErrorCode.NODE_UNAVAILABLE,
     }
 )
+
+
+EVALUATE_NOT_IMPLEMENTED = int(Code.EVALUATE_NOT_IMPLEMENTED.value)
+GET_PARAMETERS = str(MessageTypeLegacy.GET_PARAMETERS)
+
+
+class _NoClients(SimpleClientManager):
+    """A client manager that knows of no client, and does not wait for any."""
+
+    def wait_for(self, num_clients: int, timeout: int = 0) -> bool:
+        """Wait for nobody."""
+        return False
+
+
+def no_clients() -> Any:
+    """Return a client manager that knows of no client."""
+    return _NoClients()
+
+
+def default_strategy() -> Any:
+    """Return the strategy that Flower takes where a ``server_fn`` gives none."""
+    return LegacyFedAvg()
+
+
+def default_config() -> Any:
+    """Return the config that Flower takes where a ``server_fn`` gives none."""
+    return ServerConfig()
 
 
 def ndarrays_of(parameters: Any) -> list[NDArray[Any]]:

@@ -22,8 +22,9 @@ from ..relay.contents import MODEL, models_of
 from ..topology import Schedule, diameter, schedule
 from ..topology.neighborhood import neighborhood
 from ..weights import check_matrix
-from . import messages
+from . import failures, messages, records
 from .membership import Membership
+from .told import Told
 
 log = logging.getLogger("flwr.p2pl")
 
@@ -62,6 +63,8 @@ class Coordinator:
         Key under which users' functions expect the model.
     addresses : Mapping[int, str], optional
         Where devices' mailboxes are, for relays that need to know.
+    on_failure : str
+        What becomes of the run in which a device's own function fails.
 
     Attributes
     ----------
@@ -78,6 +81,7 @@ class Coordinator:
         run: int,
         arrays_key: str = "arrays",
         addresses: Mapping[int, str] | None = None,
+        on_failure: str = failures.RAISE,
     ) -> None:
         count = len(membership.devices)
         self.schedule = schedule(topology, count, options.seed)
@@ -86,14 +90,20 @@ class Coordinator:
             check_matrix(options.matrix, static, n=count)
         self._membership, self._options, self._relay, self._run = membership, options, relay, run
         self._arrays_key, self._addresses = arrays_key, addresses or {}
+        self._on_failure = on_failure
+        self._listed_options = messages.options_to_config(options)
         self._graph = self.schedule.graph(1)
-        self._samples = dict.fromkeys(membership.devices, 0)  # until a device has trained
-        self._told: dict[int, dict[str, Any]] = {}
+        # until a device has trained
+        self._samples: dict[int, float] = dict.fromkeys(membership.devices, 0)
+        self._told = Told()
         self._silent: set[int] = set()
         self._due: _Due | None = None
+        self._due_is_sent = False
         self.sent: dict[int, Counter[int]] = defaultdict(Counter)
 
-    def open(self, initial_arrays: ArrayRecord, draws: Mapping[int, bool]) -> dict[str, int]:
+    def open(
+        self, initial_arrays: ArrayRecord, draws: Mapping[int, bool], offers: bool = False
+    ) -> dict[str, int]:
         """Give every device a start, and synchronize where the options ask for it.
 
         Parameters
@@ -102,28 +112,36 @@ class Coordinator:
             The common start, for devices that draw none of their own.
         draws : Mapping[int, bool]
             Whether each device has an init function.
+        offers : bool
+            Whether one that has none can start from parameters of its own, where there are no
+            initial arrays, and neighbors hand those on.
 
         Returns
         -------
         dict[str, int]
             ``synchronization_steps`` and ``bytes_sent`` between devices.
         """
-        given = self._given(initial_arrays, draws)
+        given = self._given(draws)
+        if given and not len(initial_arrays) and not offers:
+            raise ConfigError("initial_arrays", "empty", "must hold the model devices start from")
         if len(initial_arrays):
             self._options.shared.check(messages.to_model(initial_arrays))
         self._enter(1)
-        options = messages.options_to_config(self._options)
-        contents = self._orders(self._membership.devices, **options)
+        contents = self._orders(self._membership.devices)
         for device in given:
-            contents[device][self._arrays_key] = initial_arrays
+            if len(initial_arrays):
+                contents[device][self._arrays_key] = initial_arrays
+            else:
+                contents[device].config_records[messages.RECORD][messages.OWN_PARAMETERS] = True
         replies = self._membership.exchange(messages.INIT, contents)
         self._check_layouts(initial_arrays, replies)
+        self._check_finite(replies)
         if self._options.init == "independent" and any(draws.values()):
             return {"synchronization_steps": 0, "bytes_sent": 0}
         return self._synchronize()
 
     def instruct(
-        self, kind: str, devices: Collection[int], round_number: int, records: RecordDict
+        self, kind: str, devices: Collection[int], round_number: int, given: RecordDict
     ) -> list[Any]:
         """Return the messages that tell ``devices`` to run a user's function.
 
@@ -132,23 +150,31 @@ class Coordinator:
         due = self._due if self._due and self._due.devices <= set(devices) else None
         if due is None:
             self.make_due()
-        orders = self._orders(devices, **{"round": round_number, "arrays-key": self._arrays_key})
+        self._due_is_sent = due is not None
+        order = {messages.ROUND: round_number, messages.ARRAYS_KEY: self._arrays_key}
+        orders = self._orders(devices, **order)
         for device, content in orders.items():
-            if due and device in due.devices:
-                content.config_records[messages.RECORD].update(due.order())
-            content.update(records)
+            own = content.config_records[messages.RECORD]
+            own.update(due.order() if due and device in due.devices else {})
+            own.update(given.config_records.get(messages.RECORD, {}))
+            content.update({k: v for k, v in given.items() if k != messages.RECORD})
         return self._membership.messages(kind, orders, round_number)
 
     def hear(self, kind: str, asked: Collection[int], replies: Any) -> dict[int, RecordDict]:
         """Sort replies by device; who is silent sits out the rest of the round."""
-        arrived = self._membership.sort(kind, asked, replies)
+        arrived = self._membership.sort(kind, asked, replies, self._on_failure)
         if self._due:
             self._count(self._due.round_number, arrived.values())
-            self._due = None
+        self._due, self._due_is_sent = None, False
         for device in set(asked) - set(arrived):
             self._silent.add(device)
-            self._told.pop(device, None)
+            self._told.forget(device)
         return arrived
+
+    def go_on_unheard(self) -> None:
+        """Take it that devices did what they were told, where somebody else heard them."""
+        if self._due_is_sent:
+            self._due, self._due_is_sent = None, False
 
     def begin_round(self, round_number: int) -> list[int]:
         """Change to the round's graph and return the devices that are there to train."""
@@ -161,7 +187,7 @@ class Coordinator:
         online = [d for d in self._membership.online() if d not in self._silent]
         return [d for d in online if bool(self._options.links.present(d, round_number))]
 
-    def know_samples(self, samples: Mapping[int, int]) -> None:
+    def know_samples(self, samples: Mapping[int, float]) -> None:
         """Note the devices' numbers of samples, for neighbors to be told."""
         self._samples.update(samples)
 
@@ -173,7 +199,7 @@ class Coordinator:
     def make_due(self) -> None:
         """Make the consensus step that is due, if there is one, now."""
         due = self._due
-        if due is not None:
+        if due is not None and not self._due_is_sent:
             orders = self._orders(sorted(due.devices), **due.order())
             sent = self._membership.messages(messages.MIX, orders, due.round_number)
             self.hear(messages.MIX, due.devices, self._membership.send(sent))
@@ -183,7 +209,17 @@ class Coordinator:
         self.make_due()
         return models_of(self._relay.observe(self._run, MODEL))
 
-    def _given(self, initial_arrays: ArrayRecord, draws: Mapping[int, bool]) -> list[int]:
+    def ask_for_models(self, devices: Collection[int] | None = None) -> dict[int, Model]:
+        """Ask devices, all unless some are named, for the arrays that neighbors may see."""
+        self.make_due()
+        asked = [d for d in self._membership.devices if devices is None or d in devices]
+        replies = self._membership.exchange(messages.MODEL, self._orders(asked)) if asked else {}
+        return {
+            device: messages.to_model(next(iter(reply.array_records.values())))
+            for device, reply in replies.items()
+        }
+
+    def _given(self, draws: Mapping[int, bool]) -> list[int]:
         """Return the devices that are given the initial arrays in a message."""
         lacking = [d for d in self._membership.devices if not draws[d]]
         if self._options.init == "shared" or len(lacking) == len(draws):
@@ -199,15 +235,14 @@ class Coordinator:
             given = [] if hands_on else lacking
             if lacking:
                 log.info("devices %s draw no initial model and are given one", lacking)
-        if given and not len(initial_arrays):
-            raise ConfigError("initial_arrays", "empty", "must hold the model devices start from")
         return given
 
     def _check_layouts(
         self, initial_arrays: ArrayRecord, replies: Mapping[int, RecordDict]
     ) -> None:
         """Refuse devices whose own initial models differ from the others' in their arrays."""
-        drawn = {d: str(r.config_records[messages.RECORD]["layout"]) for d, r in replies.items()}
+        record = messages.RECORD
+        drawn = {d: str(r.config_records[record][messages.LAYOUT]) for d, r in replies.items()}
         drawn = {d: digest for d, digest in drawn.items() if digest}
         expected = next(iter(drawn.values()))
         if len(initial_arrays):
@@ -219,6 +254,18 @@ class Coordinator:
                     f"device {device} draws a model whose array names, shapes or dtypes differ "
                     "from initial_arrays: build both from the same model class"
                 )
+
+    def _check_finite(self, replies: Mapping[int, RecordDict]) -> None:
+        """Refuse to start from NaNs and infinities, if no other device's draw can replace them."""
+        said = {d: r.config_records[messages.RECORD] for d, r in replies.items()}
+        started = [d for d, entry in said.items() if entry[messages.LAYOUT]]
+        bad = [d for d in started if messages.NOT_FINITE in said[d]]
+        if not bad:
+            return
+        rule = f"array {said[bad[0]][messages.NOT_FINITE]!r} holds a NaN or an infinity"
+        if bad == started or self._options.init != "max-norm":
+            raise DeviceError(f"the initial model of device {bad[0]} is no start: its {rule}")
+        log.warning("devices %s start from others' models: in their own, %s", bad, rule)
 
     def _synchronize(self) -> dict[str, int]:
         """Flood the strongest initial model until all devices hold it."""
@@ -233,11 +280,11 @@ class Coordinator:
                 break
             step += 1
             self._enter(step)
-            orders = self._orders(self._membership.devices, step=step)
+            orders = self._orders(self._membership.devices, **{messages.STEP: step})
             sent = self._membership.messages(messages.SYNC, orders, 0)
             replies = self.hear(messages.SYNC, orders, self._membership.send(sent))
             self._count(0, replies.values())
-            origins = {_tuple(reply, "origins") for reply in replies.values()}
+            origins = {_tuple(reply, messages.ORIGINS) for reply in replies.values()}
         return {"synchronization_steps": step, "bytes_sent": sum(self.sent[0].values())}
 
     def _give_up(self, origins: set[Any], steps: int) -> None:
@@ -247,8 +294,7 @@ class Coordinator:
 
     def _count(self, round_number: int, replies: Iterable[RecordDict]) -> None:
         for reply in replies:
-            pairs = zip(_tuple(reply, "senders"), _tuple(reply, "bytes"), strict=True)
-            self.sent[round_number].update(dict(pairs))
+            self.sent[round_number].update(records.received_in(reply))
 
     def _enter(self, number: int) -> None:
         """Change to graph ``number`` of the schedule (the same one, where it is static)."""
@@ -264,9 +310,7 @@ class Coordinator:
         for device in devices:
             me, neighbors = neighborhood(self._graph, device, self._samples, self._options.matrix)
             placed = [replace(n, address=self._addresses.get(n.id, "")) for n in neighbors]
-            listed = messages.neighbors_to_config(me, placed)
-            news = {} if self._told.get(device) == listed else listed
-            self._told[device] = listed
+            news = self._told.news(me, placed, self._listed_options)
             contents[device] = RecordDict({messages.RECORD: ConfigRecord({**order, **news})})
         return contents
 

@@ -94,13 +94,18 @@ class MeteredGrid(GridAround):
         for message in listed:
             if message.has_content():
                 content, sender = message.content, message.metadata.src_node_id
-                self.total_bytes += sum(map(_count_bytes, content.values()))
+                self.total_bytes += count_bytes(content)
                 arrays = content.array_records.values()
                 self.array_bytes[sender] += sum(record.count_bytes() for record in arrays)
         return listed
 
 
-def _count_bytes(record: ArrayRecord | ConfigRecord | MetricRecord) -> int:
+def count_bytes(content: RecordDict) -> int:
+    """Return the bytes of all records in a message's content."""
+    return sum(map(_record_bytes, content.values()))
+
+
+def _record_bytes(record: ArrayRecord | ConfigRecord | MetricRecord) -> int:
     """Return what ``count_bytes`` does, which in flwr 1.41 fails on empty texts and lists."""
     if not isinstance(record, ConfigRecord):
         return record.count_bytes()

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Collection, Iterable, Mapping
+from importlib.metadata import version
 from typing import Any
 
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
 from ..errors import ConfigError, DeviceError
-from . import messages
-from ._compat import UNREACHABLE
+from . import failures, messages
+from ._compat import UNREACHABLE, is_simulated
+from .grids import PacedGrid, count_bytes
+from .unsupported import REFUSED_MODS
 
 log = logging.getLogger("flwr.p2pl")
 
+SETTLED_SECONDS = 10.0
+"""How long no node must have come before their number is taken to be K."""
+
 _POLL_SECONDS = 0.2
-_NOT_A_PEER = re.compile(r"No \w+ function registered with name '?p2pl|p2pl_join")
 
 
 class Membership:
@@ -30,12 +34,19 @@ class Membership:
         The way to the nodes.
     timeout : float
         Seconds to wait for replies.
+
+    Attributes
+    ----------
+    server_bytes : int
+        Bytes of all records in messages to devices and in their replies.
     """
 
     def __init__(self, grid: Grid, timeout: float) -> None:
         self._grid, self._timeout = grid, timeout
         self._node_of: dict[int, int] = {}
         self._device_of: dict[int, int] = {}
+        self._strangers: set[int] = set()
+        self.server_bytes = 0
 
     @property
     def devices(self) -> list[int]:
@@ -54,15 +65,17 @@ class Membership:
         DeviceError
             A node that is not a PeerApp, or does not answer.
         """
-        nodes = self._wait(num_devices or least, patience)
+        nodes = self._wait(num_devices or least, num_devices is not None, patience)
         self._assign(dict(enumerate(nodes)))
-        empty = RecordDict({messages.RECORD: ConfigRecord({"hello": 1})})
+        empty = RecordDict({messages.RECORD: ConfigRecord({messages.HELLO: 1})})
         replies = self.exchange(messages.JOIN, dict.fromkeys(self.devices, empty))
         missing = sorted(set(self.devices) - set(replies))
         if missing:
             raise DeviceError(f"{len(missing)} of {len(nodes)} nodes did not answer the invitation")
         said = {nodes[i]: reply for i, reply in replies.items()}
         self._assign(_device_ids(said, num_devices))
+        log.info("\t├──> Devices: %d", len(self._node_of))
+        self._strangers = set(nodes) - set(self._device_of)
         return {d: said[self._node_of[d]].config_records[messages.RECORD] for d in self.devices}
 
     def exchange(
@@ -80,56 +93,130 @@ class Membership:
         self, kind: str, contents: Mapping[int, RecordDict], round_number: int
     ) -> list[Message]:
         """Return one message for each device."""
+        self.server_bytes += sum(map(count_bytes, contents.values()))
         return [
             Message(content, self._node_of[device], kind, group_id=str(round_number))
             for device, content in contents.items()
         ]
 
     def sort(
-        self, kind: str, asked: Collection[int], replies: Iterable[Message]
+        self,
+        kind: str,
+        asked: Collection[int],
+        replies: Iterable[Message],
+        on_failure: str = failures.RAISE,
     ) -> dict[int, RecordDict]:
-        """Return the replies' contents in order of device ids; a warning names the silent.
+        """Return the replies' contents in order of device ids; warnings name the others.
+
+        Parameters
+        ----------
+        kind : str
+            Type of the messages that were sent.
+        asked : Collection[int]
+            The devices that they were sent to.
+        replies : Iterable[Message]
+            What came back.
+        on_failure : str
+            ``skip`` takes a device whose own function failed for one that is silent.
 
         Raises
         ------
         DeviceError
-            A device's own code failed, or none of the devices answered.
+            A device failed, or none of the devices answered.
         """
         arrived: dict[int, RecordDict] = {}
+        failed: dict[int, DeviceError] = {}
         for reply in replies:
             device = self._device_of[reply.metadata.src_node_id]
             if not reply.has_error():
                 arrived[device] = reply.content
+                self.server_bytes += count_bytes(reply.content)
             elif reply.error.code not in UNREACHABLE:
-                raise _failure(device, kind, reply.error.reason or "")
-        silent = sorted(set(asked) - set(arrived))
-        if silent and not arrived:
-            raise DeviceError(f"no device answered {kind} within {self._timeout:g} s")
-        if silent:
-            log.warning("%s: no answer from device(s) %s; the others go on", kind, silent)
+                reason = reply.error.reason or ""
+                failed[device] = failures.failure(device, kind, reason)
+                if on_failure == failures.RAISE or not failures.is_the_functions(reason):
+                    raise failed[device]
+        self._tell_of_others(kind, asked, arrived, failed)
         return dict(sorted(arrived.items()))
 
     def online(self) -> list[int]:
         """Return the devices whose nodes are connected now."""
         nodes = set(self._grid.get_node_ids())
+        if late := nodes - set(self._device_of) - self._strangers:
+            self._strangers |= late
+            log.warning(
+                "%d node(s) connected after the start and take no part: give num_devices, and "
+                "P2PL waits for all",
+                len(late),
+            )
         return [device for device in self.devices if self._node_of[device] in nodes]
+
+    def _tell_of_others(
+        self,
+        kind: str,
+        asked: Collection[int],
+        arrived: Collection[int],
+        failed: Mapping[int, DeviceError],
+    ) -> None:
+        if failed and not arrived:
+            raise failed[min(failed)]
+        for _, error in sorted(failed.items()):
+            log.warning("%s; it sits out the round, and the others go on", error)
+        silent = sorted(set(asked) - set(arrived) - set(failed))
+        if silent and not arrived:
+            raise DeviceError(f"no device answered {kind} within {self._timeout:g} s")
+        if silent:
+            log.warning("%s: no answer from device(s) %s; the others go on", kind, silent)
 
     def _assign(self, node_of: Mapping[int, int]) -> None:
         self._node_of = dict(sorted(node_of.items()))
         self._device_of = {node: device for device, node in node_of.items()}
 
-    def _wait(self, wanted: int, patience: float) -> list[int]:
-        end = time.monotonic() + patience
-        while len(nodes := sorted(self._grid.get_node_ids())) < wanted:
-            if time.monotonic() >= end:
+    def _wait(self, wanted: int, known: bool, patience: float) -> list[int]:
+        """Wait for so many nodes and, where it is not known that these are all, until no more come.
+
+        Nodes of a simulation are there from its start.
+        """
+        at_once = known or isinstance(self._grid, PacedGrid) or is_simulated(self._grid)
+        settled = 0.0 if at_once else SETTLED_SECONDS
+        begun = changed = time.monotonic()
+        nodes: list[int] = []
+        while True:
+            now, before = time.monotonic(), len(nodes)
+            nodes = sorted(self._grid.get_node_ids())
+            changed = now if len(nodes) != before else changed
+            if len(nodes) >= wanted and (now - changed >= settled or now - begun >= patience):
+                return nodes
+            if now - begun >= patience:
                 raise ConfigError(
                     "num-devices",
                     wanted,
                     f"must be at most the number of SuperNodes, and {len(nodes)} are connected "
                     f"after {patience:g} s; start more SuperNodes or ask for fewer devices",
                 )
-            time.sleep(_POLL_SECONDS)
-        return nodes
+            time.sleep(min(_POLL_SECONDS, patience))
+
+
+def refuse_mods(said: Mapping[int, ConfigRecord]) -> None:
+    """Refuse devices with mods that need a server which aggregates."""
+    for reply in said.values():
+        if name := str(reply.get(messages.REFUSED_MOD, "")):
+            raise ConfigError("mods", name, REFUSED_MODS[name])
+
+
+def all_evaluate(said: Mapping[int, ConfigRecord]) -> bool:
+    """Return whether all devices can evaluate; warn where they cannot."""
+    evaluates = all(bool(reply[messages.EVALUATES]) for reply in said.values())
+    if not evaluates:
+        log.warning("the PeerApp has no @app.evaluate(): models are not scored on devices")
+    return evaluates
+
+
+def warn_of_versions(said: Mapping[int, ConfigRecord]) -> None:
+    """Warn where devices run another version of this package."""
+    versions = {str(reply[messages.VERSION]) for reply in said.values()} | {version("p2pl-flower")}
+    if len(versions) > 1:
+        log.warning("devices and strategy run different versions of p2pl-flower: %s", versions)
 
 
 def _device_ids(said: Mapping[int, RecordDict], num_devices: int | None) -> dict[int, int]:
@@ -149,21 +236,5 @@ def _device_ids(said: Mapping[int, RecordDict], num_devices: int | None) -> dict
 
 
 def _partition(reply: RecordDict) -> int:
-    value: Any = reply.config_records[messages.RECORD]["partition-id"]
+    value: Any = reply.config_records[messages.RECORD][messages.PARTITION]
     return int(value)
-
-
-def _failure(device: int, kind: str, reason: str) -> DeviceError:
-    if kind == messages.JOIN and _NOT_A_PEER.search(reason):
-        return DeviceError(
-            "the ClientApp cannot train peer to peer: replace `ClientApp(` by `PeerApp(` "
-            "(from p2pl_flower import PeerApp)"
-        )
-    return DeviceError(f"device {device} failed at {kind}: {_last_line(reason)}")
-
-
-def _last_line(reason: str) -> str:
-    """Return the user's own error out of the wrapping that Flower and Ray put around it."""
-    lines = [line.strip() for line in reason.replace("\\n", "\n").splitlines() if line.strip()]
-    last = lines[-1] if lines else "no reason was given"
-    return re.sub(r"""['">\s]+$""", "", last.rpartition("Message: ")[2])

@@ -28,18 +28,50 @@ SYNC = "query.p2pl_sync"
 TRAIN = "train.p2pl"
 MIX = "query.p2pl_mix"
 EVALUATE = "evaluate.p2pl"
+MODEL = "query.p2pl_model"
 
 RECORD = "p2pl"
-"""Key of our own record in messages and in ``Context.state``."""
-
-MIX_ROUND, MIX_STEP = "mix-round", "mix-step"
-"""Keys of an order to make a consensus step, alone or before something else."""
+"""Key of our own record in messages and replies."""
 
 SCORE_CONFIG = "p2pl-evaluate-config"
 """Key of the config record that evaluate functions are to get after training."""
 
+CLIENT_METRICS = "p2pl-client-metrics"
+"""Key of the record with a ``client_fn`` client's metrics as it returned them, texts too."""
+
 AFTER_TRAINING = "after-training-"
 """Prefix of the metrics of a device's model after training, before consensus."""
+
+SERVER_ROUND = "server-round"
+"""Key under which Flower's strategies tell users' functions the round."""
+
+DEVICE, ROUND, STEP, ARRAYS_KEY = "device", "round", "step", "arrays-key"
+"""Keys of every order: the device's id; and of some: the round, the step, and the key under which
+users' functions expect the model."""
+
+MIX_ROUND, MIX_STEP = "mix-round", "mix-step"
+"""Keys of an order to make a consensus step, alone or before something else."""
+
+SCORED = "scored"
+"""Key of an order to train that asks for the trained model to be evaluated."""
+
+OWN_PARAMETERS = "own-parameters"
+"""Key of an order to start from what a ``client_fn`` client's ``get_parameters`` returns."""
+
+PARTITION, DRAWS, EVALUATES, OFFERS = "partition-id", "draws", "evaluates", "offers-parameters"
+VERSION, REFUSED_MOD, ADDRESS, HELLO = "version", "refused-mod", "address", "hello"
+"""Keys of what a device says of itself when it joins."""
+
+LAYOUT, NOT_FINITE = "layout", "not-finite"
+"""Keys of what a device says of its initial model: the digest of its names, shapes and dtypes, and
+the name of the first array with a NaN or an infinity in it."""
+
+SENDERS, BYTES, ORIGINS = "senders", "bytes", "origins"
+"""Keys of what an exchange with neighbors brought."""
+
+HELD_BACK, UNSCORED = "held-back", "unscored"
+"""Keys of a reply: bytes of arrays that a function returned and that stay on the device; and that
+the client has no evaluate function."""
 
 _NUMPY = "numpy.ndarray"  # how Flower calls arrays in the format of NumPy's own files
 _PREFIX = "neighbor-"
@@ -53,7 +85,7 @@ def neighbors_to_config(me: Neighbor, neighbors: Sequence[Neighbor]) -> dict[str
     columns: dict[str, list[Any]] = {
         "id": [n.id for n in neighbors],
         "degree": [n.degree for n in neighbors],
-        "samples": [n.samples for n in neighbors],
+        "samples": _of_one_type([n.samples for n in neighbors]),
         "address": [n.address for n in neighbors],
         "weight": [n.weight for n in neighbors],
     }
@@ -75,8 +107,18 @@ def neighbors_from_config(config: Mapping[str, Any]) -> tuple[Neighbor, tuple[Ne
         config.get(_PREFIX + "address", [""] * len(ids)),
         config.get(_PREFIX + "weight", [None] * len(ids)),
     )
-    me = Neighbor(int(config["id"]), int(config["degree"]), int(config["samples"]))
+    me = Neighbor(int(config["id"]), int(config["degree"]), config["samples"])
     return me, tuple(Neighbor(*row) for row in zip(*columns, strict=True))
+
+
+def _of_one_type(numbers: list[Any]) -> list[Any]:
+    """Return numbers as Flower's records hold them: all integers, or all fractions."""
+    return numbers if all(isinstance(n, int) for n in numbers) else list(map(float, numbers))
+
+
+def is_neighbor_key(key: str) -> bool:
+    """Return whether a config key is one of those that `neighbors_to_config` makes."""
+    return key in ("id", "degree", "samples") or key.startswith(_PREFIX)
 
 
 def options_to_config(options: Options) -> dict[str, Any]:
@@ -86,10 +128,11 @@ def options_to_config(options: Options) -> dict[str, Any]:
 
 def options_from_config(config: Mapping[str, Any]) -> Options:
     """Rebuild what `options_to_config` made."""
-    return _from_config(*((name, config[name]) for name in _OPTION_NAMES))
+    return _from_config(*((name, config[name]) for name in OPTION_NAMES))
 
 
-_OPTION_NAMES = tuple(Options().to_config())
+OPTION_NAMES = tuple(Options().to_config())
+"""Keys of the config values that `options_to_config` returns."""
 
 
 @functools.lru_cache(maxsize=8)

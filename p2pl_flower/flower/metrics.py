@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from flwr.app import MetricRecord
+from flwr.app import MetricRecord, RecordDict
 
 from ..history import Round, Scores, Spread
 from .messages import AFTER_TRAINING
 
-log = logging.getLogger("flwr.p2pl")
-
 OnRound = Callable[[Round], object]
+MetricsAggregation = Callable[[list[RecordDict], str], MetricRecord]
 
 
 class RoundMetrics:
     """Collects what a round measures, from its begin to its end.
 
-    Accuracy and loss are found among a device's metrics by name: the first that contains
-    ``acc``, and the first that contains ``loss``.
+    Accuracy and loss are found among a device's metrics by name, in upper or lower case:
+    ``accuracy`` or ``acc`` itself, else with a word for test data, as in ``eval_acc``, else with
+    other words; and likewise ``loss``. Lists are no numbers.
 
     Parameters
     ----------
@@ -70,31 +70,86 @@ class RoundMetrics:
 
 def scores(metrics: Iterable[MetricRecord], prefix: str = "") -> Scores | None:
     """Return accuracy and loss over devices from metrics whose keys start with ``prefix``."""
-    listed = list(metrics)
-    accuracy = Spread.over(_found(listed, prefix, "acc"))
-    loss = Spread.over(_found(listed, prefix, "loss"))
+    named = [_numbers(record, prefix) for record in metrics]
+    accuracy = Spread.over(_of(named, _ACCURACY))
+    loss = Spread.over(_of(named, _LOSS))
     return None if accuracy is None and loss is None else Scores(accuracy, loss)
 
 
-def line(measured: Round) -> str:
-    """Return a round's accuracies for a log; the empty text if there are none."""
-    parts = [
-        f"accuracy {label} {scored.accuracy.mean:.4f} "
-        f"[{scored.accuracy.min:.4f}, {scored.accuracy.max:.4f}]; "
-        for label, scored in (
-            ("after training", measured.after_training),
-            ("after consensus", measured.after_consensus),
-        )
-        if scored is not None and scored.accuracy is not None
+def mean_of_metrics(function: MetricsAggregation) -> MetricsAggregation:
+    """Return Flower's weighted mean of metrics, made to serve where all weights are 0.
+
+    The plain mean is what it is then; Flower itself divides by zero.
+    """
+
+    def aggregate(contents: list[RecordDict], weighted_by_key: str) -> MetricRecord:
+        records = [next(iter(content.metric_records.values())) for content in contents]
+        if any(as_number(record[weighted_by_key]) for record in records):
+            return function(contents, weighted_by_key)
+        alike = [RecordDict({"m": MetricRecord({**r, weighted_by_key: 1})}) for r in records]
+        return function(alike, weighted_by_key)
+
+    return aggregate
+
+
+def with_scores(
+    metrics: MetricRecord | None,
+    contents: list[RecordDict],
+    average: MetricsAggregation,
+    weighted_by_key: str,
+) -> MetricRecord | None:
+    """Return aggregated train metrics with the mean scores after training beside them."""
+    scored = [
+        {k: v for k, v in r.items() if k.startswith(AFTER_TRAINING) or k == weighted_by_key}
+        for content in contents
+        for r in content.metric_records.values()
     ]
-    return "".join(parts)
+    alike = [RecordDict({"m": MetricRecord(s)}) for s in scored if s.keys() == scored[0].keys()]
+    if not scored or len(scored[0]) < 2:
+        return metrics
+    return MetricRecord({**(metrics or {}), **average(alike, weighted_by_key)})
 
 
-def _found(metrics: list[MetricRecord], prefix: str, part: str) -> list[float]:
-    values = []
-    for record in metrics:
-        names = [key for key in record if key.startswith(prefix) and part in key[len(prefix) :]]
-        value = record[names[0]] if names else None
-        if isinstance(value, int | float):
-            values.append(float(value))
-    return values
+def as_number(value: object) -> float:
+    """Return a metric as a number; 0 where it is none, or a list."""
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _numbers(record: MetricRecord, prefix: str) -> dict[str, float]:
+    """Return a device's metrics with a prefix, without it: lists are no numbers."""
+    return {
+        key.removeprefix(prefix): float(value)
+        for key, value in record.items()
+        if key.startswith(prefix) and isinstance(value, int | float)
+    }
+
+
+_ACCURACY = re.compile(r"acc(uracy)?|\w*accuracy|(test|val|eval)acc")
+_LOSS = re.compile(r"\w*loss")
+_TESTED = frozenset({"eval", "test", "val", "valid", "validation", "evaluation", "mean", "avg"})
+_TRAINED = frozenset({"train", "training"})
+
+
+def _of(named: list[dict[str, float]], wanted: re.Pattern[str]) -> list[float]:
+    """Return the metric of each device that is meant: the same one on all, by its name."""
+    names = sorted({name for numbers in named for name in numbers}, key=lambda n: _rank(n, wanted))
+    if not names or _rank(names[0], wanted)[0] > _FARTHEST:
+        return []
+    return [numbers[names[0]] for numbers in named if names[0] in numbers]
+
+
+_FARTHEST = 3
+
+
+def _rank(name: str, wanted: re.Pattern[str]) -> tuple[int, int, str]:
+    """Return how far a name is from that of the metric: the smallest is the one that is meant.
+
+    The name itself comes first, then with a word for test data, with any other word, and with one
+    for training.
+    """
+    words = [w.lower() for w in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+    rest = [w for w in words if not wanted.fullmatch(w)]
+    if len(rest) == len(words):
+        return _FARTHEST + 1, 0, name
+    kind = 0 if not rest else 1 if set(rest) <= _TESTED else 3 if _TRAINED & set(rest) else 2
+    return kind, len(name), name

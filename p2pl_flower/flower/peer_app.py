@@ -7,27 +7,29 @@ the device's own model. It still answers FedAvg, and every other Flower strategy
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from typing import Any, cast
+from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from ..consensus import Layout, conformed, layout
 from ..device import Device, Step
+from ..errors import P2PLError
 from ..relay import FileRelay, Relay
+from ..relay.tensors import not_finite
 from ..seeding import Stream, derive
-from . import messages, records
+from . import client_fn as legacy
+from . import failures, messages, records, told
 from ._compat import registered
-from .client_fn import from_client, is_legacy, to_client
 from .local_steps import correcting
 from .unsupported import refused_mod
 
 InitFunction = Callable[[Context, int], ArrayRecord]
 
-
 _CATEGORIES = ("train", "evaluate")
+_DEFAULT = "default"
 
 
 class PeerApp(ClientApp):
@@ -70,7 +72,8 @@ class PeerApp(ClientApp):
         *,
         relay: Relay | None = None,
     ) -> None:
-        super().__init__(client_fn=client_fn, mods=mods)
+        given = client_fn and legacy.plain_numbers(client_fn)
+        super().__init__(client_fn=given, mods=mods)
         self._relay = FileRelay() if relay is None else relay
         self._init: InitFunction | None = None
         self._legacy = self._evaluates = client_fn is not None
@@ -110,18 +113,20 @@ class PeerApp(ClientApp):
 
         return decorator
 
-    def train(
-        self, action: str = "default", *, mods: list[Any] | None = None
-    ) -> Callable[..., Any]:
+    def train(self, action: str = _DEFAULT, *, mods: list[Any] | None = None) -> Callable[..., Any]:
         """Register a train function, as in `ClientApp`."""
-        self.mods += mods or []
+        if action == _DEFAULT:
+            self.mods += mods or []
         return super().train(action, mods=mods)
 
     def evaluate(
-        self, action: str = "default", *, mods: list[Any] | None = None
+        self, action: str = _DEFAULT, *, mods: list[Any] | None = None
     ) -> Callable[[Any], Any]:
-        """Register an evaluate function, as in `ClientApp`; without one nothing is scored."""
-        self._evaluates = True
+        """Register an evaluate function, as in `ClientApp`.
+
+        Without one for the default action nothing is scored.
+        """
+        self._evaluates = self._evaluates or action == _DEFAULT
         return super().evaluate(action, mods=mods)
 
     @property
@@ -138,130 +143,157 @@ class PeerApp(ClientApp):
             messages.TRAIN: self._answer_train,
             messages.MIX: self._answer_mix,
             messages.EVALUATE: self._answer_evaluate,
+            messages.MODEL: self._answer_model,
         }
         kind = message.metadata.message_type
         if kind in handlers:
             return handlers[kind](message, context)
-        if kind == "train":
+        if kind == "train" and messages.RECORD in message.content:
             return self._train_and_score(message, context)
         return self._run(message, context)
 
     def _run(self, message: Message, context: Context) -> Message:
         """Run the user's function, translating for a ``client_fn`` where that is needed."""
         category, content = message.metadata.message_type, message.content
-        if not self._legacy or category not in _CATEGORIES or is_legacy(content):
+        if not self._legacy or category not in _CATEGORIES or legacy.is_legacy(content):
             return super().__call__(message, context)
-        message.content = to_client(category, content)
+        message.content = legacy.to_client(category, content)
         reply = super().__call__(message, context)
         message.content = content
         if reply.has_content():
-            reply.content = from_client(category, reply.content)
+            reply.content = legacy.from_client(category, reply.content)
         return reply
 
     def _answer_join(self, message: Message, context: Context) -> Message:
         entry: dict[str, Any] = {
-            "partition-id": int(context.node_config.get("partition-id", -1)),
-            "draws": self._init is not None,
-            "evaluates": self._evaluates,
-            "version": version("p2pl-flower"),
-            "refused-mod": refused_mod(self.mods),
+            messages.PARTITION: int(context.node_config.get("partition-id", -1)),
+            messages.DRAWS: self._init is not None,
+            messages.EVALUATES: self._evaluates,
+            messages.OFFERS: self._legacy,
+            messages.VERSION: version("p2pl-flower"),
+            messages.REFUSED_MOD: refused_mod(self.mods),
         }
         if address := self._relay.at(context.node_config).address():
-            entry["address"] = address
+            entry[messages.ADDRESS] = address
         return records.reply_to(message, entry)
 
     def _answer_init(self, message: Message, context: Context) -> Message:
-        order = message.content.config_records[messages.RECORD]
-        context.state[messages.RECORD] = order
-        device = self._device(context)
+        order, device = self._open(message, context)
         model, drawn = None, False
         if message.content.array_records:
             [arrays] = message.content.array_records.values()
             model = messages.to_model(arrays)
+        elif order.get(messages.OWN_PARAMETERS, False):
+            model = messages.to_model(self._parameters(message, context))
         elif self._init is not None and device.options.init != "shared":
             seed = derive(device.options.seed, Stream.INIT, device.me.id)
             model, drawn = messages.to_model(self._init(context, seed)), True
         device.start(model, drawn)
-        digest = "" if model is None else messages.layout_digest(device.options.shared.part(model))
-        return records.reply_to(message, {"layout": digest})
+        if model is None:
+            return records.reply_to(message, {messages.LAYOUT: ""})
+        part = device.options.shared.part(model)
+        said = {messages.LAYOUT: messages.layout_digest(part)}
+        if name := not_finite(part):
+            said[messages.NOT_FINITE] = name
+        return records.reply_to(message, said)
+
+    def _parameters(self, message: Message, context: Context) -> ArrayRecord:
+        """Return what a ``client_fn`` client's ``get_parameters`` returns."""
+        asked = self._as(legacy.ASK_PARAMETERS, message, context, legacy.ask_for_parameters())
+        return legacy.parameters_in(asked.content)
 
     def _answer_sync(self, message: Message, context: Context) -> Message:
-        order = self._note(message, context)
-        exchange = self._device(context).synchronize(order["step"])
+        order, device = self._open(message, context)
+        exchange = device.synchronize(order[messages.STEP])
         return records.reply_to(message, records.exchange_entry(exchange))
 
     def _answer_mix(self, message: Message, context: Context) -> Message:
-        order = self._note(message, context)
-        step = self._mix(self._device(context), order, publish=True)
+        order, device = self._open(message, context)
+        step = self._mix(device, order)
+        self._publish(device, order, step)
         return records.reply_to(message, records.exchange_entry(step.exchange))
 
+    def _answer_model(self, message: Message, context: Context) -> Message:
+        """Answer with the arrays that neighbors may see: the strategy's ``result`` asks for it."""
+        _, device = self._open(message, context)
+        takes = device.options.shared.takes
+        shown = {name: array for name, array in device.model().items() if takes(name)}
+        return Message(RecordDict({"arrays": messages.to_arrays(shown)}), reply_to=message)
+
     def _answer_train(self, message: Message, context: Context) -> Message:
-        order = self._note(message, context)
-        device = self._device(context)
-        step = self._mix(device, order, publish=False) if messages.MIX_STEP in order else None
+        order, device = self._open(message, context)
+        step = self._mix(device, order) if messages.MIX_STEP in order else None
         exchange = step.exchange if step else None
         model, correction, state = device.before_training(
             step.holding if step else device.holding()
         )
-        content = records.with_arrays(message.content, order["arrays-key"], model)
+        content = records.with_arrays(message.content, order[messages.ARRAYS_KEY], model)
         before = layout(model)
         del step, model  # while the user's function runs, the message alone holds it
         algorithm = device.options.algorithm
-        with correcting(algorithm.corrects, correction) as used:
-            reply = self._as("train", message, context, content, before)
-        if reply.has_error():
-            return reply
+        try:
+            with correcting(algorithm.corrects, correction) as used:
+                reply = self._as("train", message, context, content, before)
+        except P2PLError:
+            if exchange is not None:  # the device goes on from where the mixing brought it
+                self._publish(device, order, self._mix(device, order))
+            raise
         used.require_use(algorithm.name)
         trained = messages.to_model(records.only_arrays(reply.content))
-        device.after_training(order["round"], conformed(before, trained), state)
-        for key in list(reply.content.array_records):
-            del reply.content[key]
-        return records.with_exchange(reply, exchange)
+        device.after_training(order[messages.ROUND], conformed(before, trained), state)
+        records.take_arrays(reply.content)
+        return records.filtered(reply, exchange)
 
     def _answer_evaluate(self, message: Message, context: Context) -> Message:
-        order = self._note(message, context)
-        device = self._device(context)
-        step = self._mix(device, order, publish=True) if messages.MIX_STEP in order else None
-        exchange = step.exchange if step else None
-        model = step.holding.model if step else device.model()
-        del step  # the message before the step makes room for the model's
-        content = records.with_arrays(message.content, order["arrays-key"], model)
+        order, device = self._open(message, context)
+        exchange = None
+        if messages.MIX_STEP in order:
+            step = self._mix(device, order)
+            self._publish(device, order, step)
+            model, exchange = step.holding.model, step.exchange
+            del step  # the message before the step makes room for the model's
+        else:
+            model = device.model()
+        content = records.with_arrays(message.content, order[messages.ARRAYS_KEY], model)
         del model
-        return records.with_exchange(self._as("evaluate", message, context, content), exchange)
+        return records.filtered(self._as("evaluate", message, context, content), exchange)
 
-    def _mix(self, device: Device, order: dict[str, Any], publish: bool) -> Step:
+    def _mix(self, device: Device, order: Mapping[str, Any]) -> Step:
         """Make the consensus step that the order asks for."""
-        round_number, number = order[messages.MIX_ROUND], order[messages.MIX_STEP]
-        step = device.mix(round_number, number)
-        if publish:
-            device.publish(round_number, number, step.holding)
-        return step
+        return device.mix(order[messages.MIX_ROUND], order[messages.MIX_STEP])
+
+    def _publish(self, device: Device, order: Mapping[str, Any], step: Step) -> None:
+        """Show neighbors what the device holds after the consensus step of the order."""
+        device.publish(order[messages.MIX_ROUND], order[messages.MIX_STEP], step.holding)
 
     def _train_and_score(
         self, message: Message, context: Context, before: Layout | None = None
     ) -> Message:
-        """Run the train function and, in rounds that the config names, the evaluate function.
+        """Run the train function and, where our own record asks for it, the evaluate function.
 
         The scores are added to the train metrics with a prefix, under every strategy alike. A
         model that does not fit the one ``before`` is refused before a function trips over it.
         """
-        received, config = records.without_score_config(message.content)
-        scored = records.is_scored(received)
-        message.content = RecordDict(dict(received))  # which functions may change
+        received = message.content
+        message.content = records.without_ours(received)  # which functions may change
+        config = records.score_config(received)
+        theirs = records.without_ours(received) if records.is_scored(received) else None
         reply = self._run(message, context)
-        if reply.has_error() or not scored:
+        message.content = received
+        if theirs is None or reply.has_error():
             return reply
-        arrays_key = next(iter(received.array_records))
+        arrays_key = next(iter(theirs.array_records))
         arrays = records.only_arrays(reply.content)
         if before is not None:
             conformed(before, messages.to_model(arrays))
-        trained = RecordDict({**received, **config, arrays_key: arrays})
-        scores = self._as("evaluate", message, context, trained)
-        if scores.has_error():
-            return scores
-        records.add_scores(
-            records.only_metrics(reply.content), records.only_metrics(scores.content)
-        )
+        trained = RecordDict({**theirs, **config, arrays_key: arrays})
+        scores = records.filtered(self._as("evaluate", message, context, trained), None)
+        if not records.has_no_scores(scores.content):
+            found = records.only_metrics(scores.content)
+            records.add_scores(records.only_metrics(reply.content), found)
+        if held_back := records.held_back_in(scores.content):
+            entry = ConfigRecord({messages.HELD_BACK: held_back})
+            reply.content[messages.RECORD] = entry
         return reply
 
     def _as(
@@ -269,37 +301,39 @@ class PeerApp(ClientApp):
         category: str,
         message: Message,
         context: Context,
-        content: Any,
+        content: RecordDict,
         before: Layout | None = None,
     ) -> Message:
-        """Run the user's function of a category as if ``content`` had come for it."""
+        """Run the user's function of a category as if ``content`` had come for it.
+
+        Raises
+        ------
+        P2PLError
+            A refusal of ours; or the function failed, and then it says how.
+        """
         kept = message.metadata.message_type, message.content
         message.metadata.message_type, message.content = category, content
         try:
             if category == "train":
                 reply = self._train_and_score(message, context, before)
             else:
+                message.content = records.without_ours(content)
                 reply = self._run(message, context)
+        except P2PLError:
+            raise
+        except Exception as error:
+            raise failures.raised(category, error) from error
         finally:
             message.metadata.message_type, message.content = kept
-        if reply.has_error():  # some mods answer their own reply, as if it came from the server
-            return Message(reply.error, reply_to=message)
+        if reply.has_error():  # some mods answer so
+            raise failures.answered(category, reply.error.reason or "")
         reply.metadata.message_type = kept[0]
         return reply
 
-    def _note(self, message: Message, context: Context) -> dict[str, Any]:
-        """Keep a new neighbor list, if one came, and return the order that came with it."""
-        order = dict(message.content.config_records[messages.RECORD])
-        if "id" in order:
-            state = cast("ConfigRecord", context.state[messages.RECORD])
-            rest = {k: v for k, v in state.items() if not k.startswith("neighbor-")}
-            news = {k: v for k, v in order.items() if k.startswith("neighbor-") or k in rest}
-            context.state[messages.RECORD] = ConfigRecord({**rest, **news})
-        return order
-
-    def _device(self, context: Context) -> Device:
-        state = context.state.config_records[messages.RECORD]
-        me, neighbors = messages.neighbors_from_config(state)
-        mailbox = self._relay.at(context.node_config).mailbox(context.run_id, me.id)
-        mailbox.meet({n.id: n.address for n in neighbors})
-        return Device(me, neighbors, mailbox, messages.options_from_config(state))
+    def _open(self, message: Message, context: Context) -> tuple[dict[str, Any], Device]:
+        """Return the order in a message, and the device that it is for."""
+        order: dict[str, Any] = dict(message.content.config_records[messages.RECORD])
+        number = int(order[messages.DEVICE])
+        mailbox = self._relay.at(context.node_config).mailbox(context.run_id, number)
+        me, neighbors, options = told.keep(mailbox, order)
+        return order, Device(me, neighbors, mailbox, options)

@@ -8,15 +8,21 @@ parameters, the rounds, what clients are sent and how metrics are put together.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid, ServerApp
+from flwr.serverapp.strategy import Result
 
-from ..errors import ConfigError
-from ._compat import ndarrays_of, unlike_fedavg
-from .strategy import P2PL, MetricsAggregation
+from ..errors import ConfigError, P2PLError
+from . import messages
+from ._compat import default_config, default_strategy, ndarrays_of, no_clients, unlike_fedavg
+from .failures import RAISE
+from .metrics import MetricsAggregation
+from .strategy import P2PL
 from .unsupported import LEGACY_ARGUMENTS, LEGACY_UNCALLED, TREES, WRAPPER
 
 log = logging.getLogger("flwr.p2pl")
@@ -25,16 +31,22 @@ Scalars = Mapping[str, Any]
 LegacyAggregation = Callable[[list[tuple[int, Scalars]]], Scalars]
 _FOREVER = 3600.0
 
+_ASKED = re.compile("get_parameters|initial_arrays='empty'")
+_NO_PARAMETERS = "must be given to the strategy where no client can be asked for its parameters"
+
 _OPTIONS = "must be one of flwr.server.strategy: give P2PL's own options to PeerServerApp"
 
 
 class PeerServerApp(ServerApp):
     """A `ServerApp` for projects with a ``server_fn`` that trains with P2PL.
 
-    Of the strategy in the ``ServerAppComponents`` it takes ``initial_parameters``,
-    ``evaluate_fn``, ``on_fit_config_fn``, ``on_evaluate_config_fn`` and the functions that
-    aggregate metrics; of the config the rounds and their timeout. The strategy's own way to
-    choose clients and to aggregate is not called; the log names what is left out.
+    Of the strategy in the ``ServerAppComponents``, or of their server's, it takes
+    ``initialize_parameters``, ``evaluate_fn``, ``on_fit_config_fn``, ``on_evaluate_config_fn``,
+    the functions that aggregate metrics, ``fraction_evaluate=0.0`` and ``accept_failures``; of the
+    config the rounds and their timeout. Where there are no initial parameters, one client is asked
+    for its own, and its neighbors hand them on. The strategy's own way to choose clients and to
+    aggregate is not called; the log names what is left out, before the first round and after the
+    last.
 
     Parameters
     ----------
@@ -42,6 +54,8 @@ class PeerServerApp(ServerApp):
         As in `ServerApp`.
     topology, **options
         As in `P2PL`.
+    on_result : Callable[[Result], None], optional
+        Called at the end with the final arrays and the metrics of all rounds, to save them, say.
 
     Examples
     --------
@@ -54,42 +68,66 @@ class PeerServerApp(ServerApp):
         self,
         server_fn: Callable[[Context], Any],
         topology: Any = "exponential",
+        *,
+        on_result: Callable[[Result], None] | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
         P2PL(topology, **options)  # refuses bad options here and now
 
         def main(grid: Grid, context: Context) -> None:
-            components = server_fn(context)
-            _run(grid, components.strategy, components.config, topology, options)
+            result = _run(grid, server_fn(context), topology, options)
+            if on_result is not None:
+                on_result(result)
 
         self.main()(main)
 
 
-def _run(grid: Grid, legacy: Any, config: Any, topology: Any, options: dict[str, Any]) -> None:
+def _run(grid: Grid, components: Any, topology: Any, options: dict[str, Any]) -> Result:
     """Run P2PL with what a legacy strategy and ``ServerConfig`` say."""
+    legacy = _strategy_of(components)
     if rule := _why_refused(legacy):
         raise ConfigError("strategy", type(legacy).__name__, rule)
-    if uncalled := unlike_fedavg(type(legacy), LEGACY_UNCALLED):
+    uncalled = unlike_fedavg(type(legacy), LEGACY_UNCALLED)
+    if uncalled:
         log.warning(
             "P2PL does not call %s of %s; it takes %s from it",
             ", ".join(uncalled),
             type(legacy).__name__,
             ", ".join(sorted(LEGACY_ARGUMENTS)),
         )
-    parameters = getattr(legacy, "initial_parameters", None)
-    if parameters is None:
-        rule = "must be given to the strategy: P2PL asks no client for its parameters"
-        raise ConfigError("initial_parameters", None, rule)
+    parameters = legacy.initialize_parameters(no_clients())
     strategy = _LegacyP2PL(legacy, topology, **options)
-    evaluates = getattr(legacy, "evaluate_fn", None) is not None
-    strategy.start(
-        grid,
-        ArrayRecord(ndarrays_of(parameters)),
-        num_rounds=config.num_rounds,
-        timeout=config.round_timeout or _FOREVER,
-        evaluate_fn=_central(legacy.evaluate_fn) if evaluates else None,
-    )
+    config = components.config or default_config()
+    evaluate_fn = getattr(legacy, "evaluate_fn", None)
+    try:
+        result = strategy.start(
+            grid,
+            ArrayRecord() if parameters is None else ArrayRecord(ndarrays_of(parameters)),
+            num_rounds=config.num_rounds,
+            timeout=config.round_timeout or _FOREVER,
+            evaluate_fn=None if evaluate_fn is None else _central(evaluate_fn),
+        )
+    except P2PLError as error:
+        if parameters is None and _ASKED.search(str(error)):
+            raise ConfigError("initial_parameters", None, f"{_NO_PARAMETERS}: {error}") from error
+        raise
+    if uncalled:
+        log.warning(
+            "%s of %s: not called in any round. What it saves or logs is not there: "
+            "PeerServerApp(on_result=...) is given the final arrays and the metrics of all rounds, "
+            "and PeerServerApp(on_round=...) what each round measured",
+            ", ".join(uncalled),
+            type(legacy).__name__,
+        )
+    return result
+
+
+def _strategy_of(components: Any) -> Any:
+    """Return the strategy that a ``server_fn`` gives, or Flower's own where it gives none."""
+    if components.strategy is not None:
+        return components.strategy
+    return default_strategy() if components.server is None else components.server.strategy
 
 
 def _why_refused(legacy: Any) -> str:
@@ -110,8 +148,12 @@ class _LegacyP2PL(P2PL):
             "train_metrics_aggr_fn": getattr(legacy, "fit_metrics_aggregation_fn", None),
             "evaluate_metrics_aggr_fn": getattr(legacy, "evaluate_metrics_aggregation_fn", None),
         }
-        translated = {name: _translated(fn) for name, fn in given.items() if fn is not None}
-        super().__init__(topology, **{**translated, **options})
+        says: dict[str, Any] = {n: _translated(fn) for n, fn in given.items() if fn is not None}
+        if getattr(legacy, "fraction_evaluate", 1.0) == 0.0:
+            says["evaluate_every"] = 0
+        if not getattr(legacy, "accept_failures", True):
+            says["on_failure"] = RAISE
+        super().__init__(topology, **{**says, **options})
         self._fit_config_fn = getattr(legacy, "on_fit_config_fn", None)
         self._evaluate_config_fn = getattr(legacy, "on_evaluate_config_fn", None)
 
@@ -138,13 +180,18 @@ def _with(
 
 
 def _translated(function: LegacyAggregation) -> MetricsAggregation:
-    """Return a legacy aggregation of metrics as one of the message API."""
+    """Return a legacy aggregation of metrics as one of the message API.
+
+    It gets what the clients returned, texts, bytes and truth values too.
+    """
 
     def aggregate(contents: list[RecordDict], weighted_by_key: str) -> MetricRecord:
-        records: list[dict[str, Any]] = [
-            dict(next(iter(content.metric_records.values()))) for content in contents
-        ]
-        pairs: list[tuple[int, Scalars]] = [(int(r.pop(weighted_by_key)), r) for r in records]
+        pairs: list[tuple[int, Scalars]] = []
+        for content in contents:
+            numbers: dict[str, Any] = dict(next(iter(content.metric_records.values())))
+            count = int(numbers.pop(weighted_by_key))
+            returned = content.config_records.get(messages.CLIENT_METRICS, ConfigRecord())
+            pairs.append((count, {**numbers, **returned}))
         return _metrics(function(pairs))
 
     return aggregate
@@ -164,4 +211,17 @@ def _central(evaluate_fn: Callable[..., Any]) -> Callable[[int, ArrayRecord], Me
 
 
 def _metrics(scalars: Scalars) -> MetricRecord:
-    return MetricRecord({k: v + 0 for k, v in scalars.items() if isinstance(v, int | float)})
+    """Return the numbers among metrics, NumPy's and lists of them too; the log has the others."""
+    plain = {
+        k: v.tolist() if isinstance(v, np.generic | np.ndarray) else v for k, v in scalars.items()
+    }
+    numbers = {k: v + 0 if isinstance(v, int | float) else v for k, v in plain.items() if _fits(v)}
+    if others := {k: v for k, v in plain.items() if k not in numbers}:
+        log.info("\t└──> Metrics that are no numbers: %s", others)
+    return MetricRecord(numbers)
+
+
+def _fits(value: Any) -> bool:
+    if isinstance(value, list):
+        return {type(number) for number in value} in ({int}, {float})
+    return isinstance(value, int | float)

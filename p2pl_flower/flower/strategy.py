@@ -1,6 +1,6 @@
 """P2PL: a Flower Strategy that averages nothing itself.
 
-It is a clock and a metrics: it tells devices who their neighbors are and when to train,
+It is a clock and keeps the score: it tells devices who their neighbors are and when to train,
 to mix and to evaluate, and gets metrics back. Models go from device to device through the
 relay; in the rounds none goes through the server, and the bytes that do are counted.
 """
@@ -8,20 +8,16 @@ relay; in the rounds none goes through the server, and the bytes that do are cou
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import networkx as nx
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import FedAvg, Result, Strategy
+from flwr.serverapp.strategy import FedAvg, Result
 
-from .. import consensus
 from ..algorithms import Algorithm
-from ..errors import ConfigError, DeviceError
-from ..history import Round
+from ..errors import ConfigError
 from ..options import (
     CONNECT_TIMEOUT,
     EVALUATE_EVERY,
@@ -31,25 +27,19 @@ from ..options import (
     Logger,
     Options,
     RoundFunction,
-    ScoredRounds,
     told,
 )
-from ..relay import FileRelay, OpenRelay, Relay
+from ..relay import FileRelay, Relay
 from ..sharing import Sharing
 from ..topology import Schedule
-from . import messages
-from ._compat import is_simulated
-from .coordinator import Coordinator
-from .grids import MeteredGrid, PacedGrid
-from .joining import all_evaluate, refuse_mods, warn_of_versions
-from .mean_model import EvaluateFunction, MeanModel
-from .membership import Membership
-from .metrics import RoundMetrics, line
-from .unsupported import WRAPPER
+from . import records
+from .failures import ON_FAILURE, SKIP
+from .final_arrays import AUTO, check_result
+from .lifetime import RunningStrategy, told_of
+from .mean_model import EvaluateFunction, RoundArrays
+from .metrics import MetricsAggregation, mean_of_metrics, with_scores
 
 log = logging.getLogger("flwr.p2pl")
-
-MetricsAggregation = Callable[[list[RecordDict], str], MetricRecord]
 
 _IN_SERVER_FN = (
     "a server_fn cannot return it: leave the strategy of flwr.server.strategy there, and replace "
@@ -58,7 +48,7 @@ _IN_SERVER_FN = (
 )
 
 
-class P2PL(Strategy):
+class P2PL(RunningStrategy):
     r"""Peer-to-peer deep learning over a graph of devices.
 
     Each round every device trains on its own data from its own model, then makes S
@@ -90,9 +80,10 @@ class P2PL(Strategy):
     evaluate_trained : bool
         Whether they evaluate after training too, which doubles the cost.
     num_devices : int, optional
-        K; all connected nodes unless given.
+        K; all connected nodes unless given. In a deployment, P2PL then waits until no more have
+        come for a while: give it where it is known.
     min_available_nodes : int
-        Nodes to wait for where ``num_devices`` is not given.
+        Nodes to wait for, at least, where ``num_devices`` is not given.
     connect_timeout : float
         Seconds to wait for nodes to connect.
     relay : Relay, optional
@@ -102,17 +93,36 @@ evaluate_metrics_aggr_fn
         As in `flwr.serverapp.strategy.FedAvg`.
     on_round : callable or Logger, optional
         Called at the end of every round with what it measured, a `p2pl_flower.history.Round`: a
-        function, or an object with a method ``on_round``.
+        function, or an object with a method ``on_round``. `mean_model`,
+        `train_metrics` and `evaluate_metrics` are those of the round then.
+    on_failure : str
+        ``"skip"``: a device whose own train or evaluate function fails sits out the round, as
+        under FedAvg; a warning says why, and the run ends if all fail. ``"raise"`` ends it at the
+        first. What P2PL itself refuses always ends it.
+    result : str
+        What `start` returns as ``arrays``: the ``"mean"`` of all models, one device's as in
+        ``"device:0"``, or ``"none"``. Where models are in one place they are read there; else
+        the devices are asked, once, at the end. ``"auto"`` is the mean where that takes no
+        message, and none elsewhere.
 
     Attributes
     ----------
     rounds : list[Round]
         What the rounds measured.
+    train_metrics, evaluate_metrics : dict[int, MetricRecord]
+        The last that each device reported, by device. Those of its model after training are
+        among the first, with ``after-training-`` before their names.
     setup : dict[str, int | float]
         What synchronization took: ``synchronization_steps``, ``bytes_sent``,
         ``bytes_through_server``.
     evaluate_config : ConfigRecord
         What evaluate functions get as config after training.
+
+    Notes
+    -----
+    A subclass may override any method that Flower calls: what P2PL does in it is done in the
+    ``super()`` call. One with a ``start`` of its own that calls the others itself needs no
+    ``super()`` call there.
 
     References
     ----------
@@ -146,7 +156,10 @@ evaluate_metrics_aggr_fn
         train_metrics_aggr_fn: MetricsAggregation | None = None,
         evaluate_metrics_aggr_fn: MetricsAggregation | None = None,
         on_round: str | Logger | RoundFunction | None = None,
+        on_failure: str = SKIP,
+        result: str = AUTO,
     ) -> None:
+        super().__init__()
         self.options = Options(
             algorithm=algorithm,
             weights=weights,
@@ -170,18 +183,15 @@ evaluate_metrics_aggr_fn
         self.weighted_by_key = weighted_by_key
         self.arrayrecord_key, self.configrecord_key = arrayrecord_key, configrecord_key
         defaults = FedAvg()  # whose averages of metrics are what users expect
-        self.train_metrics_aggr_fn = train_metrics_aggr_fn or defaults.train_metrics_aggr_fn
-        self.evaluate_metrics_aggr_fn = (
-            evaluate_metrics_aggr_fn or defaults.evaluate_metrics_aggr_fn
-        )
-        self.setup: dict[str, int | float] = {}
-        self._on_round = told(on_round)
+        self._average = mean_of_metrics(defaults.train_metrics_aggr_fn)
+        self.train_metrics_aggr_fn = train_metrics_aggr_fn or self._average
+        self.evaluate_metrics_aggr_fn = evaluate_metrics_aggr_fn or self._average
+        self.on_round = told(on_round)
+        if on_failure not in ON_FAILURE:
+            raise ConfigError("on_failure", on_failure, "unknown name", ON_FAILURE)
+        self.on_failure, self.result = on_failure, check_result(result)
 
-    @property
-    def rounds(self) -> list[Round]:
-        """What the rounds measured."""
-        return self._keeper.rounds
-
+    @told_of
     def start(
         self,
         grid: Grid,
@@ -207,40 +217,20 @@ evaluate_metrics_aggr_fn
         LayoutError
             The model cannot be averaged, or devices draw different ones.
         DeviceError
-            A device's own code failed, or no device answered.
+            Devices' own code failed, or no device answered.
         RelayError
             The relay could not be opened.
         """
-        if evaluate_fn is not None and not self.relay.observable:
-            rule = "there are no models on the server to evaluate; leave it out with this relay"
-            raise ConfigError("evaluate_fn", evaluate_fn, rule)
-        self._grid = MeteredGrid(PacedGrid(grid) if is_simulated(grid) else grid)
-        self._keeper = RoundMetrics(self._on_round)
-        self._scored = ScoredRounds(self.evaluate_every, num_rounds, self.evaluate_trained)
-        self.evaluate_config = ConfigRecord(dict(evaluate_config or {}))
-        run = int(grid.run.run_id)
-        with OpenRelay(self.relay, run):
-            self._set_up(run, initial_arrays, timeout)
-            initial = messages.to_model(initial_arrays)
-            mean = MeanModel(initial, self.options.shared, self._coordinator.models)
-            result = super().start(
-                self._grid,
-                initial_arrays,
-                num_rounds,
-                timeout,
-                ConfigRecord({**(train_config or {}), **self._scored.to_config()}),
-                evaluate_config,
-                evaluate_fn and mean.given_to(evaluate_fn),
-            )
-            self._coordinator.make_due()
-            if self.relay.observable:
-                result.arrays = mean.arrays()
-                log.info("The result's arrays are the mean of all models, read from the relay")
-            else:
-                result.arrays = ArrayRecord()
-                log.info("The result has no arrays: the models are on the devices, and stay there")
-        self._keeper.sent(self._coordinator.sent)
-        return result
+        run = self._begin(grid, initial_arrays)
+        return super().start(
+            run.grid,
+            initial_arrays,
+            num_rounds,
+            timeout,
+            ConfigRecord(dict(train_config or {})),
+            evaluate_config,
+            evaluate_fn and run.mean.given_to(evaluate_fn),
+        )
 
     def initialize_parameters(self, client_manager: object) -> None:
         """Refuse to be what a ``server_fn`` returns: Flower asks such a strategy for this first.
@@ -254,124 +244,55 @@ evaluate_metrics_aggr_fn
 
     def summary(self) -> None:
         """Log the strategy's configuration."""
-        options, said = self.options, self.options.to_config()
+        flat = self.options.to_config()
         log.info("\t├──> Topology: %s", self.topology)
-        log.info("\t├──> Weights: %s | links: %s", said["weights"], said["links"])
+        log.info("\t├──> Weights: %s | links: %s", flat["weights"], flat["links"])
         log.info(
             "\t├──> Algorithm: %s, %d consensus step(s), gamma %g",
-            said["algorithm"],
-            options.consensus_steps,
-            options.consensus_gamma,
+            flat["algorithm"],
+            self.options.consensus_steps,
+            self.options.consensus_gamma,
         )
-        log.info("\t└──> Init: %s (scope %s)", options.init, options.max_norm_scope)
+        log.info("\t└──> Init: %s (scope %s)", self.options.init, self.options.max_norm_scope)
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Tell every device that is there to train on its own model."""
-        if grid is not getattr(self, "_grid", None):
-            raise ConfigError("strategy", "wrapped", f"P2PL cannot be inside another: {WRAPPER}")
-        self._keeper.begin(server_round, self._grid.total_bytes)
-        self._called = self._coordinator.begin_round(server_round)
-        return self._instruct(messages.TRAIN, server_round, config)
+        return self._run_at(server_round, arrays, grid).begin_round(server_round, config)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Aggregate the devices' metrics; there are no arrays to aggregate."""
-        arrived = self._coordinator.hear(messages.TRAIN, self._called, replies)
-        metrics = {d: self._metrics(d, content) for d, content in arrived.items()}
-        samples = {d: int(_number(m[self.weighted_by_key])) for d, m in metrics.items()}
-        self._coordinator.know_samples(samples)
-        self._keeper.after_training(metrics.values())
-        return None, self._aggregate(self.train_metrics_aggr_fn, arrived)
+        """Aggregate the devices' metrics.
+
+        Returns
+        -------
+        tuple[ArrayRecord or None, MetricRecord or None]
+            The mean of all models, which is read from the relay if somebody looks into it within
+            the round, and None where they are on machines of their own; and the metrics.
+        """
+        run = self._run_in(server_round)
+        contents = run.hear_training(replies)
+        arrays = RoundArrays(run.mean) if self.relay.observable else None
+        theirs = [records.without_scores(content) for content in contents]
+        metrics = self.train_metrics_aggr_fn(theirs, self.weighted_by_key) if theirs else None
+        return arrays, with_scores(metrics, contents, self._average, self.weighted_by_key)
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Drive the round's consensus steps, then ask for evaluation where it is due."""
-        for step in range(1, self.options.consensus_steps + 1):
-            self._coordinator.consensus_step(server_round, step)
-        self._called = []
-        if not self._scored.due(server_round):
-            return []  # the last consensus step is made when devices are called to train
-        self._called = self._coordinator.present(server_round)
-        return self._instruct(messages.EVALUATE, server_round, config)
+        run = self._run_in(server_round)
+        run.mix()
+        return run.ask_to_evaluate(config)
 
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
         """Aggregate the devices' evaluation metrics and end the round."""
-        metrics = None
-        if self._called:
-            arrived = self._coordinator.hear(messages.EVALUATE, self._called, replies)
-            self._keeper.after_consensus(self._metrics(d, c) for d, c in arrived.items())
-            if self.relay.observable:
-                models = map(self.options.shared.part, self._coordinator.models().values())
-                self._keeper.distance(consensus.consensus_distance(models))
-            metrics = self._aggregate(self.evaluate_metrics_aggr_fn, arrived)
-        self._report(self._keeper.end(self._grid.total_bytes))
+        run = self._run_in(server_round)
+        theirs = [records.without_scores(content) for content in run.hear_evaluation(replies)]
+        metrics = self.evaluate_metrics_aggr_fn(theirs, self.weighted_by_key) if theirs else None
+        run.finish_round()
         return metrics
-
-    def _set_up(self, run: int, initial_arrays: ArrayRecord, timeout: float) -> None:
-        """Gather the devices, give each its neighbors and its start, and synchronize."""
-        started = time.perf_counter()
-        membership = Membership(self._grid, timeout)
-        said = membership.gather(self.num_devices, self.min_available_nodes, self.connect_timeout)
-        warn_of_versions(said)
-        refuse_mods(said)
-        if self.evaluate_every and not all_evaluate(said):
-            self._scored = replace(self._scored, every=0)
-        draws = {d: bool(reply["draws"]) for d, reply in said.items()}
-        addresses = {d: str(reply.get("address", "")) for d, reply in said.items()}
-        self._coordinator = Coordinator(
-            membership,
-            self.topology,
-            self.options,
-            self.relay,
-            run,
-            self.arrayrecord_key,
-            addresses,
-        )
-        self.setup = {
-            **self._coordinator.open(initial_arrays, draws),
-            "bytes_through_server": self._grid.total_bytes,
-            "seconds": time.perf_counter() - started,
-        }
-
-    def _instruct(self, kind: str, server_round: int, config: ConfigRecord) -> Iterable[Message]:
-        config["server-round"] = server_round
-        records = RecordDict({self.configrecord_key: config})
-        scored = kind == messages.TRAIN and self._scored.due_after_training(server_round)
-        if scored and self.evaluate_config:
-            scoring = {**self.evaluate_config, "server-round": server_round}
-            records[messages.SCORE_CONFIG] = ConfigRecord(scoring)
-        return self._coordinator.instruct(kind, self._called, server_round, records)
-
-    def _metrics(self, device: int, content: RecordDict) -> MetricRecord:
-        records = list(content.metric_records.values())
-        if len(records) != 1 or self.weighted_by_key not in records[0]:
-            raise DeviceError(
-                f"device {device} must reply with one metric record that holds "
-                f"{self.weighted_by_key!r}; it sent {[list(r) for r in records]}"
-            )
-        return records[0]
-
-    def _aggregate(
-        self, function: MetricsAggregation, arrived: Mapping[int, RecordDict]
-    ) -> MetricRecord | None:
-        return function(list(arrived.values()), self.weighted_by_key) if arrived else None
-
-    def _report(self, measured: Round) -> None:
-        """Log one line about a round."""
-        between = sum(sum(by_sender.values()) for by_sender in self._coordinator.sent.values())
-        log.info(
-            "\t└──> P2PL: %sso far %s bytes between devices; %s through the server",
-            line(measured),
-            f"{between:,}",
-            f"{self._grid.total_bytes:,}",
-        )
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ..config import Option, at_least
 
@@ -21,8 +19,6 @@ EVALUATE_TRAINED = Option(
     name="evaluate-trained",
     kind=bool,
 )
-
-_EVERY, _LAST = "score-after-training-every", "score-after-training-also"
 
 
 @dataclass(frozen=True)
@@ -50,13 +46,3 @@ class ScoredRounds:
     def due_after_training(self, round_number: int) -> bool:
         """Return whether models are scored after the training of a round."""
         return self.trained and self.due(round_number)
-
-    def to_config(self) -> dict[str, Any]:
-        """Return what a train config says, for devices to score after training."""
-        return {_EVERY: self.every, _LAST: self.last} if self.trained and self.every else {}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> ScoredRounds:
-        """Read back what `to_config` put into a train config: never, where it says nothing."""
-        every, last = (config.get(key, 0) for key in (_EVERY, _LAST))
-        return cls(every if isinstance(every, int) else 0, last if isinstance(last, int) else 0)

@@ -27,6 +27,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     **{f"I{8 * size}": np.dtype(f"i{size}") for size in (1, 2, 4, 8)},
     **{f"U{8 * size}": np.dtype(f"u{size}") for size in (1, 2, 4, 8)},
     **{f"F{8 * size}": np.dtype(f"f{size}") for size in (2, 4, 8)},
+    "C64": np.dtype(np.complex64),
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
@@ -151,7 +152,7 @@ def not_finite(model: Model) -> str | None:
 def _is_finite(array: NDArray[Any]) -> bool:
     flat = array.reshape(-1)
     blocks = range(0, flat.size, _FINITE_BLOCK)  # no mask as large as the model
-    return array.dtype.kind != "f" or all(
+    return array.dtype.kind not in "fc" or all(
         np.isfinite(flat[start : start + _FINITE_BLOCK]).all() for start in blocks
     )
 

@@ -168,14 +168,8 @@ def _device(settings: str, pipe: Connection, folder: str) -> None:
             pipe.send_bytes(json.dumps(event).encode())
 
     def on_round(report: Report) -> None:
-        scores = {
-            when: s.accuracy.mean
-            for when in ("after_training", "after_consensus")
-            if (s := getattr(report.measured, when)) is not None and s.accuracy is not None
-        }
         received = {str(j): size for j, size in report.received.items()}
-        place = {"round": report.measured.round, "seconds": report.measured.seconds}
-        tell(**place, **scores, received=received, arrived=report.arrived, asked=report.asked)
+        tell(round=report.measured.round, received=received, line=report.line())
 
     try:
         run = run_alone(Settings.of(json.loads(settings)), on_round)

@@ -34,7 +34,7 @@ class Handshake:
 
     Attributes
     ----------
-    samples : dict[int, int]
+    samples : dict[int, float]
         Numbers of samples that are known, by device.
     newest : dict[int, tuple[int, int]]
         Round and step of neighbors' newest models, as they last said.
@@ -45,7 +45,7 @@ class Handshake:
     def __init__(self, settings: Settings, endpoint: Endpoint, run: str) -> None:
         self._settings, self._endpoint, self._run = settings, endpoint, run
         self._degrees: dict[int, int] = {}
-        self.samples: dict[int, int] = {}
+        self.samples: dict[int, float] = {}
         self.newest: dict[int, tuple[int, int]] = {}
         self.agreement = Agreement(settings.device)
         self._initial: dict[int, InitialModel] = {}

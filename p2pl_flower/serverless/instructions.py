@@ -14,9 +14,11 @@ from typing import Any
 from flwr.app import ConfigRecord, Context, RecordDict
 
 from ..errors import DeviceError, P2PLError
-from ..flower import messages
+from ..flower import failures, messages
 from ..flower._compat import instruct
 from ..flower.peer_app import PeerApp
+from ..flower.told import Told
+from ..options import Options
 from ..system.allocator import give_back
 from ..topology.neighborhood import Neighbor
 
@@ -34,11 +36,14 @@ class Instructions:
         The app.
     context : Context
         Its context on this device.
+    options : Options
+        The algorithm's options, which the app is told of.
     """
 
-    def __init__(self, app: PeerApp, context: Context) -> None:
+    def __init__(self, app: PeerApp, context: Context, options: Options) -> None:
         self._app, self._context = app, context
-        self._told: dict[str, Any] = {}
+        self._options = messages.options_to_config(options)
+        self._told = Told()
 
     @property
     def evaluates(self) -> bool:
@@ -60,16 +65,16 @@ class Instructions:
         DeviceError
             The user's function failed.
         """
-        listed = messages.neighbors_to_config(me, neighbors)
-        news = {} if listed == self._told else listed
-        self._told = listed
+        news = self._told.news(me, neighbors, self._options)
         content = RecordDict({messages.RECORD: ConfigRecord({**order, **news})})
         if config is not None:
             content[CONFIG_KEY] = ConfigRecord(config)
-        message = instruct(kind, content, self._context, int(order.get("round", 0)))
+        message = instruct(kind, content, self._context, int(order.get(messages.ROUND, 0)))
         try:
             reply = self._app(message, self._context)
-        except P2PLError:
+        except P2PLError as error:
+            if failures.is_the_functions(str(error)):
+                raise failures.failure(me.id, kind, str(error)) from error
             raise
         except Exception as error:
             log.debug("%s", kind, exc_info=True)

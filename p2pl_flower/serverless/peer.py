@@ -15,7 +15,8 @@ from flwr.app import Context, MetricRecord, RecordDict
 from ..consensus import Model
 from ..errors import DeviceError, P2PLError
 from ..flower import messages
-from ..flower.records import only_metrics
+from ..flower.metrics import as_number
+from ..flower.records import only_metrics, received_in
 from ..history import Round, Run
 from ..options import ScoredRounds
 from ..relay import Slot
@@ -29,7 +30,7 @@ from .handshake import Handshake
 from .instructions import ARRAYS_KEY, Instructions
 from .loading import load_app
 from .recorder import Recorder
-from .reports import Report, as_number, received_in
+from .reports import Report
 from .settings import Settings
 from .starting import Start
 
@@ -112,7 +113,7 @@ class ServerlessPeer:
         self._metrics, self._setup = self._recorder.metrics, self._recorder.setup
         self._done, self._begun = 0, False
         self._resume()
-        self._instructions = Instructions(app, self._context)
+        self._instructions = Instructions(app, self._context, settings.options)
         every = settings.evaluate_every if self._instructions.evaluates else 0
         self._scored = ScoredRounds(every, settings.rounds)
 
@@ -194,8 +195,8 @@ class ServerlessPeer:
             if reply.metric_records:
                 self._metrics.after_consensus(reply.metric_records.values())
         if not self._settings.options.consensus_steps and self._scored.due(number):
-            order = {"round": number, "arrays-key": ARRAYS_KEY}
-            reply = self._send(messages.EVALUATE, order, {"server-round": number})
+            order = {messages.ROUND: number, messages.ARRAYS_KEY: ARRAYS_KEY}
+            reply = self._send(messages.EVALUATE, order, {messages.SERVER_ROUND: number})
             self._metrics.after_consensus(reply.metric_records.values())
         report.measured = self._metrics.end(0)
         report.measured.bytes_sent = sum(report.received.values())
@@ -207,18 +208,18 @@ class ServerlessPeer:
             self._on_round(report)
 
     def _train(self, number: int) -> RecordDict:
-        config: dict[str, Any] = {"server-round": number}
-        config |= self._scored.to_config()
-        return self._send(messages.TRAIN, {"round": number, "arrays-key": ARRAYS_KEY}, config)
+        order = {messages.ROUND: number, messages.ARRAYS_KEY: ARRAYS_KEY}
+        order |= {messages.SCORED: True} if self._scored.due_after_training(number) else {}
+        return self._send(messages.TRAIN, order, {messages.SERVER_ROUND: number})
 
     def _mix(self, number: int, step: int) -> RecordDict:
         """Make a consensus step; the last of the round goes with the evaluation, if it is due."""
-        order: dict[str, Any] = {"round": number}
+        order: dict[str, Any] = {messages.ROUND: number}
         order |= {messages.MIX_ROUND: number, messages.MIX_STEP: step}
         last = step == self._settings.options.consensus_steps
         if last and self._scored.due(number):
-            order["arrays-key"] = ARRAYS_KEY
-            return self._send(messages.EVALUATE, order, {"server-round": number})
+            order[messages.ARRAYS_KEY] = ARRAYS_KEY
+            return self._send(messages.EVALUATE, order, {messages.SERVER_ROUND: number})
         return self._send(messages.MIX, order)
 
     def _exchange_sample_counts(self, number: int, trained: MetricRecord) -> None:
@@ -228,13 +229,13 @@ class ServerlessPeer:
         if weighed and not isinstance(count, int | float):
             rule = "weights by numbers of samples need a number in every reply"
             raise DeviceError(f"device {own} trained, and returned {_COUNT}={count!r}: {rule}")
-        self._known.samples[own] = int(as_number(count))
+        self._known.samples[own] = as_number(count)
         if not weighed:
             return
         slot = Slot(_SAMPLES, number, 0)
         self._mailbox.publish(slot, {_SAMPLES: np.array(self._known.samples[own])})
         told = self._mailbox.collect(self._known.fitting(), slot)
-        counts = {j: int(entry[_SAMPLES]) for j, entry in told.items()}
+        counts = {j: float(entry[_SAMPLES]) for j, entry in told.items()}
         self._known.samples |= {j: count for j, count in counts.items() if count >= 0}
 
     def _links_up(self, number: int, step: int) -> int:

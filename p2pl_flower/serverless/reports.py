@@ -9,7 +9,7 @@ from typing import Any
 from flwr.app import ConfigRecord, RecordDict
 
 from ..flower import messages
-from ..history import Round
+from ..history import Round, line
 
 
 @dataclass
@@ -38,22 +38,13 @@ class Report:
         for sender, size in received.items():
             self.received[sender] = self.received.get(sender, 0) + size
 
-
-def received_in(reply: RecordDict) -> dict[int, int]:
-    """Return the bytes that arrived in a reply's exchange, by sender."""
-    record = reply.config_records.get(messages.RECORD, ConfigRecord())
-    senders: Any = record.get("senders", [])
-    sizes: Any = record.get("bytes", [])
-    return dict(zip(senders, sizes, strict=True))
+    def line(self) -> str:
+        """Return one line about the round."""
+        return line(self.measured, f"models {self.arrived}/{self.asked}")
 
 
 def origins_in(reply: RecordDict) -> list[int]:
     """Return the devices that drew the initial model that a synchronization left, by group."""
     record = reply.config_records.get(messages.RECORD, ConfigRecord())
-    origins: Any = record.get("origins", [])
+    origins: Any = record.get(messages.ORIGINS, [])
     return list(origins)
-
-
-def as_number(value: object) -> float:
-    """Return a metric as a number; 0 where it is none."""
-    return float(value) if isinstance(value, int | float) else 0.0

@@ -10,12 +10,13 @@ from typing import Any
 from flwr.app import RecordDict
 
 from ..flower import messages
+from ..flower.records import received_in
 from ..relay import Slot
 from ..relay.contents import MODEL, from_publication
 from ..relay.grpc import Endpoint, EndpointMailbox, Waiting
 from .agreement import InitialModel
 from .handshake import Handshake
-from .reports import origins_in, received_in
+from .reports import origins_in
 from .settings import Settings
 
 log = logging.getLogger("flwr.p2pl")
@@ -57,7 +58,7 @@ class Start:
     def begin(self) -> dict[str, Any]:
         """Come to an initial model, and return what a history says of it."""
         started = time.perf_counter()
-        self._send(messages.INIT, messages.options_to_config(self._settings.options))
+        self._send(messages.INIT, {})
         setup: dict[str, Any] = {"synchronization_steps": 0, "bytes_sent": 0}
         if self._settings.options.init == "independent":
             setup["initial_model_of"] = [self._settings.device]
@@ -74,7 +75,7 @@ class Start:
         steps, received = self._settings.synchronization_steps, 0
         origins: list[int] = []
         for step in range(1, steps + 1):
-            reply = self._send(messages.SYNC, {"step": step})
+            reply = self._send(messages.SYNC, {messages.STEP: step})
             received += sum(received_in(reply).values())
             origins = origins_in(reply)
         self._start_from(self._described(origins))

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..algorithms.max_norm import comparable
 from ..consensus import nbytes
 from ..errors import LayoutError
 from ..sharing import EVERYTHING, Sharing
@@ -248,7 +249,7 @@ def norms(stack: Stack, scope: str) -> NDArray[np.float64]:
         for name in stack.mixed
     ]
     squares: NDArray[np.float64] = torch.stack(each, dim=1).cpu().numpy()
-    return np.sqrt(squares if scope == "tensor" else squares.sum(axis=1, keepdims=True))
+    return comparable(np.sqrt(squares if scope == "tensor" else squares.sum(axis=1, keepdims=True)))
 
 
 _NORMS_AT_ONCE = 64

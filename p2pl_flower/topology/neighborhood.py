@@ -22,8 +22,8 @@ class Neighbor:
         Number of the device, from 0.
     degree : int
         How many neighbors it has.
-    samples : int
-        How many training samples it has.
+    samples : float
+        How many training samples it has, or what a project weighs devices by in their place.
     address : str
         Where its mailbox is, for relays that need to know.
     weight : float or None
@@ -33,7 +33,7 @@ class Neighbor:
 
     id: int
     degree: int
-    samples: int = 0
+    samples: float = 0
     address: str = ""
     weight: float | None = None
 
@@ -41,7 +41,7 @@ class Neighbor:
 def neighborhood(
     graph: nx.Graph,
     device: int,
-    samples: Mapping[int, int] | None = None,
+    samples: Mapping[int, float] | None = None,
     matrix: NDArray[np.floating] | None = None,
 ) -> tuple[Neighbor, tuple[Neighbor, ...]]:
     """Return what ``device`` is told: its own entry, and its neighbors' in ascending id order.
@@ -52,7 +52,7 @@ def neighborhood(
         Links between the devices.
     device : int
         Whose neighborhood it is.
-    samples : Mapping[int, int] or None
+    samples : Mapping[int, float] or None
         Training samples of each device; None leaves them at 0.
     matrix : NDArray of shape (n, n), or None
         Mixing matrix of the user's own; its row ``device`` fills ``Neighbor.weight``.
@@ -77,10 +77,11 @@ def neighborhood(
     return own, tuple(others)
 
 
-def _samples_of(node: int, samples: Mapping[int, int] | None) -> int:
+def _samples_of(node: int, samples: Mapping[int, float] | None) -> float:
     if samples is None:
         return 0
     if node not in samples:
         rule = f"has no entry for device {node}; give every device's sample count"
         raise ConfigError("samples", sorted(samples), rule)
-    return int(samples[node])
+    count = samples[node]
+    return int(count) if float(count).is_integer() else float(count)

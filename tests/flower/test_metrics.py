@@ -38,3 +38,43 @@ def test_a_round_from_begin_to_end() -> None:
     assert keeper.rounds[1].after_consensus is None
     keeper.sent({1: {0: 5, 3: 7}})
     assert [(r.bytes_sent, r.bytes_sent_busiest) for r in keeper.rounds] == [(12, 7), (0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "accuracy"),
+    [
+        ({"Accuracy": 0.75}, 0.75),
+        ({"ACC": 0.75}, 0.75),
+        ({"acc_per_class": [0.1, 0.9], "accuracy": 0.75}, 0.75),
+        ({"acc_at_start": 0.1, "accuracy": 0.75}, 0.75),
+        ({"balanced_accuracy": 0.1, "test_acc": 0.75}, 0.75),
+        ({"train_accuracy": 0.1, "valAccuracy": 0.75}, 0.75),
+        ({"top5_acc": 0.9, "eval_acc": 0.75}, 0.75),
+        ({"train_acc": 0.75}, 0.75),
+        ({"accumulated_steps": 3, "vaccinated": 2, "account": 1}, None),
+        ({"acc_per_class": [0.1, 0.9]}, None),
+    ],
+)
+def test_the_accuracy_that_is_meant_is_shown(metrics: dict, accuracy: float | None) -> None:
+    found = scores([MetricRecord({"num-examples": 5, **metrics})] * 3)
+    assert (found and found.accuracy.mean) == accuracy
+
+
+def test_it_is_the_same_metric_on_all_devices() -> None:
+    records = [{"accuracy": 0.5, "test_accuracy": 0.1}, {"test_accuracy": 0.2}, {"accuracy": 0.7}]
+    found = scores(MetricRecord(r) for r in records)
+    assert (found.accuracy.min, found.accuracy.max) == (0.5, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "loss"),
+    [
+        ({"Loss": 2.0}, 2.0),
+        ({"test_logloss": 2.0}, 2.0),
+        ({"train_loss": 9.0, "eval_loss": 2.0}, 2.0),
+        ({"lossless": 1.0}, None),
+    ],
+)
+def test_the_loss_that_is_meant_is_shown(metrics: dict, loss: float | None) -> None:
+    found = scores([MetricRecord(metrics)])
+    assert (found and found.loss.mean) == loss

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from flwr.app import Context, RecordDict
+from flwr.client import Client
 from flwr.common import ndarrays_to_parameters
 from flwr.server import ServerApp, ServerAppComponents, ServerConfig
 from flwr.server import strategy as legacy_strategies
@@ -15,21 +17,33 @@ from local_grid import RUN_ID, LocalGrid
 from test_client_fn import make_app
 from test_strategy import by_hand, nx
 
-from p2pl_flower import P2PL, MemoryRelay, PeerServerApp
+from p2pl_flower import P2PL, MemoryRelay, PeerApp, PeerServerApp
 from p2pl_flower.errors import ConfigError
 
 DEVICES = 5
 
 
-def serve(strategy: FedAvg, rounds: int = 2, **options: Any) -> LocalGrid:
+def serve(
+    strategy: FedAvg | None,
+    rounds: int = 2,
+    client: Callable[[int], Client] | None = None,
+    components: dict[str, Any] | None = None,
+    **options: Any,
+) -> LocalGrid:
     relay = MemoryRelay()
+    given = components or {"strategy": strategy, "config": ServerConfig(num_rounds=rounds)}
 
     def server_fn(context: Context) -> ServerAppComponents:
         assert context.run_config == {"k": 1}
-        return ServerAppComponents(strategy=strategy, config=ServerConfig(num_rounds=rounds))
+        return ServerAppComponents(**given)
 
     app = PeerServerApp(server_fn, "ring", relay=relay, **options)
-    grid = LocalGrid(make_app(relay), DEVICES)
+    peers = make_app(relay)
+    if client is not None:
+        peers = PeerApp(
+            lambda context: client(int(context.node_config["partition-id"])), relay=relay
+        )
+    grid = LocalGrid(peers, DEVICES)
     app(grid, Context(RUN_ID, 1, {}, RecordDict(), {"k": 1}))
     return grid
 
@@ -117,6 +131,9 @@ def test_what_is_not_called_is_logged(
     said = [r.message for r in caplog.records if "does not call" in r.message]
     assert len(said) == bool(words)
     assert all(words in line and "takes evaluate_fn, " in line for line in said)
+    at_the_end = [r.message for r in caplog.records if "not called in any round" in r.message]
+    assert len(at_the_end) == bool(words)
+    assert all("PeerServerApp(on_result=...)" in line for line in at_the_end)
 
 
 def wrapped(name: str, *arguments: Any) -> Any:

@@ -88,13 +88,11 @@ def test_neighbor_lists_are_sent_once() -> None:
     app, relay = make_app(draws=True)
     grid = LocalGrid(app, 5)
     run(grid, relay, rounds=3, topology="ring")
-    lists = [
-        c["p2pl"]["neighbor-id"] for k, d, c in grid.log if d == 0 and "neighbor-id" in c["p2pl"]
-    ]
-    assert lists == [[1, 4], [1, 4]]  # once more when sample counts are known
-    kept = grid.contexts[1000].state["p2pl"]
-    assert kept["neighbor-samples"] == [20, 50]
-    assert kept["samples"] == 10
+    told = [c["p2pl"] for k, d, c in grid.log if d == 0 and "neighbor-id" in c["p2pl"]]
+    assert [c["neighbor-id"] for c in told] == [[1, 4], [1, 4]]
+    assert told[1]["neighbor-samples"] == [20, 50]  # once more when sample counts are known
+    assert told[1]["samples"] == 10
+    assert ["weights" in c for c in told] == [True, False]  # options are no news by then
 
 
 def test_max_norm_init_floods_the_strongest_draw() -> None:

@@ -7,7 +7,7 @@ import logging
 import networkx as nx
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord
+from flwr.app import ArrayRecord, Message
 from flwr.clientapp import ClientApp
 from local_grid import LocalGrid
 from toy_app import add_functions, device, make_app, record, run, values
@@ -71,7 +71,7 @@ def test_a_client_function_that_raises_ends_the_run_with_its_error() -> None:
     with pytest.raises(
         DeviceError, match=r"device 3 failed at train.p2pl: .*no samples of class 7"
     ):
-        run(LocalGrid(app, 4), relay, rounds=3, topology="ring")
+        run(LocalGrid(app, 4), relay, rounds=3, topology="ring", on_failure="raise")
 
 
 def test_nobody_answers() -> None:
@@ -103,10 +103,16 @@ def test_more_nodes_than_devices() -> None:
 
 def test_nodes_without_partition_ids_are_numbered() -> None:
     app, relay = make_app()
-    grid = LocalGrid(app, 4, partition_ids=False)
+    told: dict[int, int] = {}
+
+    def note(message: Message) -> bool:
+        if message.metadata.message_type == "train.p2pl":
+            told[message.metadata.dst_node_id] = message.content["p2pl"]["device"]
+        return False
+
+    grid = LocalGrid(app, 4, drop=note, partition_ids=False)
     run(grid, relay, rounds=1, topology="ring")
-    ids = [grid.contexts[node].state["p2pl"]["id"] for node in sorted(grid.contexts)]
-    assert ids == [0, 1, 2, 3]
+    assert [told[node] for node in sorted(grid.contexts)] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(

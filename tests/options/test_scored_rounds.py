@@ -18,14 +18,3 @@ def test_after_consensus_only() -> None:
     scored = ScoredRounds(2, 4, trained=False)
     assert scored.due(2)
     assert not scored.due_after_training(2)
-    assert scored.to_config() == {}
-
-
-def test_what_travels_arrives() -> None:
-    scored = ScoredRounds(3, 8)
-    assert ScoredRounds.from_config({"lr": 0.1, **scored.to_config()}) == scored
-
-
-@pytest.mark.parametrize("config", [{}, {"score-after-training-every": "x"}])
-def test_a_config_that_says_nothing_means_never(config: dict[str, object]) -> None:
-    assert not ScoredRounds.from_config(config).due(1)

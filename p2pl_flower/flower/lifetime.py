@@ -1,0 +1,194 @@
+"""When a run begins and ends, also where a subclass of P2PL has a ``start`` of its own."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Result, Strategy
+
+from ..errors import ConfigError, P2PLError
+from ..history import Round
+from ..relay import Relay
+from .mean_model import RoundArrays
+from .run import OpenRun, Plan
+from .unsupported import WRAPPER, WRAPPERS
+
+if TYPE_CHECKING:
+    from .strategy import P2PL
+
+_MARK = "_tells_of_its_run"
+
+
+Start = TypeVar("Start", bound=Callable[..., Any])
+
+
+def told_of(start: Start) -> Start:
+    """Return a ``start`` that lets its strategy know what it is given, and when it is over.
+
+    A ``start`` written by somebody else calls ``configure_train`` and the others one by one, and
+    P2PL joins in there; but how many rounds there are, and that the last one is over, only the
+    ``start`` itself knows.
+    """
+    if hasattr(start, _MARK):
+        return start
+    signature = inspect.signature(start)
+
+    @functools.wraps(start)
+    def run(self: RunningStrategy, *args: Any, **options: Any) -> Any:
+        bound = signature.bind(self, *args, **options)
+        bound.apply_defaults()
+        with self.within_run(bound.arguments) as returned:
+            returned.append(start(self, *args, **options))
+        return returned[0]
+
+    setattr(run, _MARK, True)
+    return cast("Start", run)
+
+
+class RunningStrategy(Strategy):
+    """A strategy that opens a run when Flower first calls it, and closes it at its end.
+
+    Attributes
+    ----------
+    evaluate_config : ConfigRecord
+        What evaluate functions get as config after training.
+    """
+
+    relay: Relay
+
+    def __init__(self) -> None:
+        self.evaluate_config = ConfigRecord()
+        self._plan: Plan | None = None
+        self._run: OpenRun | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Learn of the runs of a subclass with a ``start`` of its own, or of a mixin's."""
+        super().__init_subclass__(**options)
+        cls.start = told_of(cls.start)  # type: ignore[method-assign]
+
+    @property
+    def rounds(self) -> list[Round]:
+        """What the rounds measured."""
+        return self._run.rounds if self._run else []
+
+    @property
+    def setup(self) -> dict[str, int | float]:
+        """What synchronization took."""
+        return self._run.setup if self._run else {}
+
+    @property
+    def train_metrics(self) -> dict[int, MetricRecord]:
+        """The last metrics of each device's train function, by device."""
+        return self._run.train_metrics if self._run else {}
+
+    @property
+    def evaluate_metrics(self) -> dict[int, MetricRecord]:
+        """The last metrics of each device's evaluate function, by device."""
+        return self._run.evaluate_metrics if self._run else {}
+
+    def mean_model(self) -> ArrayRecord:
+        """Return the mean of all devices' models as they are now, read from the relay.
+
+        Arrays that stay at home are in it as they are in ``initial_arrays``.
+
+        Raises
+        ------
+        P2PLError
+            No run is under way.
+        RelayError
+            The relay cannot be looked into: models are on machines of their own.
+        """
+        if self._run is None or not self._run.is_open:
+            raise P2PLError("there is a mean model while a run is under way: in on_round, say")
+        return ArrayRecord(dict(self._run.mean.arrays()))
+
+    @contextmanager
+    def within_run(self, given: Mapping[str, Any]) -> Iterator[list[Any]]:
+        """Hold a run open while a ``start`` that was given these arguments is under way.
+
+        What the ``start`` returns is put into the list. It gets the run's arrays at the end, if
+        it is a `Result` to which nobody has given others.
+        """
+        inner, self._plan = self._plan is not None, Plan.of(given)
+        returned: list[Any] = []
+        before = self._run
+        try:
+            if self._plan.evaluate_fn is not None and not self.relay.observable:
+                rule = "there are no models on the server to evaluate; leave it out with this relay"
+                raise ConfigError("evaluate_fn", self._plan.evaluate_fn, rule)
+            yield returned
+            if not inner and self._run is not None and self._run is not before:
+                _hand_out(returned[0], self._run.finish())
+        finally:
+            if not inner:
+                self._plan = None
+                if self._run is not None:
+                    self._run.close()
+
+    def _begin(self, grid: Grid, initial_arrays: ArrayRecord) -> OpenRun:
+        plan = self._plan or Plan()
+        if self._run is not None:
+            self._run.close()
+        self.evaluate_config = ConfigRecord(dict(plan.evaluate_config or {}))
+        self._run = OpenRun(cast("P2PL", self), grid, initial_arrays, plan)
+        return self._run
+
+    def _run_at(self, server_round: int, arrays: ArrayRecord, grid: Grid) -> OpenRun:
+        """Return the run that a round belongs to: a new one, where Flower begins with it here."""
+        run = self._run
+        if run is None or not run.is_open or run.round >= server_round:
+            _refuse_wrappers(self)
+            run = self._begin(grid, arrays)
+            if self._plan and self._plan.evaluate_fn:
+                run.mean.warn_of_personal()
+        return run
+
+    def _run_in(self, server_round: int) -> OpenRun:
+        """Return the run that is in a round, or say what has kept it from getting there."""
+        if self._run is None or self._run.round != server_round:
+            rule = (
+                "its configure_train must call super().configure_train(server_round, arrays, "
+                "config, grid) in every round and return the messages that it returns: they tell "
+                "devices what to do"
+            )
+            raise ConfigError("strategy", type(self).__name__, rule)
+        return self._run
+
+
+def _hand_out(result: Any, arrays: ArrayRecord) -> None:
+    """Put a run's arrays into a result, unless somebody else put others there."""
+    if isinstance(result, Result) and (
+        isinstance(result.arrays, RoundArrays) or not len(result.arrays)
+    ):
+        result.arrays = arrays
+
+
+def _refuse_wrappers(strategy: Strategy) -> None:
+    """Refuse to be called by one of Flower's strategies around others, whatever `start` it has.
+
+    Differential privacy is about what a server aggregates, and here no server does. Strategies of
+    other people's that call this one are welcome.
+    """
+    frame = sys._getframe(1)
+    while True:
+        caller = frame.f_locals.get("self")
+        if isinstance(caller, Strategy) and caller is not strategy and _is_flowers(type(caller)):
+            rule = f"P2PL cannot be inside another: {WRAPPER}"
+            raise ConfigError("strategy", type(caller).__name__, rule)
+        if frame.f_back is None:
+            return
+        frame = frame.f_back
+
+
+def _is_flowers(kind: type) -> bool:
+    return any(
+        base.__module__.startswith("flwr.") and base.__name__.startswith(WRAPPERS)
+        for base in kind.__mro__
+    )

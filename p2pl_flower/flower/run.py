@@ -1,0 +1,311 @@
+"""One run of the strategy, from its devices' first message to the end of its last round.
+
+It holds what belongs to the run, and sees to it that every round is brought to its end in order,
+also where a subclass of the strategy answers Flower's calls in a way of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import weakref
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+
+from .. import consensus
+from ..errors import ConfigError, DeviceError
+from ..history import Round, accuracies
+from ..options import ScoredRounds
+from ..weights import needs_samples
+from . import messages, records
+from ._compat import is_simulated
+from .coordinator import Coordinator
+from .final_arrays import final_arrays
+from .grids import PacedGrid
+from .mean_model import EvaluateFunction, MeanModel
+from .membership import Membership, all_evaluate, refuse_mods, warn_of_versions
+from .metrics import RoundMetrics
+
+if TYPE_CHECKING:
+    from .strategy import P2PL
+
+log = logging.getLogger("flwr.p2pl")
+
+_TRAINING, _TRAINED, _MIXED, _OVER = "training", "trained", "mixed", "over"
+_FOREVER = 3600.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known of a run before it begins: what ``start`` is given.
+
+    Attributes
+    ----------
+    num_rounds : int
+        Rounds to run; 0 where that is not known.
+    timeout : float
+        Seconds to wait for replies.
+    evaluate_config : Mapping[str, Any]
+        What evaluate functions get as config.
+    evaluate_fn : EvaluateFunction or None
+        What evaluates the mean of all models.
+    """
+
+    num_rounds: int = 0
+    timeout: float = _FOREVER
+    evaluate_config: Mapping[str, Any] | None = None
+    evaluate_fn: EvaluateFunction | None = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Plan:
+        """Return what is known from a ``start`` that was given these arguments by name."""
+        known = {name: given[name] for name in cls.__dataclass_fields__ if name in given}
+        return cls(**known)
+
+
+class OpenRun:
+    """A run that is under way.
+
+    Parameters
+    ----------
+    strategy : P2PL
+        Whose run it is, for its options.
+    grid : Grid
+        The way to the nodes.
+    initial_arrays : ArrayRecord
+        The common start, for devices that draw none of their own.
+    plan : Plan
+        What is known of the run.
+
+    Attributes
+    ----------
+    grid : Grid
+        The way to the nodes at their best pace.
+    rounds : list[Round]
+        What the rounds measured.
+    setup : dict[str, int | float]
+        What synchronization took.
+    mean : MeanModel
+        The mean of the devices' models.
+    train_metrics, evaluate_metrics : dict[int, MetricRecord]
+        The last that each device reported.
+    """
+
+    def __init__(self, strategy: P2PL, grid: Grid, initial_arrays: ArrayRecord, plan: Plan) -> None:
+        self.id = int(grid.run.run_id)
+        self.grid = PacedGrid(grid) if is_simulated(grid) else grid
+        self.round, self._stage, self._moments = 0, _OVER, 0
+        self._strategy = strategy
+        self._metrics = RoundMetrics(strategy.on_round)
+        self.rounds: list[Round] = self._metrics.rounds
+        self._scored = ScoredRounds(
+            strategy.evaluate_every, plan.num_rounds, strategy.evaluate_trained
+        )
+        self.train_metrics: dict[int, MetricRecord] = {}
+        self.evaluate_metrics: dict[int, MetricRecord] = {}
+        self._called: list[int] = []
+        self._told_of: set[str] = set()
+        strategy.relay.open(self.id)
+        self._relay_closer = weakref.finalize(self, strategy.relay.close, self.id)
+        try:
+            self._set_up(initial_arrays, plan.timeout)
+        except BaseException:
+            self._relay_closer()
+            raise
+
+    def _set_up(self, initial_arrays: ArrayRecord, timeout: float) -> None:
+        """Gather the devices, give each its neighbors and its start, and synchronize."""
+        started = time.perf_counter()
+        strategy = self._strategy
+        self._membership = Membership(self.grid, timeout)
+        said = self._membership.gather(
+            strategy.num_devices, strategy.min_available_nodes, strategy.connect_timeout
+        )
+        warn_of_versions(said)
+        refuse_mods(said)
+        if self._scored.every and not all_evaluate(said):
+            self._scored = replace(self._scored, every=0)
+        self._coordinator = Coordinator(
+            self._membership,
+            strategy.topology,
+            strategy.options,
+            strategy.relay,
+            self.id,
+            strategy.arrayrecord_key,
+            {d: str(reply.get(messages.ADDRESS, "")) for d, reply in said.items()},
+            strategy.on_failure,
+        )
+        draws = {d: bool(reply[messages.DRAWS]) for d, reply in said.items()}
+        offers = all(bool(reply.get(messages.OFFERS, False)) for reply in said.values())
+        taken = self._coordinator.open(initial_arrays, draws, offers)
+        self.setup: dict[str, int | float] = {
+            **taken,
+            "bytes_through_server": self._membership.server_bytes,
+            "seconds": time.perf_counter() - started,
+        }
+        self._initial = messages.to_model(initial_arrays)
+        shared = strategy.options.shared
+        self.mean = MeanModel(
+            self._initial, shared, self._coordinator.models, lambda: (self.round, self._moments)
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the devices' models can still be had."""
+        return self._relay_closer.alive
+
+    def begin_round(self, server_round: int, config: ConfigRecord) -> list[Message]:
+        """Return the messages that tell every device that is there to train."""
+        self.finish_round()
+        self._enter(_TRAINING)
+        self.round = server_round
+        self._metrics.begin(server_round, self._membership.server_bytes)
+        self._called = self._coordinator.begin_round(server_round)
+        return self._instruct(messages.TRAIN, config)
+
+    def hear_training(self, replies: Iterable[Message]) -> list[RecordDict]:
+        """Return what train functions returned, in order of devices."""
+        arrived = self._coordinator.hear(messages.TRAIN, self._called, replies)
+        self.train_metrics = {d: self._metrics_of(d, c) for d, c in arrived.items()}
+        key = self._strategy.weighted_by_key
+        self._coordinator.know_samples(
+            {d: _count(d, key, metrics[key]) for d, metrics in self.train_metrics.items()}
+        )
+        self._metrics.after_training(self.train_metrics.values())
+        self._enter(_TRAINED)
+        return list(arrived.values())
+
+    def mix(self) -> None:
+        """Drive the round's consensus steps."""
+        if self._stage == _TRAINING:
+            self._go_on_untrained()
+        for step in range(1, self._strategy.options.consensus_steps + 1):
+            self._coordinator.consensus_step(self.round, step)
+        self._called = []
+        self._enter(_MIXED)
+
+    def ask_to_evaluate(self, config: ConfigRecord) -> list[Message]:
+        """Return the messages that ask for evaluation, where it is due."""
+        if not self._scored.due(self.round):
+            return []  # the last consensus step is made when devices are called to train
+        self._called = self._coordinator.present(self.round)
+        return self._instruct(messages.EVALUATE, config)
+
+    def hear_evaluation(self, replies: Iterable[Message]) -> list[RecordDict]:
+        """Return what evaluate functions returned, in order of devices."""
+        if not self._called:
+            return []
+        arrived = self._coordinator.hear(messages.EVALUATE, self._called, replies)
+        scored = {d: c for d, c in arrived.items() if not records.has_no_scores(c)}
+        if len(scored) < len(arrived):
+            self._say_once("clients without an `evaluate` function are not scored")
+        self.evaluate_metrics = {d: self._metrics_of(d, c) for d, c in scored.items()}
+        self._metrics.after_consensus(self.evaluate_metrics.values())
+        return list(scored.values())
+
+    def finish_round(self) -> None:
+        """Bring the round to its end, whatever of it was left to others."""
+        if self._stage == _OVER:
+            return
+        if self._stage != _MIXED:
+            self.mix()
+        self._coordinator.go_on_unheard()
+        self._enter(_OVER)
+        if self._scored.due(self.round) and self._strategy.relay.observable:
+            models = map(self._strategy.options.shared.part, self._coordinator.models().values())
+            self._metrics.distance(consensus.consensus_distance(models))
+        self._metrics.sent(self._coordinator.sent)
+        self._report(self._metrics.end(self._membership.server_bytes))
+
+    def finish(self) -> ArrayRecord:
+        """Make the last consensus step, and return the arrays that are the run's result."""
+        self.finish_round()
+        self._coordinator.make_due()
+        self._metrics.sent(self._coordinator.sent)
+        strategy = self._strategy
+        return final_arrays(
+            strategy.result,
+            strategy.relay.observable,
+            self.mean,
+            self._coordinator,
+            strategy.options.shared,
+            self._initial,
+        )
+
+    def close(self) -> None:
+        """Close the relay: the models are gone."""
+        self._relay_closer()
+
+    def _enter(self, stage: str) -> None:
+        self._stage = stage
+        self._moments += 1
+
+    def _go_on_untrained(self) -> None:
+        """Go on with devices that were told to train, where somebody else heard them."""
+        self._coordinator.go_on_unheard()
+        name = type(self._strategy).__name__
+        if needs_samples(self._strategy.options.weights):
+            rule = (
+                "its aggregate_train must call super().aggregate_train(server_round, replies): the "
+                "weights need the numbers of samples in the replies"
+            )
+            raise ConfigError("strategy", name, rule)
+        self._say_once(
+            f"aggregate_train of {name} does not call super().aggregate_train(server_round, "
+            "replies): scores after training are not known, nor which devices did not answer"
+        )
+
+    def _instruct(self, kind: str, config: ConfigRecord) -> list[Message]:
+        strategy = self._strategy
+        config[messages.SERVER_ROUND] = self.round
+        given = RecordDict({strategy.configrecord_key: config})
+        if kind == messages.TRAIN and self._scored.due_after_training(self.round):
+            records.ask_for_scores(given)
+            scoring = {**strategy.evaluate_config, messages.SERVER_ROUND: self.round}
+            if strategy.evaluate_config:
+                given[messages.SCORE_CONFIG] = ConfigRecord(scoring)
+        return self._coordinator.instruct(kind, self._called, self.round, given)
+
+    def _metrics_of(self, device: int, content: RecordDict) -> MetricRecord:
+        key, found = self._strategy.weighted_by_key, list(content.metric_records.values())
+        if len(found) != 1 or key not in found[0]:
+            raise DeviceError(
+                f"device {device} must reply with one metric record that holds "
+                f"{key!r}; it sent {[list(r) for r in found]}"
+            )
+        if held_back := records.held_back_in(content):
+            self._say_once(
+                "evaluate functions return arrays, which P2PL has no use for: they stay on the "
+                f"devices ({held_back:,} bytes of device {device} in one round)"
+            )
+        return found[0]
+
+    def _say_once(self, text: str) -> None:
+        subject = text.partition("(")[0]
+        if subject not in self._told_of:
+            self._told_of.add(subject)
+            log.warning("%s", text)
+
+    def _report(self, measured: Round) -> None:
+        """Log one line about a round."""
+        between = sum(sum(by_sender.values()) for by_sender in self._coordinator.sent.values())
+        found = accuracies(measured)
+        log.info(
+            "\t└──> P2PL: %sso far %s bytes between devices; %s through the server",
+            found and f"{found}; ",
+            f"{between:,}",
+            f"{self._membership.server_bytes:,}",
+        )
+
+
+def _count(device: int, key: str, value: Any) -> float:
+    """Return a number of samples, which may be a fraction, or refuse it."""
+    if not isinstance(value, int | float) or not 0 <= value < math.inf:
+        rule = f"device {device} must report {key!r} as a number of at least 0, not {value!r}"
+        raise DeviceError(rule)
+    return value

@@ -1,0 +1,154 @@
+"""Models of unusual arrays: complex, empty, of no dimension, not finite; and networks of one."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
+from local_grid import LocalGrid
+from toy_app import device, record, run, values
+
+from p2pl_flower import FileRelay, MemoryRelay, PeerApp, Relay
+from p2pl_flower.errors import DeviceError
+
+RELAYS = ("memory", "file")
+
+
+@pytest.fixture(params=RELAYS)
+def relay(request: pytest.FixtureRequest, tmp_path: Path) -> Relay:
+    return MemoryRelay() if request.param == "memory" else FileRelay(tmp_path)
+
+
+def make(relay: Relay, train: Any, draw: Any = None) -> PeerApp:
+    """Return an app that trains by ``train(model, device)`` and starts from ``draw(device)``."""
+    app = PeerApp(relay=relay)
+
+    @app.train()
+    def _(message: Message, context: Any) -> Message:
+        model = train(values(message.content["arrays"]), device(context))
+        content = {"arrays": record(model), "metrics": MetricRecord({"num-examples": 1})}
+        return Message(RecordDict(content), reply_to=message)
+
+    if draw:
+
+        @app.init()
+        def init(context: Any, seed: int) -> ArrayRecord:
+            return record(draw(device(context)))
+
+    return app
+
+
+def test_complex_arrays_are_mixed(relay: Relay) -> None:
+    start = record({"w": np.zeros(2, np.float32), "spectral": np.zeros(2, np.complex64)})
+    app = make(relay, lambda m, d: {"w": m["w"] + d, "spectral": m["spectral"] + (1 + 2j) * d})
+    strategy, result = run(LocalGrid(app, 3), relay, rounds=1, initial=start, topology="complete")
+    found = values(result.arrays)
+    assert found["w"] == pytest.approx([1, 1])
+    assert found["spectral"] == pytest.approx([1 + 2j] * 2)
+    assert found["spectral"].dtype == np.complex64
+    assert strategy.rounds[0].bytes_sent == 6 * (8 + 16)
+
+
+def test_the_largest_norm_counts_both_parts_of_complex_numbers() -> None:
+    relay = MemoryRelay()
+    app = make(relay, lambda m, d: m, draw=lambda d: {"s": np.array([3, 4j, 2])[d : d + 1]})
+    _, result = run(LocalGrid(app, 3), relay, rounds=0, initial=ArrayRecord(), topology="ring")
+    assert values(result.arrays)["s"] == pytest.approx([4j])
+
+
+def test_training_that_drops_the_imaginary_part_is_refused() -> None:
+    relay = MemoryRelay()
+    app = make(relay, lambda m, d: {"s": m["s"].real})
+    start = record({"s": np.ones(2, np.complex64)})
+    with pytest.raises(DeviceError, match=r"training changed array 's', which was complex64"):
+        run(LocalGrid(app, 3), relay, initial=start, topology="ring")
+
+
+def test_complex_numbers_that_no_file_can_hold_are_refused_by_name(tmp_path: Path) -> None:
+    relay = FileRelay(tmp_path)
+    app = make(relay, lambda m, d: m)
+    start = record({"spectral": np.ones(2, np.complex128)})
+    with pytest.raises(DeviceError, match="array 'spectral' of dtype complex128"):
+        run(LocalGrid(app, 3), relay, initial=start, topology="ring")
+
+
+def test_arrays_without_an_element_and_without_a_dimension(relay: Relay) -> None:
+    start = record({"w": np.zeros(2), "nothing": np.zeros((0, 3)), "s": np.zeros(())})
+    app = make(relay, lambda m, d: {name: array + 1 for name, array in m.items()})
+    _, result = run(LocalGrid(app, 3), relay, initial=start, topology="ring")
+    found = values(result.arrays)
+    assert found["w"].tolist() == [2, 2]
+    assert found["nothing"].shape == (0, 3)
+    assert found["s"] == 2
+
+
+def test_arrays_come_back_in_the_order_and_type_of_the_start(relay: Relay) -> None:
+    start = record({"w": np.ones((2, 2), np.float32), "a": np.zeros(2, np.float32)})
+
+    def train(model: Any, own: int) -> Any:
+        return {name: array.astype(np.float16) for name, array in reversed(model.items())}
+
+    _, result = run(LocalGrid(make(relay, train), 3), relay, initial=start, topology="ring")
+    assert [(n, a.dtype) for n, a in values(result.arrays).items()] == [
+        ("w", np.float32),
+        ("a", np.float32),
+    ]
+
+
+@pytest.mark.parametrize("scope", ["model", "tensor"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_draw_that_is_not_finite_loses(
+    bad: float, scope: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    relay = MemoryRelay()
+
+    def draw(own: int) -> dict[str, np.ndarray]:
+        return {"w": np.array([bad if own == 1 else own + 1.0, 1.0]), "v": np.array([5.0 - own])}
+
+    app = make(relay, lambda m, d: m, draw)
+    options = {"topology": "ring", "max_norm_scope": scope}
+    with caplog.at_level(logging.WARNING, "flwr.p2pl"):
+        strategy, result = run(LocalGrid(app, 4), relay, 1, ArrayRecord(), **options)
+    found = values(result.arrays)
+    norms = {d: np.hypot(np.hypot(d + 1, 1), 5 - d) for d in (0, 2, 3)}
+    winner = max(norms, key=lambda d: norms[d]) if scope == "model" else 3
+    assert found["w"].tolist() == [winner + 1, 1]
+    assert found["v"].tolist() == [5 - winner if scope == "model" else 5]
+    assert strategy.setup["synchronization_steps"] == 2
+    assert "devices [1] start from others' models: in their own, array 'w'" in caplog.text
+
+
+@pytest.mark.parametrize(("options", "bad"), [({}, (0, 1, 2)), ({"init": "independent"}, (1,))])
+def test_where_no_other_draw_can_stand_in_it_is_refused(
+    options: dict[str, str], bad: tuple[int, ...]
+) -> None:
+    relay = MemoryRelay()
+    app = make(relay, lambda m, d: m, lambda d: {"w": np.array([np.nan if d in bad else 1.0])})
+    with pytest.raises(DeviceError, match=f"initial model of device {bad[0]} is no start: its arr"):
+        run(LocalGrid(app, 3), relay, 1, ArrayRecord(), topology="ring", **options)
+
+
+def test_a_common_start_that_is_not_finite_is_refused() -> None:
+    relay = MemoryRelay()
+    app = make(relay, lambda m, d: m)
+    with pytest.raises(DeviceError, match="device 0 is no start: its array 'w' holds a NaN"):
+        run(LocalGrid(app, 3), relay, 1, record({"w": np.array([np.inf])}), topology="ring")
+
+
+@pytest.mark.parametrize(
+    "topology",
+    ["ring", "complete", "star", "path", "exponential", "one-peer-exponential", "random-matchings"],
+)
+@pytest.mark.parametrize("algorithm", ["p2pl", "exact-diffusion", "p2pl-affinity:strength=0"])
+def test_a_network_of_one_trains_alone(topology: str, algorithm: str) -> None:
+    relay = MemoryRelay()
+    app = make(relay, lambda m, d: {"w": m["w"] + 1})
+    options = {"topology": topology, "algorithm": algorithm, "weights": "data-size"}
+    start = record({"w": np.zeros(2)})
+    strategy, result = run(LocalGrid(app, 1), relay, 2, start, num_devices=1, **options)
+    assert values(result.arrays)["w"].tolist() == [2, 2]
+    assert strategy.setup["synchronization_steps"] == 0
