@@ -66,7 +66,7 @@ def test_exported_names_are_pinned() -> None:
     ]
     assert all(getattr(p2pl_flower, name) for name in p2pl_flower.__all__)
     assert set(p2pl_flower.__all__) <= set(dir(p2pl_flower))
-    with pytest.raises(AttributeError, match="no attribute 'Gossip'"):
+    with pytest.raises(AttributeError, match="No p2pl_flower attribute Gossip"):
         p2pl_flower.Gossip  # noqa: B018
 
 
