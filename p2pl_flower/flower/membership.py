@@ -74,7 +74,7 @@ class Membership:
             raise DeviceError(f"{len(missing)} of {len(nodes)} nodes did not answer the invitation")
         said = {nodes[i]: reply for i, reply in replies.items()}
         self._assign(_device_ids(said, num_devices))
-        log.info("\t├──> Devices: %d", len(self._node_of))
+        log.info("Devices: %d", len(self._node_of))
         self._strangers = set(nodes) - set(self._device_of)
         return {d: said[self._node_of[d]].config_records[messages.RECORD] for d in self.devices}
 

@@ -98,7 +98,7 @@ def test_a_client_function_that_raises_ends_the_run() -> None:
     add_functions(app, fail=fail)
     started = time.monotonic()
     with pytest.raises(DeviceError, match=r"device 2 failed at train.p2pl: .*has 9 columns$"):
-        simulate(app, lambda grid: P2PL("ring").start(grid, START, 3) and None)
+        simulate(app, lambda grid: P2PL("ring", on_failure="raise").start(grid, START, 3) and None)
     assert time.monotonic() - started < 90
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import gc
 import logging
 import pickle
+import re
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import Result, Strategy
 from local_grid import LocalGrid
 from test_strategy import by_hand, nx
-from toy_app import START, make_app, run, values
+from toy_app import START, device, make_app, record, run, trained, values
 
-from p2pl_flower import P2PL, MemoryRelay
+from p2pl_flower import P2PL, MemoryRelay, PeerApp
 from p2pl_flower.errors import ConfigError, DeviceError, P2PLError, RelayError
 
 RING = nx.cycle_graph(5)
@@ -325,3 +328,46 @@ def test_it_is_logged_how_many_devices_there_are(caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.INFO, "flwr.p2pl"):
         run(LocalGrid(app, 5), relay, rounds=1, topology="ring")
     assert "Devices: 5" in caplog.text
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "convert.md"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_class_in_the_docs_saves_and_logs_the_same(when: str) -> None:
+    pytest.importorskip("torch")
+    [block] = re.findall(rf"```python\n# {when}: (.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    code = block.partition("\n")[2].replace("(FedAvg)", "(P2PL)").replace("Mine()", 'Mine("ring")')
+    logged: list[dict[str, float]] = []
+    saved: list[float] = []
+    relay, app = MemoryRelay(), PeerApp()
+    app._relay = relay
+
+    @app.train()
+    def train(message: Message, context: Context) -> Message:
+        model = trained(values(message.content["arrays"]), device(context))
+        lr = message.content["config"]["lr"]
+        metrics = MetricRecord({"num-examples": 1, "lr": lr})
+        content = RecordDict({"arrays": record(model), "metrics": metrics})
+        return Message(content, reply_to=message)
+
+    @app.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        number = message.content["config"]["server-round"]
+        metrics = {"num-examples": 1, "loss": 1.0, "accuracy": [0.2, 0.9, 0.5][number - 1]}
+        return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
+
+    names: dict[str, Any] = {
+        "P2PL": P2PL,
+        "wandb": SimpleNamespace(log=lambda entry, step=None: logged.append(entry)),
+        "torch": SimpleNamespace(save=lambda state, path: saved.append(float(state["w"][0]))),
+    }
+    exec(compile(code, "convert.md", "exec"), names)
+    strategy = names["strategy"]
+    strategy.relay = relay
+    result = start(strategy, relay, app)
+    assert saved == pytest.approx([by_hand(RING, n).mean() for n in (1, 2)])  # the third is no best
+    accuracies = [entry["accuracy"] for entry in logged if "accuracy" in entry]
+    assert accuracies == pytest.approx([0.2, 0.9, 0.5])
+    rates = [result.train_metrics_clientapp[n]["lr"] for n in (1, 2, 3)]
+    assert rates == pytest.approx([0.09, 0.081, 0.0729])
