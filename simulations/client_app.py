@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from p2pl_flower import PeerApp, Relay, local_correction
+from p2pl_flower.relay import make_relay
 from p2pl_flower.seeding import batch_order
 from p2pl_flower.swarm import PRECISIONS
 from p2pl_flower.swarm.augmentation import Draw
@@ -29,7 +30,7 @@ _OPTIMIZER = "optimizer"
 
 def make_client_app(read: Read, relay: Relay | None = None) -> PeerApp:
     """Return the ClientApp of the scenario that ``read`` finds, given a device's context."""
-    app = PeerApp(relay=relay)
+    app = PeerApp(relay=relay or (lambda context: make_relay(read(context).relay)))
 
     @app.init()
     def init(context: Context, seed: int) -> ArrayRecord:

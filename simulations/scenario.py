@@ -37,6 +37,7 @@ from p2pl_flower.options import (
     Options,
     check_loggers,
 )
+from p2pl_flower.relay import make_relay
 from p2pl_flower.swarm.losses import of_classes
 from p2pl_flower.swarm.options import EVALUATE_PRECISION, TORCH_DEVICE, TrainOptions
 from p2pl_flower.topology import schedule
@@ -101,6 +102,11 @@ class Scenario:
     )
     evaluate_trained: bool = EVALUATE_TRAINED.field()
     evaluate_precision: str = EVALUATE_PRECISION.field()
+    relay: str = option(
+        "file",
+        help="how models move in Flower's engine: `file` (on one machine), `ray` (on a Ray "
+        "cluster), `grpc` (machine to machine)",
+    )
     loggers: str = LOGGERS_KEY.field()
     torch_device: str = TORCH_DEVICE.field(rule=one_of("cpu", "cuda"), help="what PyTorch runs on")
     flat: Mapping[str, Scalar] = field(kw_only=True, repr=False)
@@ -116,6 +122,7 @@ class Scenario:
             rule = "must be cross-entropy: the datasets of scenarios have classes as targets"
             raise ConfigError("loss", self.training.loss, rule)
         SCHEMES.make(self.partition)
+        make_relay(self.relay)
         self.named_contenders()
         check_loggers(self.loggers)
         self._check_graph()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import Round, Run
 from p2pl_flower.swarm import Job, Machine, Swarm
 from strategies import Contender
@@ -32,6 +33,9 @@ def run_contender(scenario: Scenario, contender: Contender, on_round: OnRound) -
 
 def make_swarm(scenario: Scenario, contender: Contender, on_round: OnRound) -> Swarm:
     """Return the swarm that runs a contender."""
+    if scenario.relay != Scenario.of().relay:
+        rule = "is for Flower's engine: in the swarm no model is moved; leave it out"
+        raise ConfigError("relay", scenario.relay, rule)
     job = make_job(scenario, contender, on_round)
     return Swarm(job, contender.plan(make_task(scenario), [len(y) for _, y in job.data]))
 

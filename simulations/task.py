@@ -59,4 +59,5 @@ def make_task(
         on_round=on_round,
         fraction_train=scenario.fraction_train,
         connect_timeout=connect_timeout,
+        relay=scenario.relay,
     )

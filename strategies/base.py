@@ -44,6 +44,8 @@ class Task:
         Called at the end of every round.
     fraction_train : float
         Share of the devices that train in a round, where a server picks them.
+    relay : str or None
+        How models move from device to device, by name; None is `P2PL`'s own choice.
     timeout, connect_timeout : float
         Seconds to wait for replies, and for nodes.
     """
@@ -59,6 +61,7 @@ class Task:
     evaluate_trained: bool = True
     on_round: Callable[[Round], None] | None = None
     fraction_train: float = 1.0
+    relay: str | None = None
     timeout: float = 3600.0
     connect_timeout: float = 60.0
 
@@ -107,6 +110,7 @@ class PeerToPeer(Contender):
             num_devices=task.devices,
             connect_timeout=task.connect_timeout,
             on_round=task.on_round,
+            relay=task.relay,
         )
         strategy.start(grid, task.initial_arrays, task.rounds, task.timeout)
         devices = task.devices or len(list(grid.get_node_ids()))

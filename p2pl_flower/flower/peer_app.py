@@ -17,7 +17,7 @@ from flwr.clientapp import ClientApp
 from ..consensus import Layout, conformed, layout
 from ..device import Device, Step
 from ..errors import P2PLError
-from ..relay import FileRelay, Relay
+from ..relay import FileRelay, Relay, make_relay
 from ..relay.tensors import not_finite
 from ..seeding import Stream, derive
 from . import client_fn as legacy
@@ -27,6 +27,7 @@ from .local_steps import correcting
 from .unsupported import refused_mod
 
 InitFunction = Callable[[Context, int], ArrayRecord]
+RelayFunction = Callable[[Context], Relay]
 
 _CATEGORIES = ("train", "evaluate")
 _DEFAULT = "default"
@@ -42,8 +43,9 @@ class PeerApp(ClientApp):
     mods : list[Mod], optional
         As in `ClientApp`. What train mods do to the reply (clipping and noise, say) is done
         before neighbors see the model.
-    relay : Relay, optional
-        How models get from device to device; `FileRelay` unless given.
+    relay : Relay, str or Callable[[Context], Relay], optional
+        How models get from device to device: the same kind that `P2PL` is given, by its name in
+        `p2pl_flower.relay.RELAYS` or as a function of the context; `FileRelay` unless given.
 
     Attributes
     ----------
@@ -70,11 +72,11 @@ class PeerApp(ClientApp):
         client_fn: Callable[[Context], Any] | None = None,
         mods: list[Any] | None = None,
         *,
-        relay: Relay | None = None,
+        relay: Relay | str | RelayFunction | None = None,
     ) -> None:
         given = client_fn and legacy.plain_numbers(client_fn)
         super().__init__(client_fn=given, mods=mods)
-        self._relay = FileRelay() if relay is None else relay
+        self._relay = _relay_function(relay)
         self._init: InitFunction | None = None
         self._legacy = self._evaluates = client_fn is not None
         self.mods = list(mods or [])
@@ -97,7 +99,7 @@ class PeerApp(ClientApp):
         vars(made).update(vars(app))
         if not isinstance(app, PeerApp):
             made._legacy, made._evaluates, made.mods = registered(app)
-        made._relay, made._init = relay, init or made._init
+        made._relay, made._init = _relay_function(relay), init or made._init
         return made
 
     def init(self) -> Callable[[InitFunction], InitFunction]:
@@ -173,7 +175,7 @@ class PeerApp(ClientApp):
             messages.VERSION: version("p2pl-flower"),
             messages.REFUSED_MOD: refused_mod(self.mods),
         }
-        if address := self._relay.at(context.node_config).address():
+        if address := self._relay(context).at(context.node_config).address():
             entry[messages.ADDRESS] = address
         return records.reply_to(message, entry)
 
@@ -334,6 +336,14 @@ class PeerApp(ClientApp):
         """Return the order in a message, and the device that it is for."""
         order: dict[str, Any] = dict(message.content.config_records[messages.RECORD])
         number = int(order[messages.DEVICE])
-        mailbox = self._relay.at(context.node_config).mailbox(context.run_id, number)
+        mailbox = self._relay(context).at(context.node_config).mailbox(context.run_id, number)
         me, neighbors, options = told.keep(mailbox, order)
         return order, Device(me, neighbors, mailbox, options)
+
+
+def _relay_function(given: Relay | str | RelayFunction | None) -> RelayFunction:
+    """Return what gives a device its relay."""
+    if callable(given) and not isinstance(given, Relay):
+        return given
+    relay = FileRelay() if given is None else make_relay(given)
+    return lambda _: relay

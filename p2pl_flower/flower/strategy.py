@@ -29,7 +29,7 @@ from ..options import (
     RoundFunction,
     told,
 )
-from ..relay import FileRelay, Relay
+from ..relay import FileRelay, Relay, make_relay
 from ..sharing import Sharing
 from ..topology import Schedule
 from . import records
@@ -86,7 +86,7 @@ class P2PL(RunningStrategy):
         Nodes to wait for, at least, where ``num_devices`` is not given.
     connect_timeout : float
         Seconds to wait for nodes to connect.
-    relay : Relay, optional
+    relay : Relay or str, optional
         How models get from device to device; `FileRelay` unless given.
     weighted_by_key, arrayrecord_key, configrecord_key, train_metrics_aggr_fn, \
 evaluate_metrics_aggr_fn
@@ -149,7 +149,7 @@ evaluate_metrics_aggr_fn
         num_devices: int | None = None,
         min_available_nodes: int = 2,
         connect_timeout: float = 60.0,
-        relay: Relay | None = None,
+        relay: Relay | str | None = None,
         weighted_by_key: str = "num-examples",
         arrayrecord_key: str = "arrays",
         configrecord_key: str = "config",
@@ -179,7 +179,7 @@ evaluate_metrics_aggr_fn
         self.num_devices = NUM_DEVICES.take(num_devices)
         self.min_available_nodes = MIN_AVAILABLE_NODES.take(min_available_nodes)
         self.connect_timeout = CONNECT_TIMEOUT.take(connect_timeout)
-        self.relay = FileRelay() if relay is None else relay
+        self.relay = FileRelay() if relay is None else make_relay(relay)
         self.weighted_by_key = weighted_by_key
         self.arrayrecord_key, self.configrecord_key = arrayrecord_key, configrecord_key
         defaults = FedAvg()  # whose averages of metrics are what users expect
