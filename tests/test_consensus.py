@@ -176,3 +176,15 @@ def test_mean_keeps_integer_arrays_of_the_first() -> None:
 
 def test_bytes_are_those_of_the_arrays() -> None:
     assert consensus.nbytes({"w": np.zeros((2, 3), np.float32), "n": np.array(1)}) == 32
+
+
+def test_complex_arrays_are_mixed_as_their_two_parts_are() -> None:
+    array = np.array([3 + 4j, 1j], np.complex64)
+    assert consensus.is_mixed(array)
+    assert consensus.square_norm(array) == pytest.approx(26)
+    mean = consensus.mean_model([{"w": array}, {"w": np.zeros(2, np.complex64)}])
+    assert mean["w"].dtype == np.complex64
+    assert mean["w"] == pytest.approx(array / 2)
+    assert consensus.consensus_distance([{"w": array}, {"w": -array}]) == pytest.approx(26**0.5)
+    mixed = weighted_sum({"w": array}, {1: {"w": 3 * array}}, {1: 0.25}, 0.5)
+    assert mixed["w"] == pytest.approx(1.25 * array)

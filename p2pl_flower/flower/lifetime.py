@@ -52,6 +52,16 @@ def told_of(start: Start) -> Start:
     return cast("Start", run)
 
 
+def _inherited(cls: type[RunningStrategy]) -> Callable[..., Any]:
+    """Return a ``start`` that calls the next one, whichever that is in a subclass."""
+
+    @functools.wraps(cls.start)
+    def start(self: RunningStrategy, *args: Any, **options: Any) -> Any:
+        return super(cls, self).start(*args, **options)
+
+    return start
+
+
 class RunningStrategy(Strategy):
     """A strategy that opens a run when Flower first calls it, and closes it at its end.
 
@@ -71,7 +81,10 @@ class RunningStrategy(Strategy):
     def __init_subclass__(cls, **options: Any) -> None:
         """Learn of the runs of a subclass with a ``start`` of its own, or of a mixin's."""
         super().__init_subclass__(**options)
-        cls.start = told_of(cls.start)  # type: ignore[method-assign]
+        if "start" in vars(cls):
+            cls.start = told_of(cls.start)  # type: ignore[method-assign]
+        elif not hasattr(cls.start, _MARK):
+            cls.start = told_of(_inherited(cls))  # type: ignore[method-assign]
 
     @property
     def rounds(self) -> list[Round]:

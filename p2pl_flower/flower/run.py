@@ -26,7 +26,7 @@ from . import messages, records
 from ._compat import is_simulated
 from .coordinator import Coordinator
 from .final_arrays import final_arrays
-from .grids import PacedGrid
+from .grids import PacedGrid, count_bytes
 from .mean_model import EvaluateFunction, MeanModel
 from .membership import Membership, all_evaluate, refuse_mods, warn_of_versions
 from .metrics import RoundMetrics
@@ -38,6 +38,8 @@ log = logging.getLogger("flwr.p2pl")
 
 _TRAINING, _TRAINED, _MIXED, _OVER = "training", "trained", "mixed", "over"
 _FOREVER = 3600.0
+_LARGE_BYTES = 1 << 16
+"""Size of a reply from which on it may be a model in disguise: its arrays are not among it."""
 
 
 @dataclass(frozen=True)
@@ -282,6 +284,11 @@ class OpenRun:
             self._say_once(
                 "evaluate functions return arrays, which P2PL has no use for: they stay on the "
                 f"devices ({held_back:,} bytes of device {device} in one round)"
+            )
+        if (size := count_bytes(content)) > _LARGE_BYTES:
+            self._say_once(
+                "replies hold large records, which go through the server to what aggregates "
+                f"({size:,} bytes of device {device} in one round)"
             )
         return found[0]
 

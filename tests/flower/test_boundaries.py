@@ -102,6 +102,16 @@ def test_arrays_that_evaluate_functions_return_stay_on_the_device(
     assert "bytes of device 0" in held_back[0]
 
 
+def test_large_records_that_are_no_arrays_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    def returning(message: Message, context: Context) -> dict[str, ConfigRecord]:
+        return {"pickled": ConfigRecord({"model": bytes(100_000)})}
+
+    app, relay = app_with(evaluate=returning)
+    run(LocalGrid(app, 3), relay, topology="ring")
+    told = [line for line in caplog.messages if "replies hold large records" in line]
+    assert len(told) == 1
+
+
 def test_an_evaluate_function_for_another_action_alone(caplog: pytest.LogCaptureFixture) -> None:
     relay = MemoryRelay()
     app = PeerApp(relay=relay)

@@ -131,6 +131,24 @@ def test_overrides_in_mixins() -> None:
     assert values(result.arrays)["w"][0] == pytest.approx(by_hand(RING, 2).mean())
 
 
+def test_a_start_is_looked_up_as_in_any_class() -> None:
+    class Later(StartInMixin):
+        def start(self, *args: Any, **options: Any) -> Result:
+            self.later = "seen"
+            return super().start(*args, **options)
+
+    class Mixed(StartInMixin, P2PL):
+        pass
+
+    class Last(Mixed, Later):
+        pass
+
+    app, relay = make_app()
+    strategy = Last("ring", relay=relay)
+    start(strategy, relay, app, rounds=1)
+    assert (strategy.before, strategy.later) == ("seen", "seen")
+
+
 def test_overrides_that_do_not_call_super(caplog: pytest.LogCaptureFixture) -> None:
     class NoEvaluation(P2PL):
         def configure_evaluate(self, *_: Any) -> list[Any]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from p2pl_flower.consensus import nbytes
 from p2pl_flower.device import Device
@@ -14,6 +16,7 @@ from p2pl_flower.errors import DeviceError
 from p2pl_flower.links import Bernoulli, Links, Perfect
 from p2pl_flower.options import Options
 from p2pl_flower.relay import MemoryRelay
+from p2pl_flower.swarm.stack import Stack, norms
 from p2pl_flower.swarm.synchronization import flood
 from p2pl_flower.topology import Static, schedule
 from p2pl_flower.topology.neighborhood import neighborhood
@@ -55,6 +58,23 @@ def test_it_is_what_the_devices_do(seed, scope, lossy) -> None:
     origins, sent = one_by_one(graph, links, models, scope, steps)
     assert start.origins.tolist() == origins.tolist()
     assert start.setup["bytes_sent"] == sent
+
+
+@pytest.mark.parametrize("scope", ["model", "tensor"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_draws_that_are_not_finite_win_nothing(scope: str, bad: float) -> None:
+    graph = nx.cycle_graph(5)
+    values = np.array([[1, 2], [bad, 9], [3, bad], [4, 1], [2, 2]], np.float32)
+    models = [{"a": row[:1], "b": row[1:]} for row in values]
+    template = nn.ParameterDict({name: torch.zeros(1) for name in ("a", "b")})
+    stack = Stack(template, 5, "cpu")
+    for device, model in enumerate(models):
+        stack.put(device, nn.ParameterDict({n: torch.tensor(a) for n, a in model.items()}))
+    drew = np.full(5, True)
+    start = flood(Static(graph), Perfect(), norms(stack, scope), drew, nbytes(models[0]))
+    origins, _ = one_by_one(graph, Perfect(), models, scope, start.setup["synchronization_steps"])
+    assert start.origins.tolist() == origins.tolist()
+    assert (origins == ([3] if scope == "model" else [3, 1])).all()
 
 
 def test_one_device_that_drew_serves_all() -> None:
