@@ -280,12 +280,14 @@ def _version(name: str) -> str | None:
 
 
 def _git_revision() -> str | None:
-    """Return the revision of the source tree that this file lies in, if it is one.
+    """Return the revision of the source tree that this file belongs to, if there is one.
 
+    Where the package is installed it belongs to none, even if a repository is around it.
     It ends in ``-dirty`` where code or scenarios were changed since; what runs write
     beside them, results say, does not count.
     """
     try:
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
         revision = _git("rev-parse", "HEAD")
         changed = _git("status", "--porcelain", "--", ":(top)*.py", ":(top)*.toml")
     except (OSError, subprocess.SubprocessError):

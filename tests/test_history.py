@@ -122,3 +122,8 @@ def test_revision_is_dirty_only_where_code_or_scenarios_changed(
     assert environment()["git_revision"] == head
     module.write_text("2", encoding="utf-8")
     assert environment()["git_revision"] == f"{head}-dirty"
+    installed = tmp_path / "site-packages" / "history.py"  # in a repository, but none of it
+    installed.parent.mkdir()
+    installed.write_text("1", encoding="utf-8")
+    monkeypatch.setattr(history_module, "__file__", str(installed))
+    assert environment()["git_revision"] is None
