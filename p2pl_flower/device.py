@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import consensus
+from . import named_arrays
 from .algorithms import State, Training
 from .algorithms.max_norm import Candidates, strongest
-from .consensus import Model
 from .errors import P2PLError
+from .named_arrays import Model
 from .options import Options
 from .relay import Mailbox, Slot
 from .relay.contents import (
@@ -174,7 +174,7 @@ class Device:
         row = keep_answered(row, arrived, self.options.on_missing)
         algorithm, sent = self.options.algorithm, holding.message
         for j, message in sorted(arrived.items()):
-            consensus.check_layout(sent, message, f"device {j}")
+            named_arrays.check_layout(sent, message, f"device {j}")
         gamma = self.options.consensus_gamma * algorithm.mixing_step
         mixed = _as_arrays(algorithm.combine(sent, arrived, row, gamma))
         model, state = algorithm.after_mixing(sent, mixed, holding.state, gamma)
@@ -238,7 +238,7 @@ class Device:
         template = next(iter(offers.values())) if own is None else own
         mixed = self.options.shared.part(template)
         for j, offer in offers.items():
-            consensus.check_layout(mixed, self.options.shared.part(offer), f"device {j}")
+            named_arrays.check_layout(mixed, self.options.shared.part(offer), f"device {j}")
         merged = dict(template)
         sources = np.broadcast_to(holder, len(mixed)).tolist()
         for name, source in zip(mixed, sources, strict=True):
@@ -260,4 +260,4 @@ def _as_arrays(arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
 
 def _sum_bytes(*arrived: Mapping[int, Model]) -> dict[int, int]:
     senders = sorted({j for models in arrived for j in models})
-    return {j: sum(consensus.nbytes(m[j]) for m in arrived if j in m) for j in senders}
+    return {j: sum(named_arrays.nbytes(m[j]) for m in arrived if j in m) for j in senders}

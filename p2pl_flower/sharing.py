@@ -17,8 +17,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .consensus import Model, layout, mixed_part
 from .errors import ConfigError, LayoutError
+from .named_arrays import Model, layout, mixed_part
 
 _NOT = "!"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from p2pl_flower.consensus import Model
+from p2pl_flower.named_arrays import Model
 from p2pl_flower.relay.tensors import Buffer, pieces
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2pl_flower import consensus
+from p2pl_flower import named_arrays
 from p2pl_flower.device import Device
 from p2pl_flower.errors import LayoutError, P2PLError
 from p2pl_flower.options import Options
@@ -236,5 +236,5 @@ def test_many_steps_reach_consensus() -> None:
         mixed = [peer.mix(1, step) for peer in peers]
         for peer, m in zip(peers, mixed, strict=True):
             peer.publish(1, step, m.holding)
-    assert consensus.consensus_distance([p.model() for p in peers]) < 1e-6
+    assert named_arrays.consensus_distance([p.model() for p in peers]) < 1e-6
     assert peers[0].model()["w"].item() == pytest.approx(4)

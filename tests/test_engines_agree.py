@@ -12,8 +12,8 @@ import torch
 from local_grid import RUN_ID, LocalGrid
 
 from p2pl_flower import P2PL, MemoryRelay
-from p2pl_flower.consensus import Model
 from p2pl_flower.history import Run
+from p2pl_flower.named_arrays import Model
 from p2pl_flower.relay.contents import MODEL, models_of
 from simulations.client_app import make_client_app
 from simulations.scenario import Scenario

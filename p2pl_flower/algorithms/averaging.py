@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..consensus import Model, blocks, check_layout
+from ..named_arrays import Model, blocks, check_layout
 
 
 def weighted_sum(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..consensus import Model, mixed_part, square_norm
+from ..named_arrays import Model, mixed_part, square_norm
 
 NOTHING = -1.0
 """Norm that a device without a model names: it loses to every model."""

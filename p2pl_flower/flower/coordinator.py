@@ -14,8 +14,8 @@ from typing import Any
 import networkx as nx
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
-from ..consensus import Model
 from ..errors import ConfigError, DeviceError, LayoutError
+from ..named_arrays import Model
 from ..options import Options
 from ..relay import Relay
 from ..relay.contents import MODEL, models_of

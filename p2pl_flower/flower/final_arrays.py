@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from flwr.app import ArrayRecord
 
-from ..consensus import Model
 from ..errors import ConfigError
+from ..named_arrays import Model
 from ..sharing import Sharing
 from .coordinator import Coordinator
 from .mean_model import MeanModel

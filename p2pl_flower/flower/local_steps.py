@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..consensus import Model
 from ..errors import ConfigError, DeviceError, LayoutError
+from ..named_arrays import Model
 
 ADVICE = (
     "corrects each local step, and the train function does not add the correction: after it has "

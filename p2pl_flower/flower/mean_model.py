@@ -9,8 +9,8 @@ from typing import Any
 
 from flwr.app import ArrayRecord, MetricRecord
 
-from ..consensus import Model, mean_model
 from ..errors import P2PLError
+from ..named_arrays import Model, mean_model
 from ..sharing import Sharing
 from . import messages
 

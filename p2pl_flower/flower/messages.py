@@ -17,8 +17,8 @@ import numpy as np
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
 
-from .. import consensus
-from ..consensus import Model
+from .. import named_arrays
+from ..named_arrays import Model
 from ..options import Options
 from ..topology.neighborhood import Neighbor
 
@@ -162,5 +162,5 @@ def _view(array: Array) -> NDArray[Any]:
 
 def layout_digest(model: Model) -> str:
     """Return a short digest of the names, shapes and dtypes of a model's arrays."""
-    text = repr(sorted(consensus.layout(model).items()))
+    text = repr(sorted(named_arrays.layout(model).items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

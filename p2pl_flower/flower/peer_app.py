@@ -14,9 +14,9 @@ from typing import Any
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from ..consensus import Layout, conformed, layout
 from ..device import Device, Step
 from ..errors import P2PLError
+from ..named_arrays import Layout, conformed, layout
 from ..relay import FileRelay, Relay, make_relay
 from ..relay.tensors import not_finite
 from ..seeding import Stream, derive

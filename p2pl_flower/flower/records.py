@@ -6,9 +6,9 @@ from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
-from ..consensus import Model
 from ..device import Exchange
 from ..errors import DeviceError
+from ..named_arrays import Model
 from . import messages
 
 COUNT = "num-examples"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 
-from .. import consensus
+from .. import named_arrays
 from ..errors import ConfigError, DeviceError
 from ..history import Round, accuracies
 from ..options import ScoredRounds
@@ -220,7 +220,7 @@ class OpenRun:
         self._enter(_OVER)
         if self._scored.due(self.round) and self._strategy.relay.observable:
             models = map(self._strategy.options.shared.part, self._coordinator.models().values())
-            self._metrics.distance(consensus.consensus_distance(models))
+            self._metrics.distance(named_arrays.consensus_distance(models))
         self._metrics.sent(self._coordinator.sent)
         self._report(self._metrics.end(self._membership.server_bytes))
 

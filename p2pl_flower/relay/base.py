@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Any
 
-from ..consensus import Model
 from ..errors import RelayError
+from ..named_arrays import Model
 from .entries import RunEntries
 from .entry_mailbox import EntryMailbox
 from .mailbox import Mailbox

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..algorithms import State
-from ..consensus import Model
+from ..named_arrays import Model
 from .parts import Gathered
 
 MODEL, STATE = "model", "state"

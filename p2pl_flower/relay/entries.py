@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..consensus import Model
+from ..named_arrays import Model
 from .mailbox import Slot
 from .parts import join
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from ..consensus import Model
+from ..named_arrays import Model
 from .entries import RunEntries
 from .mailbox import KEPT, Mailbox, Slot, collect_until
 from .parts import split

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..consensus import Model
 from ..errors import RelayError
+from ..named_arrays import Model
 from ..system.files import replacing
 from . import ownership
 from .base import Relay

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
-from ..consensus import Model
+from ..named_arrays import Model
 
 KEPT = 2
 """Publications that a mailbox keeps in each channel: this consensus step's and the last's."""

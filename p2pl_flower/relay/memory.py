@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..consensus import Model
+from ..named_arrays import Model
 from .base import Relay
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..consensus import Model
+from ..named_arrays import Model
 
 
 def split(model: Model, private: Collection[str]) -> tuple[Model, Model | None]:

@@ -12,8 +12,8 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..consensus import Model
 from ..errors import RelayError
+from ..named_arrays import Model
 from .base import MailboxRelay
 from .mailbox import Mailbox, Slot, collect_until
 from .parts import join, split

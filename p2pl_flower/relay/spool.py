@@ -20,8 +20,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..consensus import Model
 from ..errors import RelayError
+from ..named_arrays import Model
 from .tensors import Buffer, document, entries_of, unpack, view
 
 _SMALL = 1 << 14  # bytes; a file of fewer is read, which is quicker than mapping it

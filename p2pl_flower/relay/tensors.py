@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..consensus import Model, nbytes
 from ..errors import RelayError
+from ..named_arrays import Model, nbytes
 
 Buffer = NDArray[np.uint8]
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..consensus import Model
+from ..named_arrays import Model
 
 log = logging.getLogger("flwr.p2pl")
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from flwr.app import RecordDict
 
-from ..consensus import Model
 from ..errors import ConfigError, RelayError
 from ..history import History, Run
+from ..named_arrays import Model
 from ..relay import Slot
 from ..relay.contents import MODEL, from_publication
 from ..relay.grpc.own_publications import OwnPublications, StoredPublication

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..consensus import Model
 from ..errors import ConfigError
+from ..named_arrays import Model
 from ..relay.tensors import pieces
 from ..system.files import replacing
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from flwr.app import Context, MetricRecord, RecordDict
 
-from ..consensus import Model
 from ..errors import DeviceError, P2PLError
 from ..flower import messages
 from ..flower.metrics import as_number
 from ..flower.records import only_metrics, received_in
 from ..history import Round, Run
+from ..named_arrays import Model
 from ..options import ScoredRounds
 from ..relay import Slot
 from ..relay.contents import MODEL, from_publication

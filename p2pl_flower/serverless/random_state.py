@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..consensus import Model
+from ..named_arrays import Model
 
 _TORCH = "torch"
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
-from ..consensus import Model
+from ..named_arrays import Model
 
 _BYTES = "base64"
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..algorithms.max_norm import comparable
-from ..consensus import nbytes
 from ..errors import LayoutError
+from ..named_arrays import nbytes
 from ..sharing import EVERYTHING, Sharing
 
 ModelFactory = Callable[..., nn.Module]
@@ -202,7 +202,7 @@ def _numpy_type(dtype: torch.dtype) -> np.dtype[Any]:
 
 
 def as_arrays(model: Mapping[str, Tensor]) -> dict[str, NDArray[np.generic]]:
-    """Return a model of tensors as the arrays of `p2pl_flower.consensus`."""
+    """Return a model of tensors as the arrays of `p2pl_flower.named_arrays`."""
     return {name: tensor.detach().cpu().numpy() for name, tensor in model.items()}
 
 

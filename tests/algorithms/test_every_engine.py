@@ -13,8 +13,8 @@ from local_grid import RUN_ID, LocalGrid
 from p2pl_flower import P2PL, FileRelay, GrpcRelay, MemoryRelay, Relay
 from p2pl_flower.algorithms import ALGORITHMS, Algorithm
 from p2pl_flower.config import text_of
-from p2pl_flower.consensus import Model
 from p2pl_flower.history import Round
+from p2pl_flower.named_arrays import Model
 from p2pl_flower.relay.contents import MODEL, from_publication, models_of
 from p2pl_flower.relay.daemon.server import LocalServer
 from p2pl_flower.relay.grpc import Endpoint, Waiting

@@ -15,7 +15,7 @@ from flwr.app import Context, RecordDict
 from local_grid import RUN_ID, LocalGrid
 
 from p2pl_flower import MemoryRelay, PeerApp
-from p2pl_flower.consensus import Model
+from p2pl_flower.named_arrays import Model
 from p2pl_flower.relay.contents import MODEL, models_of
 from p2pl_flower.relay.entries import RunEntries
 

@@ -12,8 +12,8 @@ from local_grid import LocalGrid
 from toy_app import START, add_functions
 
 from p2pl_flower import P2PL, GrpcRelay, PeerApp
-from p2pl_flower.consensus import Model
 from p2pl_flower.errors import RelayError
+from p2pl_flower.named_arrays import Model
 from p2pl_flower.relay import (
     FileRelay,
     Mailbox,

@@ -14,8 +14,8 @@ import networkx as nx
 import tomli_w
 
 from p2pl_flower.cli import main
-from p2pl_flower.consensus import Model
 from p2pl_flower.history import History
+from p2pl_flower.named_arrays import Model
 from p2pl_flower.serverless.checkpoint import find, model_in
 from p2pl_flower.serverless.cluster import free_ports
 from p2pl_flower.serverless.peer import ServerlessPeer

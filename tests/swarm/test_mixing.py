@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from p2pl_flower import consensus
+from p2pl_flower import named_arrays
 from p2pl_flower.algorithms.averaging import weighted_sum
 from p2pl_flower.algorithms.max_norm import Candidates
 from p2pl_flower.swarm import mixing
@@ -98,7 +98,7 @@ def test_one_row_gives_everybody_the_weighted_mean() -> None:
 def test_the_distance_is_that_of_the_library() -> None:
     stack = stack_of(5)
     models = [as_arrays(stack.model(k)) for k in range(5)]
-    assert consensus_distance(stack) == pytest.approx(consensus.consensus_distance(models))
+    assert consensus_distance(stack) == pytest.approx(named_arrays.consensus_distance(models))
 
 
 def test_no_step_changes_nothing() -> None:

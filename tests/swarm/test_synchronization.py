@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from p2pl_flower.consensus import nbytes
 from p2pl_flower.device import Device
 from p2pl_flower.errors import DeviceError
 from p2pl_flower.links import Bernoulli, Links, Perfect
+from p2pl_flower.named_arrays import nbytes
 from p2pl_flower.options import Options
 from p2pl_flower.relay import MemoryRelay
 from p2pl_flower.swarm.stack import Stack, norms

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import grpc
 
-from ...consensus import Model
 from ...errors import RelayError
+from ...named_arrays import Model
 from ..grpc import protocol
 from ..grpc.own_publications import StoredPublication
 from ..grpc.protocol import RefusedError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ...consensus import Model
 from ...errors import RelayError
+from ...named_arrays import Model
 from ..grpc import protocol
 from ..mailbox import Slot
 from ..spool import Document, Spool

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from ...consensus import Model, check_layout
 from ...errors import LayoutError, RelayError
+from ...named_arrays import Model, check_layout
 from ...system.allocator import give_back
 from ..mailbox import Slot
 from ..spool import Document

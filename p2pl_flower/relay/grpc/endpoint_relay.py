@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ...consensus import Model
 from ...errors import RelayError
+from ...named_arrays import Model
 from ..base import MailboxRelay
 from ..mailbox import Mailbox, Slot
 from . import collecting

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from ...consensus import Model
+from ...named_arrays import Model
 from ..mailbox import Slot
 from ..parts import join, split
 from ..publications import Publication, Publications

@@ -1,3 +1,5 @@
+"""The weighted sum of a consensus step."""
+
 from __future__ import annotations
 
 import weakref
@@ -10,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from p2pl_flower import consensus
+from p2pl_flower import named_arrays
 from p2pl_flower.algorithms import averaging
 from p2pl_flower.algorithms.averaging import weighted_sum
-from p2pl_flower.algorithms.max_norm import Candidates, strongest
 from p2pl_flower.errors import LayoutError
 
 
@@ -76,7 +77,7 @@ def test_sums_do_not_depend_on_the_order_of_arrival() -> None:
 def test_large_arrays_are_mixed_as_small_ones_are(dtype: type) -> None:
     """Block by block, to the last bit what one expression on whole arrays gives."""
     rng = np.random.default_rng(0)
-    shape = (3, consensus._BLOCK // 2 + 1)  # two blocks, of which one is not full
+    shape = (3, named_arrays._BLOCK // 2 + 1)  # two blocks, of which one is not full
     own, a, b = (np.asfortranarray(rng.normal(size=shape).astype(dtype)) for _ in range(3))
     mixed = weighted_sum({"w": own}, {7: {"w": a}, 3: {"w": b}}, {7: 0.25, 3: 0.5}, 0.5)["w"]
     wide = np.result_type(dtype, np.float32).type
@@ -134,57 +135,13 @@ def test_other_layouts_are_refused(other, words) -> None:
     assert words in str(caught.value)
 
 
-def test_candidates_by_scope() -> None:
-    drawn = {"a": np.array([3.0, 0.0]), "n": np.array(5), "b": np.array([[4.0]])}
-    assert Candidates.of(drawn, "model", 2).norms.tolist() == [5.0]
-    assert Candidates.of(drawn, "tensor", 2).norms.tolist() == [3.0, 4.0]
-    assert Candidates.of(drawn, "tensor", 2).origins.tolist() == [2, 2]
-
-
-def candidates(*pairs: tuple[float, int]) -> Candidates:
-    norms, origins = zip(*pairs, strict=True)
-    return Candidates(np.array(norms), np.array(origins))
-
-
-def test_strongest_takes_the_largest_norm_and_on_ties_the_smallest_origin() -> None:
-    own = candidates((5.0, 4), (5.0, 4), (9.0, 4))
-    others = {
-        1: candidates((7.0, 1), (5.0, 1), (1.0, 1)),
-        6: candidates((7.0, 0), (5.0, 6), (1.0, 6)),
-    }
-    assert strongest(4, own, others).tolist() == [6, 1, 4]
-
-
-def test_who_has_nothing_takes_anything() -> None:
-    nothing = Candidates.nothing(1, device=0)
-    assert strongest(0, nothing, {3: candidates((0.0, 3))}).tolist() == [3]
-    assert strongest(0, nothing, {}).tolist() == [0]
-
-
-def test_mean_and_distance() -> None:
-    models = [model(0, 0), model(2, 4)]
-    assert consensus.mean_model(models)["w"].tolist() == [1, 2]
-    # each is (1, 2) away from the mean: sqrt(5)
-    assert consensus.consensus_distance(models) == pytest.approx(5**0.5)
-    assert consensus.consensus_distance([model(3, 1)] * 4) == 0
-
-
-def test_mean_keeps_integer_arrays_of_the_first() -> None:
-    models = [{"w": np.ones(1), "n": np.array(3)}, {"w": np.zeros(1), "n": np.array(5)}]
-    assert consensus.mean_model(models)["n"] == 3
-
-
-def test_bytes_are_those_of_the_arrays() -> None:
-    assert consensus.nbytes({"w": np.zeros((2, 3), np.float32), "n": np.array(1)}) == 32
-
-
 def test_complex_arrays_are_mixed_as_their_two_parts_are() -> None:
     array = np.array([3 + 4j, 1j], np.complex64)
-    assert consensus.is_mixed(array)
-    assert consensus.square_norm(array) == pytest.approx(26)
-    mean = consensus.mean_model([{"w": array}, {"w": np.zeros(2, np.complex64)}])
+    assert named_arrays.is_mixed(array)
+    assert named_arrays.square_norm(array) == pytest.approx(26)
+    mean = named_arrays.mean_model([{"w": array}, {"w": np.zeros(2, np.complex64)}])
     assert mean["w"].dtype == np.complex64
     assert mean["w"] == pytest.approx(array / 2)
-    assert consensus.consensus_distance([{"w": array}, {"w": -array}]) == pytest.approx(26**0.5)
+    assert named_arrays.consensus_distance([{"w": array}, {"w": -array}]) == pytest.approx(26**0.5)
     mixed = weighted_sum({"w": array}, {1: {"w": 3 * array}}, {1: 0.25}, 0.5)
     assert mixed["w"] == pytest.approx(1.25 * array)
