@@ -1,4 +1,4 @@
-"""The beat of one run: who hears what when. It conducts the devices, and plays no note.
+"""The coordination of one run: who is told what when. No model passes through it.
 
 Everything that belongs to one run and not to the strategy's configuration lives here.
 """
