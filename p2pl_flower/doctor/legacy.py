@@ -28,7 +28,6 @@ _UNCALLED = {
     "aggregate_fit": "what it does besides averaging, such as to save or to log,",
     "configure_evaluate": "what it sends to clients",
     "aggregate_evaluate": "what it does besides averaging metrics",
-    "evaluate": "what it does besides calling evaluate_fn",
 }
 _NOT_CALLED = "{} of {} is not called: {} is not done; an evaluate_fn is given the mean model"
 _AGGREGATES = (

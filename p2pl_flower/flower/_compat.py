@@ -26,7 +26,7 @@ from uuid import uuid4
 
 from flwr.app import Context, Message, Metadata, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.common import DEFAULT_TTL, Code, parameters_to_ndarrays
+from flwr.common import DEFAULT_TTL, Code, ndarrays_to_parameters, parameters_to_ndarrays
 from flwr.common.constant import ErrorCode, MessageTypeLegacy
 from flwr.server import ServerConfig, SimpleClientManager
 from flwr.server.strategy import FedAvg as LegacyFedAvg
@@ -72,6 +72,11 @@ def default_config() -> Any:
 def ndarrays_of(parameters: Any) -> list[NDArray[Any]]:
     """Return legacy ``Parameters`` as arrays."""
     return parameters_to_ndarrays(parameters)
+
+
+def parameters_of(ndarrays: list[NDArray[Any]]) -> Any:
+    """Return arrays as legacy ``Parameters``."""
+    return ndarrays_to_parameters(ndarrays)
 
 
 def unlike_fedavg(legacy: type, methods: Iterable[str]) -> list[str]:

@@ -19,8 +19,16 @@ from flwr.serverapp.strategy import Result
 
 from ..errors import ConfigError, P2PLError
 from . import messages
-from ._compat import default_config, default_strategy, ndarrays_of, no_clients, unlike_fedavg
+from ._compat import (
+    default_config,
+    default_strategy,
+    ndarrays_of,
+    no_clients,
+    parameters_of,
+    unlike_fedavg,
+)
 from .failures import RAISE
+from .mean_model import EvaluateFunction
 from .metrics import MetricsAggregation
 from .strategy import P2PL
 from .unsupported import LEGACY_ARGUMENTS, LEGACY_UNCALLED, TREES, WRAPPER
@@ -41,9 +49,9 @@ class PeerServerApp(ServerApp):
     """A `ServerApp` for projects with a ``server_fn`` that trains with P2PL.
 
     Of the strategy in the ``ServerAppComponents``, or of their server's, it takes
-    ``initialize_parameters``, ``evaluate_fn``, ``on_fit_config_fn``, ``on_evaluate_config_fn``,
-    the functions that aggregate metrics, ``fraction_evaluate=0.0`` and ``accept_failures``; of the
-    config the rounds and their timeout. Where there are no initial parameters, one client is asked
+    ``initialize_parameters``, ``evaluate`` and ``evaluate_fn``, ``on_fit_config_fn``,
+    ``on_evaluate_config_fn``, the functions that aggregate metrics, ``fraction_evaluate=0.0`` and
+    ``accept_failures``; of the config the rounds and their timeout. Where there are no initial parameters, one client is asked
     for its own, and its neighbors hand them on. The strategy's own way to choose clients and to
     aggregate is not called; the log names what is left out, before the first round and after the
     last.
@@ -99,14 +107,13 @@ def _run(grid: Grid, components: Any, topology: Any, options: dict[str, Any]) ->
     parameters = legacy.initialize_parameters(no_clients())
     strategy = _LegacyP2PL(legacy, topology, **options)
     config = components.config or default_config()
-    evaluate_fn = getattr(legacy, "evaluate_fn", None)
     try:
         result = strategy.start(
             grid,
             ArrayRecord() if parameters is None else ArrayRecord(ndarrays_of(parameters)),
             num_rounds=config.num_rounds,
             timeout=config.round_timeout or _FOREVER,
-            evaluate_fn=None if evaluate_fn is None else _central(evaluate_fn),
+            evaluate_fn=_central(legacy, strategy.relay.observable),
         )
     except P2PLError as error:
         if parameters is None and _ASKED.search(str(error)):
@@ -197,11 +204,17 @@ def _translated(function: LegacyAggregation) -> MetricsAggregation:
     return aggregate
 
 
-def _central(evaluate_fn: Callable[..., Any]) -> Callable[[int, ArrayRecord], MetricRecord | None]:
-    """Return a legacy ``evaluate_fn`` as one of the message API."""
+def _central(legacy: Any, observable: bool) -> EvaluateFunction | None:
+    """Return a legacy strategy's ``evaluate`` as an ``evaluate_fn`` of the message API.
+
+    None where it would evaluate nothing: Flower's own calls the strategy's ``evaluate_fn``.
+    """
+    own = bool(unlike_fedavg(type(legacy), ["evaluate"]))
+    if getattr(legacy, "evaluate_fn", None) is None and not (own and observable):
+        return None
 
     def evaluate(server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
-        found = evaluate_fn(server_round, arrays.to_numpy_ndarrays(), {})
+        found = legacy.evaluate(server_round, parameters_of(arrays.to_numpy_ndarrays()))
         if found is None:
             return None
         loss, metrics = found

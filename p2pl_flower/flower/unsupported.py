@@ -35,7 +35,6 @@ LEGACY_UNCALLED = (
     "aggregate_fit",
     "configure_evaluate",
     "aggregate_evaluate",
-    "evaluate",
 )
 """What such a strategy may define, and P2PL does not call."""
 

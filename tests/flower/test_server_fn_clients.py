@@ -183,3 +183,23 @@ def test_accept_failures_is_what_becomes_of_clients_that_fail() -> None:
     serve(FedAvg(initial_parameters=start()), **options)
     with pytest.raises(DeviceError, match=r"device 2 failed at train\.p2pl: ValueError: disk full"):
         serve(FedAvg(initial_parameters=start(), accept_failures=False), **options)
+
+
+def test_an_evaluate_of_the_strategys_own_is_called_with_the_mean_of_all_models() -> None:
+    saved: dict[int, float] = {}
+
+    class Saving(FedAvg):
+        def evaluate(self, server_round, parameters):
+            loss, metrics = super().evaluate(server_round, parameters)
+            saved[server_round] = metrics["w"]
+            return loss, metrics
+
+    results: list[Any] = []
+    strategy = Saving(
+        initial_parameters=start(),
+        evaluate_fn=lambda r, arrays, config: (0.5, {"w": float(arrays[0][0])}),
+    )
+    serve(strategy, client=half, on_result=results.append)
+    means = {n: pytest.approx(by_hand(RING, n).mean()) for n in (0, 1, 2)}
+    assert saved == means
+    assert {n: m["w"] for n, m in results[0].evaluate_metrics_serverapp.items()} == means
