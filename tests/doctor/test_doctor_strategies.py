@@ -51,7 +51,21 @@ class Mine(FedAvg):
 """
 
 
-@pytest.mark.parametrize("classes", [SCHEDULE, STARTS, FILTERS, INDIRECT])
+NOT_SCORED = """
+class Mine(FedAvg):
+    def configure_evaluate(self, server_round, arrays, config, grid):
+        if server_round % 5:
+            return []
+        return super().configure_evaluate(server_round, arrays, config, grid)
+"""
+NEVER_SCORED = """
+class Mine(FedAvg):
+    def configure_evaluate(self, server_round, arrays, config, grid):
+        return []
+"""
+
+
+@pytest.mark.parametrize("classes", [SCHEDULE, STARTS, FILTERS, INDIRECT, NOT_SCORED, NEVER_SCORED])
 def test_classes_that_go_on_working(classes: str, tmp_path: Path) -> None:
     findings = found(tmp_path, {"server.py": server("Mine()", classes, "FedAvg, Result")})
     assert (findings.refused, findings.lost) == ([], [])
@@ -95,17 +109,12 @@ def test_a_mixin_is_judged_with_the_class_that_uses_it(tmp_path: Path) -> None:
             "configure_train of Mine does not call super().configure_train: there P2PL tells each",
         ),
         (
-            "configure_evaluate(self, r, arrays, config, grid):\n        return []",
-            "configure_evaluate of Mine does not call super().configure_evaluate: there P2PL makes",
-        ),
-        (
-            "configure_evaluate(self, r, a, c, grid):\n        if r % 5:\n            return []\n"
-            "        return super().configure_evaluate(r, a, c, grid)",
-            "configure_evaluate of Mine returns before it calls super(): devices would not mix",
+            "configure_evaluate(self, r, arrays, config, grid):\n        return [Message()]",
+            "configure_evaluate of Mine sends messages of its own, without super()",
         ),
         (
             "start(self, grid, initial_arrays):\n        return grid.send_and_receive([])",
-            "start of Mine neither calls super().start nor self.configure_train",
+            "start of Mine neither calls super().start nor self.configure_train: nothing",
         ),
         (
             "aggregate_train(self, r, replies):\n"
@@ -150,30 +159,31 @@ def test_classes_that_would_not_work(method: str, words: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("use", "kind"),
+    ("use", "fails"),
     [
-        ("save(arrays)", "lost"),
-        ("self.save(arrays)", "refused"),
-        ("save(arrays.to_torch_state_dict())", "refused"),
-        ("for name in arrays: print(name)", "refused"),
-        ("if arrays is not None: save(arrays.to_numpy_ndarrays())", "lost"),
-        ("if arrays and server_round: save(arrays['w'])", "lost"),
-        ("x = arrays['w'] if arrays else None", "lost"),
-        ("x = arrays is not None and arrays['w']", "lost"),
-        ("if arrays is None: print('none')\n        else: save(arrays['w'])", "lost"),
-        ("if not arrays or not metrics: return None, None\n        save(arrays['w'])", "lost"),
-        ("if metrics is None: return None, None\n        save(arrays['w'])", "refused"),
-        ("print(metrics)", ""),
-        ("log.info(metrics['loss'])", ""),
+        ("save(arrays)", False),
+        ("self.save(arrays)", True),
+        ("save(arrays.to_torch_state_dict())", True),
+        ("for name in arrays: print(name)", True),
+        ("if arrays is not None: save(arrays.to_numpy_ndarrays())", False),
+        ("if arrays and server_round: save(arrays['w'])", False),
+        ("x = arrays['w'] if arrays else None", False),
+        ("x = arrays is not None and arrays['w']", False),
+        ("if arrays is None: print('none')\n        else: save(arrays['w'])", False),
+        ("if not arrays or not metrics: return None, None\n        save(arrays['w'])", False),
+        ("if metrics is None: return None, None\n        save(arrays['w'])", True),
+        ("print(metrics)", False),
+        ("log.info(metrics['loss'])", False),
     ],
 )
-def test_what_is_done_with_the_averaged_model(use: str, kind: str, tmp_path: Path) -> None:
+def test_what_fails_without_an_averaged_model_is_told(
+    use: str, fails: bool, tmp_path: Path
+) -> None:
     classes = GUARDED.replace("{}", use)
     findings = found(tmp_path, {"server.py": server("Mine()", classes)})
-    words = {"refused": "works on the averaged model", "lost": "has something to do with the"}
-    said = {"refused": findings.refused, "lost": findings.lost}
-    assert [name for name, remarks in said.items() if remarks] == ([kind] if kind else [])
-    assert all(words[kind] in str(r) and "an evaluate_fn" in str(r) for r in said.get(kind, []))
+    assert findings.refused == []
+    words = "in a federation of SuperNodes there is None, and this line fails"
+    assert [words in str(remark) for remark in findings.lost] == [True] * fails
 
 
 def test_the_averaged_model_by_its_place(tmp_path: Path) -> None:
@@ -184,9 +194,9 @@ def test_the_averaged_model_by_its_place(tmp_path: Path) -> None:
             {}
             return result
     """
-    for use, refused in (("save(result[1])", 0), ("save(result[0].keys())", 1)):
+    for use, fails in (("save(result[1])", 0), ("save(result[0].keys())", 1)):
         text = server("Mine()", classes.replace("{}", use))
-        assert len(found(tmp_path / str(refused), {"server.py": text}).refused) == refused
+        assert len(found(tmp_path / str(fails), {"server.py": text}).lost) == fails
 
 
 def test_what_counts_models_in_messages_counts_none(tmp_path: Path) -> None:
@@ -209,12 +219,6 @@ def test_what_counts_models_in_messages_counts_none(tmp_path: Path) -> None:
     assert "goes over the models in messages: there are none, so that it counts 0" in str(
         findings.lost[0]
     )
-
-
-def test_arrays_that_a_method_is_given_are_always_the_start(tmp_path: Path) -> None:
-    classes = SCHEDULE.replace('config["lr"] = 0.1', "self.last = arrays; x = 1")
-    [lost] = found(tmp_path, {"server.py": server("Mine()", classes)}).lost
-    assert "they are initial_arrays in every round" in lost.text
 
 
 def test_attributes_of_the_class_itself_are_no_trouble(tmp_path: Path) -> None:

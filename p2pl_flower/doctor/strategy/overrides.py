@@ -14,21 +14,17 @@ from .lineage import Lineage
 from .replies import reads
 
 _WITHOUT_SUPER = (
-    "{0} of {1} does not call super().{0}: there P2PL {2}; call it, and change the config that "
-    "you hand on or the messages that it returns"
+    "configure_train of {} does not call super().configure_train: there P2PL tells each device to "
+    "train on its own model; call it, and change the config that you hand on or the messages that "
+    "it returns"
 )
-_DOES = {
-    "configure_train": "tells each device to train on its own model",
-    "configure_evaluate": "makes the consensus steps, and asks for evaluation after them",
-}
-_RETURNS_EARLY = (
-    "configure_evaluate of {} returns before it calls super(): devices would not mix in such a "
-    "round, because the consensus steps are made there; P2PL(evaluate_every=n) scores every "
-    "n-th round"
+_SENDS = (
+    "configure_evaluate of {} sends messages of its own, without super(): they would take a model "
+    "through the server; call it, or return [] in rounds in which nothing is to be scored"
 )
 _START = (
-    "start of {} neither calls super().start nor self.configure_train and "
-    "self.configure_evaluate: nothing would tell the devices to train and to mix"
+    "start of {} neither calls super().start nor self.configure_train: nothing would tell the "
+    "devices to train"
 )
 _READS = (
     "{} of {} takes models out of messages, and with P2PL none is in them: models go from device "
@@ -39,20 +35,13 @@ _SEES_NONE = (
     "send each other is in strategy.rounds"
 )
 _AVERAGE = (
-    "{} of {} works on the averaged model that super() returns, and P2PL returns None there; do "
-    "that in an evaluate_fn, which is given the mean of all models after every round"
-)
-_NO_AVERAGE = (
-    "{} of {} has something to do with the averaged model that super() returns: P2PL returns "
-    "None there, and it is not done; an evaluate_fn is given the mean of all models"
+    "{} of {} works on the averaged model that super() returns: in a simulation that is the mean "
+    "of all devices' models, in a federation of SuperNodes there is None, and this line fails; "
+    "ask first whether there is one, or do it in an evaluate_fn"
 )
 _ATTRIBUTE = "{0} of {1} reads self.{2}, which only Flower's strategies have: {3}"
 _ASSIGN = "assign it in __init__ of {0}, or leave it out"
 _METHOD = "super().aggregate_train and super().aggregate_evaluate check replies and log failures"
-_SAME_ARRAYS = (
-    "{} of {} looks at the arrays that it is given: with P2PL they are initial_arrays in every "
-    "round"
-)
 
 
 def problems(names: Names, found: Lineage) -> Iterator[Remark]:
@@ -60,19 +49,15 @@ def problems(names: Names, found: Lineage) -> Iterator[Remark]:
     for source, function in found.all_methods():
         name = owner(source, function)
         above = _calls_above_at_last(found, function)
-        if function.name in _DOES and not above:
-            text = _WITHOUT_SUPER.format(function.name, name, _DOES[function.name])
-            yield _remark(source, function, text)
-        elif function.name == "configure_evaluate" and _returns_early(function):
-            yield _remark(source, function, _RETURNS_EARLY.format(name))
+        if function.name == "configure_train" and not above:
+            yield _remark(source, function, _WITHOUT_SUPER.format(name))
+        elif function.name == "configure_evaluate" and not above and _sends(function):
+            yield _remark(source, function, _SENDS.format(name))
         elif function.name == "start" and not above and not _runs_rounds(function):
             yield _remark(source, function, _START.format(name))
         for read in reads(names, source, function):
             if not read.harmless:
                 yield _remark(read.source, read.node, _READS.format(function.name, name))
-        for use in taken(source, function, calls_above(function, "aggregate_train")):
-            if use.breaks:
-                yield _remark(source, use.node, _AVERAGE.format(function.name, name))
         yield from _attributes(found, source, function)
 
 
@@ -84,10 +69,8 @@ def losses(names: Names, found: Lineage) -> Iterator[Remark]:
             if read.harmless:
                 yield _remark(read.source, read.node, _SEES_NONE.format(function.name, name))
         for use in taken(source, function, calls_above(function, "aggregate_train")):
-            if not use.breaks:
-                yield _remark(source, use.node, _NO_AVERAGE.format(function.name, name))
-        if function.name in _DOES and (node := _looks_at_arrays(source, function)):
-            yield _remark(source, node, _SAME_ARRAYS.format(function.name, name))
+            if use.breaks:
+                yield _remark(source, use.node, _AVERAGE.format(function.name, name))
 
 
 def calls_above(function: Function, name: str) -> list[ast.Call]:
@@ -118,37 +101,15 @@ def owner(source: Source, function: Function) -> str:
 
 def _runs_rounds(function: Function) -> bool:
     called = {n.attr for n in ast.walk(function) if isinstance(n, ast.Attribute)}
-    return {"configure_train", "configure_evaluate"} <= called
+    return "configure_train" in called
 
 
-def _returns_early(function: Function) -> bool:
-    """Return whether a function returns nothing to send on some path."""
-    empty = [None, "[]", "()", "None"]
-    return any(
-        (ast.unparse(node.value) if node.value else None) in empty
-        for node in ast.walk(function)
-        if isinstance(node, ast.Return)
-    )
-
-
-def _looks_at_arrays(source: Source, function: Function) -> ast.expr | None:
-    """Return where a function does something else with ``arrays`` than to hand it on."""
-    names = [a.arg for a in function.args.args]
-    if len(names) < 3:
-        return None
-    calls = calls_above(function, function.name) + _own_calls(function)
-    handed = {n for call in calls for n in ast.walk(call)}
-    for node in ast.walk(function):
-        if isinstance(node, ast.Name) and node.id == names[2] and node not in handed:
-            return node
-    return None
-
-
-def _own_calls(function: Function) -> list[ast.Call]:
-    """Return the calls of other methods of the class itself."""
-    calls = [n for n in ast.walk(function) if isinstance(n, ast.Call)]
-    methods = [c for c in calls if isinstance(c.func, ast.Attribute)]
-    return [c for c in methods if getattr(getattr(c.func, "value", None), "id", "") == "self"]
+def _sends(function: Function) -> bool:
+    """Return whether a function returns something else than nothing on some path."""
+    empty = (None, "[]", "()", "None")
+    returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
+    yields = any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function))
+    return yields or any((ast.unparse(v) if v else None) not in empty for v in returned)
 
 
 def _attributes(found: Lineage, source: Source, function: Function) -> Iterator[Remark]:
