@@ -51,10 +51,10 @@ class PeerServerApp(ServerApp):
     Of the strategy in the ``ServerAppComponents``, or of their server's, it takes
     ``initialize_parameters``, ``evaluate`` and ``evaluate_fn``, ``on_fit_config_fn``,
     ``on_evaluate_config_fn``, the functions that aggregate metrics, ``fraction_evaluate=0.0`` and
-    ``accept_failures``; of the config the rounds and their timeout. Where there are no initial parameters, one client is asked
-    for its own, and its neighbors hand them on. The strategy's own way to choose clients and to
-    aggregate is not called; the log names what is left out, before the first round and after the
-    last.
+    ``accept_failures``; of the config the rounds and their timeout. Where there are no initial
+    parameters, one client is asked for its own, and its neighbors hand them on. The strategy's own
+    way to choose clients and to aggregate is not called; the log names what is left out, before
+    the first round and after the last.
 
     Parameters
     ----------
