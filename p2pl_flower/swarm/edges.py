@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import WeightsError
 from ..topology.neighborhood import neighborhood
-from ..weights import Custom, DataSize, Metropolis, Uniform, WeightRule, row_of
+from ..weights import Ends, FormulaRule, WeightRule, row_of
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -74,47 +72,23 @@ def edge_weights(
     WeightsError
         The devices lack what the rule needs.
     """
-    formula = _FORMULAS.get(type(rule))
-    if formula is not None:
-        return formula(edges, samples, matrix)
+    if isinstance(rule, FormulaRule) and type(rule).row is FormulaRule.row:
+        return np.asarray(rule.weigh(*_ends(edges, samples, matrix)), dtype=np.float64)
     known = dict(enumerate(samples.tolist()))
     rows = {k: row_of(rule, *neighborhood(graph, k, known, matrix)) for k in set(edges.to.tolist())}
     pairs = zip(edges.to.tolist(), edges.source.tolist(), strict=True)
     return np.array([rows[k][j] for k, j in pairs], dtype=np.float64)
 
 
-def _metropolis(edges: Edges, samples: Ints, matrix: Floats | None) -> Floats:
-    degrees = edges.degrees
-    return 1 / (1 + np.maximum(degrees[edges.to], degrees[edges.source]))
-
-
-def _uniform(edges: Edges, samples: Ints, matrix: Floats | None) -> Floats:
-    return np.asarray(1 / (edges.degrees[edges.to] + 1))
-
-
-def _data_size(edges: Edges, samples: Ints, matrix: Floats | None) -> Floats:
-    heard = samples[edges.source].astype(np.float64)
-    totals = (edges.sums(heard) + samples)[edges.to]
-    if (totals <= 0).any():
-        device = edges.to[np.argmin(totals)]
-        rule = f"device {device} and its neighbors have no samples; give sample counts"
-        raise WeightsError("weights", "data-size", rule)
-    return np.asarray(heard / totals)
-
-
-def _custom(edges: Edges, samples: Ints, matrix: Floats | None) -> Floats:
-    if matrix is None:
-        raise WeightsError("weights", "custom", "needs a matrix; give it as `weights`")
-    weights = matrix[edges.to, edges.source]
-    return np.asarray(weights / np.maximum(1.0, edges.sums(weights))[edges.to])
-
-
-_FORMULAS: dict[type[WeightRule], Callable[[Edges, Ints, Floats | None], Floats]] = {
-    Metropolis: _metropolis,
-    Uniform: _uniform,
-    DataSize: _data_size,
-    Custom: _custom,
-}
+def _ends(edges: Edges, samples: Ints, matrix: Floats | None) -> tuple[Ends, Ends, Ends]:
+    """Return what is known of both ends of every edge, and of all that each device hears."""
+    to, source = edges.to, edges.source
+    unknown = np.full(len(to), np.nan)
+    weights = unknown if matrix is None else matrix[to, source]
+    counts = samples.astype(np.float64)
+    own = Ends(to, edges.degrees[to], counts[to], unknown)
+    other = Ends(source, edges.degrees[source], counts[source], weights)
+    return own, other, Ends(*(edges.sums(column)[to] for column in other))
 
 
 def keep_heard(weights: Floats, heard: NDArray[np.bool_], edges: Edges, on_missing: str) -> Floats:

@@ -17,7 +17,7 @@ from .matrices import (
     stationary_distribution,
 )
 from .rows import MISSING_POLICIES, keep_answered, own_weight, row_of
-from .rules import Custom, DataSize, Metropolis, Uniform, WeightRule
+from .rules import Custom, DataSize, Ends, FormulaRule, Metropolis, Uniform, WeightRule
 
 __all__ = [
     "MATRIX_FILE",
@@ -25,6 +25,8 @@ __all__ = [
     "WEIGHTS",
     "Custom",
     "DataSize",
+    "Ends",
+    "FormulaRule",
     "FunctionRule",
     "Metropolis",
     "Uniform",

@@ -5,6 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import WeightsError
 from ..topology.neighborhood import Neighbor
@@ -33,8 +37,60 @@ class WeightRule(ABC):
         """
 
 
+class Ends(NamedTuple):
+    """What is known of the devices at one end of some links, an entry for each link.
+
+    Attributes
+    ----------
+    id, degree, samples, weight : NDArray
+        As those of a `Neighbor`; a weight that nobody gave is NaN.
+    """
+
+    id: NDArray[Any]
+    degree: NDArray[Any]
+    samples: NDArray[Any]
+    weight: NDArray[Any]
+
+    @classmethod
+    def of(cls, devices: Sequence[Neighbor]) -> Ends:
+        """Return what is known of devices, in their order."""
+        weights = [np.nan if d.weight is None else d.weight for d in devices]
+        columns = ([d.id for d in devices], [d.degree for d in devices])
+        return cls(
+            *map(np.array, columns), np.array([d.samples for d in devices]), np.array(weights)
+        )
+
+
+class FormulaRule(WeightRule):
+    """A rule that is a formula of what is known at both ends of a link.
+
+    It is written once, for the links of one device and for all links of a graph.
+    """
+
+    @abstractmethod
+    def weigh(self, own: Ends, other: Ends, heard: Ends) -> NDArray[Any]:
+        """Return a_kj on each link from j to k.
+
+        Parameters
+        ----------
+        own, other : Ends
+            The devices k and j.
+        heard : Ends
+            For each k, the sums of samples and weights over all that it hears.
+        """
+
+    def row(self, own: Neighbor, neighbors: Sequence[Neighbor]) -> Mapping[int, float]:
+        """Return the weights of one device's neighbors."""
+        if not neighbors:
+            return {}
+        other = Ends.of(sorted(neighbors, key=lambda neighbor: neighbor.id))
+        heard = Ends(*(np.asarray(column.sum()) for column in other))
+        weights = np.broadcast_to(self.weigh(Ends.of([own]), other, heard), other.id.shape)
+        return dict(zip(other.id.tolist(), weights.tolist(), strict=True))
+
+
 @dataclass(frozen=True)
-class Metropolis(WeightRule):
+class Metropolis(FormulaRule):
     """a_kj = 1 / (1 + max(d_k, d_j)), d the degrees: symmetric, so doubly stochastic.
 
     Consensus is on the plain mean. Synonym: Metropolis-Hastings weights; the local-degree
@@ -48,13 +104,13 @@ class Metropolis(WeightRule):
     average consensus", IPSN 2005.
     """
 
-    def row(self, own: Neighbor, neighbors: Sequence[Neighbor]) -> dict[int, float]:
-        """Return 1 / (1 + max(d_k, d_j)) for each neighbor."""
-        return {j.id: 1 / (1 + max(own.degree, j.degree)) for j in _ascending(neighbors)}
+    def weigh(self, own: Ends, other: Ends, heard: Ends) -> NDArray[Any]:
+        """Return 1 / (1 + max(d_k, d_j))."""
+        return 1 / (1 + np.maximum(own.degree, other.degree))
 
 
 @dataclass(frozen=True)
-class Uniform(WeightRule):
+class Uniform(FormulaRule):
     """a_kj = 1 / (d_k + 1), the plain mean of the closed neighborhood: row-stochastic.
 
     Consensus weighs device k in proportion to d_k + 1.
@@ -65,13 +121,13 @@ class Uniform(WeightRule):
     multi-agent systems", Proceedings of the IEEE 95, 2007.
     """
 
-    def row(self, own: Neighbor, neighbors: Sequence[Neighbor]) -> dict[int, float]:
-        """Return 1 / (d_k + 1) for each neighbor."""
-        return {j.id: 1 / (own.degree + 1) for j in _ascending(neighbors)}
+    def weigh(self, own: Ends, other: Ends, heard: Ends) -> NDArray[Any]:
+        """Return 1 / (d_k + 1)."""
+        return np.asarray(1 / (own.degree + 1))
 
 
 @dataclass(frozen=True)
-class DataSize(WeightRule):
+class DataSize(FormulaRule):
     """a_kj = n_j / (n_k + sum_i n_i) over the neighbors i, n the samples: row-stochastic.
 
     It is FedAvg's average of the closed neighborhood. Consensus weighs device k in
@@ -84,29 +140,25 @@ class DataSize(WeightRule):
     AISTATS 2017.
     """
 
-    def row(self, own: Neighbor, neighbors: Sequence[Neighbor]) -> dict[int, float]:
-        """Return each neighbor's share of the samples in the closed neighborhood."""
-        total = sum(device.samples for device in (own, *neighbors))
-        if total <= 0:
-            rule = f"device {own.id} and its neighbors have no samples; give sample counts"
+    def weigh(self, own: Ends, other: Ends, heard: Ends) -> NDArray[Any]:
+        """Return j's share of the samples in the closed neighborhood of k."""
+        totals = own.samples + heard.samples
+        if (totals <= 0).any():
+            device = np.broadcast_to(own.id, totals.shape)[np.argmin(totals)]
+            rule = f"device {device} and its neighbors have no samples; give sample counts"
             raise WeightsError("weights", "data-size", rule)
-        return {j.id: j.samples / total for j in _ascending(neighbors)}
+        return np.asarray(other.samples / totals)
 
 
 @dataclass(frozen=True)
-class Custom(WeightRule):
+class Custom(FormulaRule):
     """a_kj as the user's own matrix has it, carried by ``Neighbor.weight``."""
 
-    def row(self, own: Neighbor, neighbors: Sequence[Neighbor]) -> dict[int, float]:
-        """Return each neighbor's ``weight``, scaled down where they sum to just above 1."""
-        row = {j.id: j.weight for j in _ascending(neighbors)}
-        weights = {j: weight for j, weight in row.items() if weight is not None and weight >= 0}
-        total = sum(weights.values())
-        if len(weights) < len(row) or total > 1 + TOLERANCE:
-            rule = f"device {own.id} needs a non-negative matrix weight of each neighbor, sum <= 1"
-            raise WeightsError("weights", row, rule)
-        return {j: weight / max(1.0, total) for j, weight in weights.items()}
-
-
-def _ascending(neighbors: Sequence[Neighbor]) -> list[Neighbor]:
-    return sorted(neighbors, key=lambda neighbor: neighbor.id)
+    def weigh(self, own: Ends, other: Ends, heard: Ends) -> NDArray[Any]:
+        """Return j's ``weight``, scaled down where those of a device sum to just above 1."""
+        wrong = ~(other.weight >= 0) | (heard.weight > 1 + TOLERANCE)
+        if wrong.any():
+            device = np.broadcast_to(own.id, wrong.shape)[np.argmax(wrong)]
+            rule = f"device {device} needs a non-negative matrix weight of each neighbor, sum <= 1"
+            raise WeightsError("weights", "custom", rule)
+        return np.asarray(other.weight / np.maximum(1.0, heard.weight))
