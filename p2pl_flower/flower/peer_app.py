@@ -76,7 +76,7 @@ class PeerApp(ClientApp):
     ) -> None:
         given = client_fn and legacy.plain_numbers(client_fn)
         super().__init__(client_fn=given, mods=mods)
-        self._relay = _relay_function(relay)
+        self._relay = _checked(relay)
         self._init: InitFunction | None = None
         self._legacy = self._evaluates = client_fn is not None
         self.mods = list(mods or [])
@@ -99,7 +99,7 @@ class PeerApp(ClientApp):
         vars(made).update(vars(app))
         if not isinstance(app, PeerApp):
             made._legacy, made._evaluates, made.mods = registered(app)
-        made._relay, made._init = _relay_function(relay), init or made._init
+        made._relay, made._init = _checked(relay), init or made._init
         return made
 
     def init(self) -> Callable[[InitFunction], InitFunction]:
@@ -175,7 +175,7 @@ class PeerApp(ClientApp):
             messages.VERSION: version("p2pl-flower"),
             messages.REFUSED_MOD: refused_mod(self.mods),
         }
-        if address := self._relay(context).at(context.node_config).address():
+        if address := self._relay_of(context).at(context.node_config).address():
             entry[messages.ADDRESS] = address
         return records.reply_to(message, entry)
 
@@ -336,7 +336,7 @@ class PeerApp(ClientApp):
         """Return the order in a message, and the device that it is for."""
         order: dict[str, Any] = dict(message.content.config_records[messages.RECORD])
         number = int(order[messages.DEVICE])
-        mailbox = self._relay(context).at(context.node_config).mailbox(context.run_id, number)
+        mailbox = self._relay_of(context).at(context.node_config).mailbox(context.run_id, number)
         me, neighbors, options = told.keep(mailbox, order)
         return order, Device(me, neighbors, mailbox, options)
 

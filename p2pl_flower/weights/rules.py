@@ -55,9 +55,11 @@ class Ends(NamedTuple):
     def of(cls, devices: Sequence[Neighbor]) -> Ends:
         """Return what is known of devices, in their order."""
         weights = [np.nan if d.weight is None else d.weight for d in devices]
-        columns = ([d.id for d in devices], [d.degree for d in devices])
         return cls(
-            *map(np.array, columns), np.array([d.samples for d in devices]), np.array(weights)
+            np.array([d.id for d in devices]),
+            np.array([d.degree for d in devices]),
+            np.array([d.samples for d in devices]),
+            np.array(weights),
         )
 
 
@@ -106,7 +108,7 @@ class Metropolis(FormulaRule):
 
     def weigh(self, own: Ends, other: Ends, heard: Ends) -> NDArray[Any]:
         """Return 1 / (1 + max(d_k, d_j))."""
-        return 1 / (1 + np.maximum(own.degree, other.degree))
+        return np.asarray(1 / (1 + np.maximum(own.degree, other.degree)))
 
 
 @dataclass(frozen=True)

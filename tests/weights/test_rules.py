@@ -153,7 +153,7 @@ def test_keep_answered_refuses_other_policies():
     [
         (DataSize(), {0: 0, 1: 0, 2: 0}, "weights='data-size': device 0 .*no samples"),
         (DataSize(), None, "give sample counts"),
-        (Custom(), None, r"weights=\{1: None\}: device 0 needs a non-negative matrix weight"),
+        (Custom(), None, r"weights='custom': device 0 needs a non-negative matrix weight"),
     ],
 )
 def test_rules_refuse_what_they_cannot_weigh(rule, samples, message):
