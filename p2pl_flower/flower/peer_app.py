@@ -166,6 +166,9 @@ class PeerApp(ClientApp):
             reply.content = legacy.from_client(category, reply.content)
         return reply
 
+    def _relay_of(self, context: Context) -> Relay:
+        return self._relay if isinstance(self._relay, Relay) else self._relay(context)
+
     def _answer_join(self, message: Message, context: Context) -> Message:
         entry: dict[str, Any] = {
             messages.PARTITION: int(context.node_config.get("partition-id", -1)),
@@ -341,9 +344,8 @@ class PeerApp(ClientApp):
         return order, Device(me, neighbors, mailbox, options)
 
 
-def _relay_function(given: Relay | str | RelayFunction | None) -> RelayFunction:
-    """Return what gives a device its relay."""
-    if callable(given) and not isinstance(given, Relay):
-        return given
-    relay = FileRelay() if given is None else make_relay(given)
-    return lambda _: relay
+def _checked(given: Relay | str | RelayFunction | None) -> Relay | RelayFunction:
+    """Return a relay, or what gives a device its own."""
+    if given is None:
+        return FileRelay()
+    return given if callable(given) and not isinstance(given, Relay) else make_relay(given)
