@@ -1,12 +1,68 @@
 """Serverless peer-to-peer deep learning (P2PL) for the Flower framework.
 
 Two lines convert a Flower project: `PeerApp` for ``ClientApp``, and ``P2PL(...)`` for
-``FedAvg(...)``. Names are listed in ``__init__.pyi`` and imported when they are first used, so
-that ``import p2pl_flower`` is quick, and so that what needs no flwr does not ask for it.
+``FedAvg(...)``. Names are imported when they are first used, so that ``import p2pl_flower``
+is quick, and so that what needs no flwr does not ask for it. Type checkers read the same names
+from ``__init__.pyi``.
 """
 
-import lazy_loader
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_HOME = {
+    "Algorithm": "algorithms",
+    "ConfigError": "errors",
+    "DeviceError": "errors",
+    "FileRelay": "relay",
+    "GrpcRelay": "relay.daemon.relay",
+    "History": "history",
+    "LayoutError": "errors",
+    "Links": "links",
+    "Logger": "options",
+    "Mailbox": "relay",
+    "MemoryRelay": "relay",
+    "Mixed": "algorithms",
+    "Neighbor": "topology.neighborhood",
+    "Options": "options",
+    "P2PL": "flower.strategy",
+    "P2PLError": "errors",
+    "PeerApp": "flower.peer_app",
+    "PeerServerApp": "flower.server_fn",
+    "RayRelay": "relay",
+    "Relay": "relay",
+    "RelayError": "errors",
+    "Round": "history",
+    "Run": "history",
+    "Schedule": "topology",
+    "Scores": "history",
+    "Sending": "algorithms",
+    "Sharing": "sharing",
+    "Slot": "relay",
+    "Spread": "history",
+    "TopologyError": "errors",
+    "Training": "algorithms",
+    "WeightRule": "weights",
+    "WeightsError": "errors",
+    "corrected": "flower.local_steps",
+    "local_correction": "flower.local_steps",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    """Import an exported name from the module that it lives in."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the exported names."""
+    return sorted(_HOME)

@@ -1,4 +1,4 @@
-"""What the package exports, and from where: `__init__.py` reads it when it is imported."""
+"""What the package exports, for type checkers; a test holds it to `__init__.py`."""
 
 from .algorithms import Algorithm, Mixed, Sending, Training
 from .errors import (

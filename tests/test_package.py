@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import subprocess
@@ -66,8 +67,18 @@ def test_exported_names_are_pinned() -> None:
     ]
     assert all(getattr(p2pl_flower, name) for name in p2pl_flower.__all__)
     assert set(p2pl_flower.__all__) <= set(dir(p2pl_flower))
-    with pytest.raises(AttributeError, match="No p2pl_flower attribute Gossip"):
+    with pytest.raises(AttributeError, match="no attribute 'Gossip'"):
         p2pl_flower.Gossip  # noqa: B018
+
+
+def test_type_checkers_are_told_the_same_names() -> None:
+    tree = ast.parse((ROOT / "p2pl_flower" / "__init__.pyi").read_text(encoding="utf-8"))
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    assert all(node.level == 1 for node in imports)
+    told = {alias.name: node.module for node in imports for alias in node.names}
+    assert told == p2pl_flower._HOME
+    [listed] = [node.value for node in tree.body if isinstance(node, ast.Assign)]
+    assert ast.literal_eval(listed) == sorted(told)
 
 
 def named_in(hint: Any) -> set[type]:
@@ -127,7 +138,6 @@ def test_the_wheel_holds_the_library_alone(wheel: Path) -> None:
         "cryptography",
         "flwr",
         "grpcio",
-        "lazy-loader",
         "networkx",
         "numpy",
         "safetensors",
