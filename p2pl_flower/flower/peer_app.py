@@ -11,29 +11,29 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.app import ArrayRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from ..device import Device, Step
 from ..errors import P2PLError
-from ..named_arrays import Layout, conformed, layout
+from ..named_arrays import conformed, layout
 from ..relay import FileRelay, Relay, make_relay
 from ..relay.tensors import not_finite
 from ..seeding import Stream, derive
 from . import client_fn as legacy
-from . import failures, messages, records, told
+from . import messages, records, told
 from ._compat import registered
 from .local_steps import correcting
 from .unsupported import refused_mod
+from .user_functions import UserFunctions
 
 InitFunction = Callable[[Context, int], ArrayRecord]
 RelayFunction = Callable[[Context], Relay]
 
-_CATEGORIES = ("train", "evaluate")
 _DEFAULT = "default"
 
 
-class PeerApp(ClientApp):
+class PeerApp(UserFunctions):
     """A `ClientApp` that can also train peer to peer.
 
     Parameters
@@ -154,21 +154,6 @@ class PeerApp(ClientApp):
             return self._train_and_score(message, context)
         return self._run(message, context)
 
-    def _run(self, message: Message, context: Context) -> Message:
-        """Run the user's function, translating for a ``client_fn`` where that is needed."""
-        category, content = message.metadata.message_type, message.content
-        if not self._legacy or category not in _CATEGORIES or legacy.is_legacy(content):
-            return super().__call__(message, context)
-        message.content = legacy.to_client(category, content)
-        reply = super().__call__(message, context)
-        message.content = content
-        if reply.has_content():
-            reply.content = legacy.from_client(category, reply.content)
-        return reply
-
-    def _relay_of(self, context: Context) -> Relay:
-        return self._relay if isinstance(self._relay, Relay) else self._relay(context)
-
     def _answer_join(self, message: Message, context: Context) -> Message:
         entry: dict[str, Any] = {
             messages.PARTITION: int(context.node_config.get("partition-id", -1)),
@@ -271,69 +256,8 @@ class PeerApp(ClientApp):
         """Show neighbors what the device holds after the consensus step of the order."""
         device.publish(order[messages.MIX_ROUND], order[messages.MIX_STEP], step.holding)
 
-    def _train_and_score(
-        self, message: Message, context: Context, before: Layout | None = None
-    ) -> Message:
-        """Run the train function and, where our own record asks for it, the evaluate function.
-
-        The scores are added to the train metrics with a prefix, under every strategy alike. A
-        model that does not fit the one ``before`` is refused before a function trips over it.
-        """
-        received = message.content
-        message.content = records.without_ours(received)  # which functions may change
-        config = records.score_config(received)
-        theirs = records.without_ours(received) if records.is_scored(received) else None
-        reply = self._run(message, context)
-        message.content = received
-        if theirs is None or reply.has_error():
-            return reply
-        arrays_key = next(iter(theirs.array_records))
-        arrays = records.only_arrays(reply.content)
-        if before is not None:
-            conformed(before, messages.to_model(arrays))
-        trained = RecordDict({**theirs, **config, arrays_key: arrays})
-        scores = records.filtered(self._as("evaluate", message, context, trained), None)
-        if not records.has_no_scores(scores.content):
-            found = records.only_metrics(scores.content)
-            records.add_scores(records.only_metrics(reply.content), found)
-        if held_back := records.held_back_in(scores.content):
-            entry = ConfigRecord({messages.HELD_BACK: held_back})
-            reply.content[messages.RECORD] = entry
-        return reply
-
-    def _as(
-        self,
-        category: str,
-        message: Message,
-        context: Context,
-        content: RecordDict,
-        before: Layout | None = None,
-    ) -> Message:
-        """Run the user's function of a category as if ``content`` had come for it.
-
-        Raises
-        ------
-        P2PLError
-            A refusal of ours; or the function failed, and then it says how.
-        """
-        kept = message.metadata.message_type, message.content
-        message.metadata.message_type, message.content = category, content
-        try:
-            if category == "train":
-                reply = self._train_and_score(message, context, before)
-            else:
-                message.content = records.without_ours(content)
-                reply = self._run(message, context)
-        except P2PLError:
-            raise
-        except Exception as error:
-            raise failures.raised(category, error) from error
-        finally:
-            message.metadata.message_type, message.content = kept
-        if reply.has_error():  # some mods answer so
-            raise failures.answered(category, reply.error.reason or "")
-        reply.metadata.message_type = kept[0]
-        return reply
+    def _relay_of(self, context: Context) -> Relay:
+        return self._relay if isinstance(self._relay, Relay) else self._relay(context)
 
     def _open(self, message: Message, context: Context) -> tuple[dict[str, Any], Device]:
         """Return the order in a message, and the device that it is for."""

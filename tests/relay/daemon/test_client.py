@@ -137,6 +137,20 @@ def test_p2pl_over_daemons_trains_as_it_does_within_a_process(daemons) -> None:
         assert not replies.content.array_records
 
 
+@pytest.mark.parametrize("wanted", ["mean", "device:1"])
+def test_the_models_that_are_asked_for_at_the_end(daemons, wanted: str) -> None:
+    grid, strategy = over_network(daemons, result=wanted)
+    result = strategy.start(grid, START, 2)
+    relay = MemoryRelay()
+    app = PeerApp(relay=relay)
+    add_functions(app)
+    within = P2PL("ring", num_devices=3, relay=relay, result=wanted)
+    expected = within.start(LocalGrid(app, 3), START, 2)
+    assert {n: a.numpy().tolist() for n, a in result.arrays.items()} == {
+        n: a.numpy().tolist() for n, a in expected.arrays.items()
+    }
+
+
 def test_the_strategy_refuses_what_needs_all_models(daemons) -> None:
     grid, strategy = over_network(daemons)
     with pytest.raises(ConfigError, match="there are no models on the server to evaluate"):

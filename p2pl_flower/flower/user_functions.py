@@ -1,0 +1,96 @@
+"""Runs the functions of the user's own, whatever they are written as, on what P2PL gives them."""
+
+from __future__ import annotations
+
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from ..errors import P2PLError
+from ..named_arrays import Layout, conformed
+from . import client_fn as legacy
+from . import failures, messages, records
+
+_CATEGORIES = ("train", "evaluate")
+
+
+class UserFunctions(ClientApp):
+    """A `ClientApp` whose functions can be called as if another message had come for them."""
+
+    _legacy: bool
+    """Whether they are a ``client_fn`` client's."""
+
+    def _run(self, message: Message, context: Context) -> Message:
+        """Run the user's function, translating for a ``client_fn`` where that is needed."""
+        category, content = message.metadata.message_type, message.content
+        if not self._legacy or category not in _CATEGORIES or legacy.is_legacy(content):
+            return super().__call__(message, context)
+        message.content = legacy.to_client(category, content)
+        reply = super().__call__(message, context)
+        message.content = content
+        if reply.has_content():
+            reply.content = legacy.from_client(category, reply.content)
+        return reply
+
+    def _train_and_score(
+        self, message: Message, context: Context, before: Layout | None = None
+    ) -> Message:
+        """Run the train function and, where our own record asks for it, the evaluate function.
+
+        The scores are added to the train metrics with a prefix, under every strategy alike. A
+        model that does not fit the one ``before`` is refused before a function trips over it.
+        """
+        received = message.content
+        message.content = records.without_ours(received)  # which functions may change
+        config = records.score_config(received)
+        theirs = records.without_ours(received) if records.is_scored(received) else None
+        reply = self._run(message, context)
+        message.content = received
+        if theirs is None or reply.has_error():
+            return reply
+        arrays_key = next(iter(theirs.array_records))
+        arrays = records.only_arrays(reply.content)
+        if before is not None:
+            conformed(before, messages.to_model(arrays))
+        trained = RecordDict({**theirs, **config, arrays_key: arrays})
+        scores = records.filtered(self._as("evaluate", message, context, trained), None)
+        if not records.has_no_scores(scores.content):
+            found = records.only_metrics(scores.content)
+            records.add_scores(records.only_metrics(reply.content), found)
+        if held_back := records.held_back_in(scores.content):
+            entry = ConfigRecord({messages.HELD_BACK: held_back})
+            reply.content[messages.RECORD] = entry
+        return reply
+
+    def _as(
+        self,
+        category: str,
+        message: Message,
+        context: Context,
+        content: RecordDict,
+        before: Layout | None = None,
+    ) -> Message:
+        """Run the user's function of a category as if ``content`` had come for it.
+
+        Raises
+        ------
+        P2PLError
+            A refusal of ours; or the function failed, and then it says how.
+        """
+        kept = message.metadata.message_type, message.content
+        message.metadata.message_type, message.content = category, content
+        try:
+            if category == "train":
+                reply = self._train_and_score(message, context, before)
+            else:
+                message.content = records.without_ours(content)
+                reply = self._run(message, context)
+        except P2PLError:
+            raise
+        except Exception as error:
+            raise failures.raised(category, error) from error
+        finally:
+            message.metadata.message_type, message.content = kept
+        if reply.has_error():  # some mods answer so
+            raise failures.answered(category, reply.error.reason or "")
+        reply.metadata.message_type = kept[0]
+        return reply
