@@ -78,7 +78,7 @@ def test_type_checkers_are_told_the_same_names() -> None:
     told = {alias.name: node.module for node in imports for alias in node.names}
     assert told == p2pl_flower._HOME
     [listed] = [node.value for node in tree.body if isinstance(node, ast.Assign)]
-    assert ast.literal_eval(listed) == sorted(told)
+    assert sorted(ast.literal_eval(listed)) == sorted(told)
 
 
 def named_in(hint: Any) -> set[type]:
