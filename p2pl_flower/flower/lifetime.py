@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp import Grid
@@ -17,11 +17,8 @@ from ..errors import ConfigError, P2PLError
 from ..history import Round
 from ..relay import Relay
 from .mean_model import RoundArrays
-from .run import OpenRun, Plan
+from .run import OpenRun, Plan, Settings
 from .unsupported import WRAPPER, WRAPPERS
-
-if TYPE_CHECKING:
-    from .strategy import P2PL
 
 _MARK = "_tells_of_its_run"
 
@@ -150,7 +147,7 @@ class RunningStrategy(Strategy):
         if self._run is not None:
             self._run.close()
         self.evaluate_config = ConfigRecord(dict(plan.evaluate_config or {}))
-        self._run = OpenRun(cast("P2PL", self), grid, initial_arrays, plan)
+        self._run = OpenRun(cast("Settings", self), grid, initial_arrays, plan)
         return self._run
 
     def _run_at(self, server_round: int, arrays: ArrayRecord, grid: Grid) -> OpenRun:

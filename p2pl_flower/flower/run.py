@@ -12,7 +12,7 @@ import time
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
@@ -20,7 +20,8 @@ from flwr.serverapp import Grid
 from .. import named_arrays
 from ..errors import ConfigError, DeviceError
 from ..history import Round, accuracies
-from ..options import ScoredRounds
+from ..options import Options, ScoredRounds
+from ..relay import Relay
 from ..weights import needs_samples
 from . import messages, records
 from ._compat import is_simulated
@@ -30,9 +31,6 @@ from .grids import PacedGrid, count_bytes
 from .mean_model import EvaluateFunction, MeanModel
 from .membership import Membership, all_evaluate, refuse_mods, warn_of_versions
 from .metrics import RoundMetrics
-
-if TYPE_CHECKING:
-    from .strategy import P2PL
 
 log = logging.getLogger("flwr.p2pl")
 
@@ -70,13 +68,33 @@ class Plan:
         return cls(**known)
 
 
+class Settings(Protocol):
+    """What a run reads of its strategy, as users set it."""
+
+    options: Options
+    topology: Any
+    relay: Relay
+    num_devices: int | None
+    min_available_nodes: int
+    connect_timeout: float
+    evaluate_every: int
+    evaluate_trained: bool
+    evaluate_config: ConfigRecord
+    arrayrecord_key: str
+    configrecord_key: str
+    weighted_by_key: str
+    on_round: Any
+    on_failure: str
+    result: str
+
+
 class OpenRun:
     """A run that is under way.
 
     Parameters
     ----------
-    strategy : P2PL
-        Whose run it is, for its options.
+    strategy : Settings
+        The P2PL whose run it is.
     grid : Grid
         The way to the nodes.
     initial_arrays : ArrayRecord
@@ -98,7 +116,9 @@ class OpenRun:
         The last that each device reported.
     """
 
-    def __init__(self, strategy: P2PL, grid: Grid, initial_arrays: ArrayRecord, plan: Plan) -> None:
+    def __init__(
+        self, strategy: Settings, grid: Grid, initial_arrays: ArrayRecord, plan: Plan
+    ) -> None:
         self.id = int(grid.run.run_id)
         self.grid = PacedGrid(grid) if is_simulated(grid) else grid
         self.round, self._stage, self._moments = 0, _OVER, 0
