@@ -15,13 +15,14 @@ OLDEST_FLWR := $(shell sed -n 's/.*"flwr>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 FLOWER_TESTS := tests/flower tests/doctor tests/serverless/test_serverless_peer.py --ignore tests/flower/test_projects_run.py \
 	--ignore tests/flower/test_flwr_run.py
 
-.PHONY: demo test test-oldest test-projects lint benchmark clean
+.PHONY: demo test test-quick test-oldest test-projects lint benchmark clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help:
 	@echo "make demo       100 devices peer to peer beside FedAvg and centralized training, on digits"
 	@echo "make test       formatting, lint, types and all tests"
+	@echo "make test-quick  the tests that take no more than some seconds each"
 	@echo "make test-oldest  what talks to flwr, with the oldest flwr that is supported"
 	@echo "make test-projects  the sample projects alone, in one process and by flwr run"
 	@echo "make benchmark  seconds a round, P2PL against FedAvg"
@@ -44,6 +45,10 @@ lint: $(READY)
 
 test: lint
 	$(BIN)/python -m pytest
+
+# What is quick: no Ray, no SuperLink, no networks of processes.
+test-quick: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
 
 # The other end of the range of flwr: what talks to it, in an environment of its own.
 $(OLDEST)/.ready: pyproject.toml $(READY)

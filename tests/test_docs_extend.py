@@ -21,6 +21,8 @@ from p2pl_flower.topology import schedule
 from p2pl_flower.weights import WEIGHTS
 from simulations.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "extend.md"
 BLOCK = re.compile(r"```(?P<kind>\w+)\n(?P<code>.*?)```", re.S)
 SECTION = re.compile(r"^## (?P<title>.+?)\n(?P<text>.*?)(?=^## |\Z)", re.S | re.M)

@@ -122,6 +122,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_library_alone(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} == {"p2pl_flower", "p2pl_flower-0.1.0.dist-info"}
@@ -144,6 +145,7 @@ def test_the_wheel_holds_the_library_alone(wheel: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "env")
     executable = tmp_path / "env" / "bin" / "python"

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 import reaper
 
-pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks into /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks into /proc"),
+]
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
 
 

@@ -15,7 +15,10 @@ from p2pl_flower.relay.contents import MODEL, models_of
 
 datasets = pytest.importorskip("datasets")
 flwr_datasets = pytest.importorskip("flwr_datasets")
-pytestmark = pytest.mark.filterwarnings("ignore")  # pandas and pyarrow, of each other
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),
+]  # pandas and pyarrow, of each other
 
 DEVICES = 5
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from flower_runs import Flower
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("ray")
 
 ROOT = Path(__file__).resolve().parents[2]

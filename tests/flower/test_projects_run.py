@@ -16,9 +16,10 @@ from flower_projects import NAMES
 from flower_runs import Flower
 
 pytest.importorskip("ray")
-pytestmark = pytest.mark.skipif(
-    not Path("/proc").is_dir(), reason="finds the SuperLink through /proc"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the SuperLink through /proc"),
+]
 
 DEVICES = 3
 

@@ -19,6 +19,8 @@ from toy_app import START, add_functions, device, values
 from p2pl_flower import P2PL, PeerApp, RayRelay
 from p2pl_flower.errors import DeviceError, RelayError
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("ray")
 
 DEVICES = 6

@@ -24,6 +24,8 @@ from p2pl_flower.serverless.checkpoint import find, model_in
 from p2pl_flower.serverless.cluster import Cluster
 from p2pl_flower.serverless.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 

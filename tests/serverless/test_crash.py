@@ -7,7 +7,10 @@ import time
 from pathlib import Path
 
 import networkx as nx
+import pytest
 from devices import ended, history, settings, start
+
+pytestmark = pytest.mark.slow
 
 ROUNDS = 14
 

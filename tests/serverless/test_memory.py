@@ -10,6 +10,8 @@ import pytest
 
 from benchmarks import peer_memory
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(peer_memory.__file__).parent
 MOST_MODELS = 3
 

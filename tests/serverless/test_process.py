@@ -6,10 +6,13 @@ import subprocess
 import sys
 
 import networkx as nx
+import pytest
 import tomli_w
 
 from p2pl_flower.relay.grpc.certificates import make_certificates
 from p2pl_flower.serverless.cluster import free_ports
+
+pytestmark = pytest.mark.slow
 
 APP = """
 import gc

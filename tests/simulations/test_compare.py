@@ -12,6 +12,8 @@ import pytest
 from p2pl_flower.history import History
 from simulations.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

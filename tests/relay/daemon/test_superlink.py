@@ -18,6 +18,8 @@ import pytest
 from p2pl_flower.relay.grpc.certificates import make_certificates
 from p2pl_flower.serverless.cluster import free_ports
 
+pytestmark = pytest.mark.slow
+
 BIN = Path(sys.executable).parent
 APP = Path(__file__).with_name("superlink_app")
 MODEL_BYTES = 8 * 250_000
