@@ -20,6 +20,8 @@ from p2pl_flower.serverless.peer import ServerlessPeer
 from p2pl_flower.serverless.reports import Report
 from p2pl_flower.serverless.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 SEED = 3
 
 

@@ -17,6 +17,8 @@ from p2pl_flower.relay.spool import Document
 from p2pl_flower.serverless.peer import ServerlessPeer
 from p2pl_flower.serverless.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 safetensors = pytest.importorskip("safetensors.numpy")
 
 

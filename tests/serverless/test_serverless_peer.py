@@ -18,6 +18,8 @@ from p2pl_flower.serverless.peer import ServerlessPeer
 from p2pl_flower.serverless.reports import Report
 from p2pl_flower.serverless.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 class KeptRelay(MemoryRelay):
     """A relay whose models can still be looked at after the run."""
