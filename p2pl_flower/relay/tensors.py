@@ -7,6 +7,7 @@ what arrives is looked at where it lies.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -33,6 +34,7 @@ _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 _PREFIX = 8
 _MOST_HEADER_BYTES = 100_000_000  # what the safetensors library itself accepts
+_MOST_CACHED_BYTES = 1 << 16
 _FINITE_BLOCK = 1 << 20
 
 
@@ -115,7 +117,15 @@ def entries_of(buffer: Buffer) -> dict[str, Entry]:
     RelayError
         The document is not what safetensors allows: says what is wrong with it.
     """
-    start, header = _header(buffer)
+    head = _head_bytes(buffer)
+    if len(head) > _MOST_CACHED_BYTES:
+        return _entries(head, buffer.size)
+    return dict(_cached_entries(head, buffer.size))
+
+
+def _entries(head: bytes, size: int) -> dict[str, Entry]:
+    """Return the arrays that a document of a size has by its header, having checked them."""
+    start, header = len(head), _parsed(head)
     entries = {n: _entry(n, e, start) for n, e in header.items() if n != "__metadata__"}
     end = start
     for begin, stop in sorted((entry.begin, entry.end) for entry in entries.values()):
@@ -124,10 +134,13 @@ def entries_of(buffer: Buffer) -> dict[str, Entry]:
                 f"has array data from byte {begin - start}, where {end - start} was due"
             )
         end = stop
-    if end != buffer.size:
-        size = buffer.size - start
-        raise RelayError(f"has {size} bytes of data, but its header says {end - start}")
+    if end != size:
+        raise RelayError(f"has {size - start} bytes of data, but its header says {end - start}")
     return entries
+
+
+_cached_entries = functools.lru_cache(maxsize=8)(_entries)
+"""All devices' models have the same header, which is read again and again."""
 
 
 def view(buffer: Buffer, entry: Entry) -> NDArray[Any]:
@@ -158,18 +171,28 @@ def _is_finite(array: NDArray[Any]) -> bool:
 
 
 def _header(buffer: Buffer) -> tuple[int, dict[str, Any]]:
+    head = _head_bytes(buffer)
+    return len(head), _parsed(head)
+
+
+def _head_bytes(buffer: Buffer) -> bytes:
+    """Return a document's header with its length before it."""
     if buffer.size < _PREFIX:
         raise RelayError(f"is no safetensors document: {buffer.size} bytes")
     length = int.from_bytes(buffer[:_PREFIX].tobytes(), "little")
     if length > min(buffer.size - _PREFIX, _MOST_HEADER_BYTES):
         raise RelayError(f"is no safetensors document: a header of {length} bytes")
+    return buffer[: _PREFIX + length].tobytes()
+
+
+def _parsed(head: bytes) -> dict[str, Any]:
     try:
-        header = json.loads(buffer[_PREFIX : _PREFIX + length].tobytes())
+        header = json.loads(head[_PREFIX:])
     except (ValueError, RecursionError) as error:
         raise RelayError(f"is no safetensors document: {error}") from None
     if not isinstance(header, dict):
         raise RelayError("is no safetensors document: its header is no object")
-    return _PREFIX + length, header
+    return header
 
 
 def _entry(name: str, fields: Any, start: int) -> Entry:
