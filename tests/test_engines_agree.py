@@ -22,6 +22,8 @@ from simulations.task import make_task
 from strategies import contender
 from strategies.base import PeerToPeer
 
+pytestmark = pytest.mark.slow
+
 DEVICES = 10
 BASE: dict[str, Any] = {
     "dataset": "digits",

@@ -168,7 +168,13 @@ def run_peers(nodes: dict[int, ServerlessPeer]) -> None:
 
 
 @pytest.mark.parametrize(
-    "engine", ["memory", "file", "daemons", pytest.param("serverless", marks=pytest.mark.slow)]
+    "engine",
+    [
+        "memory",
+        "file",
+        pytest.param("daemons", marks=pytest.mark.slow),
+        pytest.param("serverless", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("name", NAMES)
 def test_all_engines_agree(name, engine, tmp_path, swarm_outcomes, monkeypatch) -> None:

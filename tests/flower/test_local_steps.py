@@ -15,6 +15,8 @@ from p2pl_flower import P2PL, ConfigError, LayoutError, MemoryRelay, PeerApp, co
 from p2pl_flower.flower.local_steps import correcting, local_correction
 from p2pl_flower.relay.contents import MODEL, models_of
 
+pytestmark = pytest.mark.slow
+
 PULLED = "p2pl-affinity:strength=0.5"
 STEPS = 4
 

@@ -24,7 +24,7 @@ pytest.importorskip("sklearn")
 
 DEVICES = 3
 # Sums over other orders and threads; Flower's legacy arrays warn of what they will become.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
 class KeptRelay(MemoryRelay):

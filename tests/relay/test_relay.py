@@ -30,6 +30,8 @@ from p2pl_flower.relay.grpc import Endpoint, EndpointRelay, Waiting
 from p2pl_flower.relay.grpc.own_publications import KEPT_FOR_THE_SLOW
 from p2pl_flower.relay.mailbox import KEPT
 
+pytestmark = pytest.mark.slow
+
 RUN = 5
 FIRST, SECOND = Slot("model", 1, 0), Slot("model", 1, 1)
 

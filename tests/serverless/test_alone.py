@@ -9,6 +9,8 @@ from devices import ended, history, own_model, run_here, settings, setup_of, sta
 from p2pl_flower.errors import DeviceError
 from p2pl_flower.serverless.problems import problems
 
+pytestmark = pytest.mark.slow
+
 ALONE = {
     "rounds": 1,
     "start": 60,

@@ -17,6 +17,8 @@ from simulations.paper.verdict import CONDITIONS, HOLDS, NOT, UNKNOWN, judge, ve
 from simulations.report import aligned
 from simulations.scenario import Scenario
 
+pytestmark = pytest.mark.slow
+
 TOML = """
 title = "A small claim"
 text = "On digits."

@@ -13,6 +13,8 @@ from p2pl_flower.errors import ConfigError
 from p2pl_flower.relay.grpc import Endpoint, EndpointMailbox, Waiting
 from p2pl_flower.relay.grpc.protocol import Refusal, RefusedError
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_quorum_does_not_wait_for_the_rest(network) -> None:
     a, b, c = network(0, quorum=1, deadline=30), network(1), network(2)
