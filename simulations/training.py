@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.optim.sgd import sgd
 
 from p2pl_flower.errors import LayoutError
 from p2pl_flower.swarm import PRECISIONS, TrainOptions
@@ -62,27 +64,36 @@ def train(
     ------
     LayoutError
         The correction is for none of the model's parameters.
+
+    Notes
+    -----
+    Plain SGD is made by its functional form: it saves the work that an optimizer object does in
+    every step, and the seconds that the first of them costs each process (it imports the compiler).
     """
     model.train()
     named: dict[str, Tensor] = {n: w for n, w in model.named_parameters() if w.requires_grad}
     weights, loss_of = list(named.values()), loss_function(options.loss)
-    optimizer = options.make_optimizer(weights)
+    optimizer: Any
+    if kept is None and options.is_momentum_sgd:
+        optimizer = _MomentumSGD(weights, options)
+    else:
+        optimizer = options.make_optimizer(weights)
     for name, parts in (kept or {}).items():
         optimizer.state[named[name]] = dict(parts)
     changes = _changes(model, options, correction, len(y))
     losses = []
     for images, labels in _batches(x, y, options, order, draw):
         loss = _gradients(model, weights, images, labels, loss_of, options)
-        optimizer.step()
         with torch.no_grad():
+            optimizer.step()
             for weight, change in zip(weights, changes, strict=False):
                 if change is not None:
                     weight.add_(change)
+        for weight in weights:
+            weight.grad = None  # before the next ones are made: they find its memory in the cache
         losses.append(loss * len(labels))
     if kept is not None:
         kept.update({name: dict(optimizer.state.get(w, {})) for name, w in named.items()})
-    for weight in weights:
-        weight.grad = None
     return float(torch.stack(losses).sum()) / (options.local_epochs * len(y))
 
 
@@ -144,15 +155,48 @@ def _gradients(
     options: TrainOptions,
 ) -> Tensor:
     """Set the weights' gradients, and return the loss."""
-    precision = PRECISIONS[options.train_precision]
-    with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
+    if options.train_precision == "float32":
         loss = loss_of(model(images), labels)
+    else:
+        with torch.autocast(images.device.type, PRECISIONS[options.train_precision]):
+            loss = loss_of(model(images), labels)
     found = torch.autograd.grad(loss, weights, allow_unused=True)
     for weight, gradient in zip(weights, found, strict=True):
         weight.grad = gradient
     if options.clip_norm:
         nn.utils.clip_grad_norm_(weights, options.clip_norm)
     return loss.detach()
+
+
+class _MomentumSGD:
+    """SGD with momentum that starts from zero, and nothing else."""
+
+    def __init__(self, weights: list[Tensor], options: TrainOptions) -> None:
+        self._weights, self._options = weights, options
+        self._momenta: list[Tensor | None] = [None] * len(weights)
+        self._fused = all(w.device.type in ("cpu", "cuda") for w in weights)
+
+    def step(self) -> None:
+        """Make a step along the gradients; a weight without one stays."""
+        trained = [place for place, w in enumerate(self._weights) if w.grad is not None]
+        whole = len(trained) == len(self._weights)
+        momenta = self._momenta if whole else [self._momenta[place] for place in trained]
+        weights = self._weights if whole else [self._weights[place] for place in trained]
+        sgd(
+            weights,
+            [cast("Tensor", weight.grad) for weight in weights],
+            momenta,
+            foreach=False,
+            fused=self._fused,
+            lr=self._options.learning_rate,
+            momentum=self._options.momentum,
+            dampening=0.0,
+            weight_decay=0.0,
+            nesterov=False,
+            maximize=False,
+        )
+        for place, momentum in zip(trained, momenta, strict=True):
+            self._momenta[place] = momentum
 
 
 def _changes(
