@@ -171,6 +171,7 @@ def test_by_name_alone_it_is_not_found_yet(
     assert f"once p2pl-flower is published; until then write '{LOCAL}'" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_uv_takes_the_form_as_flwr_run_asks_it(tmp_path: Path) -> None:
     """The command is that of flwr's dependency installer, without the download of packages."""
     toml = (

@@ -92,6 +92,7 @@ def test_only_so_many_messages_are_in_flight() -> None:
     assert slow.most == 4
 
 
+@pytest.mark.slow
 def test_silent_nodes_cost_the_timeout_and_no_more() -> None:
     slow = SlowGrid(dead=(0, 5))
     started = time.monotonic()
@@ -100,6 +101,7 @@ def test_silent_nodes_cost_the_timeout_and_no_more() -> None:
     assert time.monotonic() - started < 10
 
 
+@pytest.mark.slow
 def test_nodes_that_never_answer_do_not_block_the_others(monkeypatch) -> None:
     monkeypatch.setattr(grids, "_SILENCE_SECONDS", 0.3)
     slow = SlowGrid(dead=(0, 1, 2, 3))

@@ -213,6 +213,7 @@ def test_a_run_that_is_swept_while_it_begins_begins_again(tmp_path, monkeypatch,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_runs_that_begin_side_by_side_all_live(tmp_path) -> None:
     failed = list[BaseException]()
 

@@ -88,6 +88,7 @@ def save_forever(folder: str, first: int) -> None:
         checkpoint.save(state(number), filled(number, size=100_000), ["model"])
 
 
+@pytest.mark.slow
 def test_kill_at_any_instant_leaves_a_whole_file(tmp_path) -> None:
     """Killed while it saves in a loop, at instants spread over several saves."""
     context = multiprocessing.get_context("forkserver")

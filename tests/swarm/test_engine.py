@@ -237,6 +237,7 @@ def test_a_factory_that_changes_its_mind() -> None:
         simulate(factory, make_data(), "ring", rounds=1, progress=False)
 
 
+@pytest.mark.slow
 def test_neither_flwr_nor_ray_is_needed() -> None:
     code = (
         "import sys; sys.modules['flwr'] = sys.modules['ray'] = None\n"
