@@ -155,7 +155,7 @@ def _rounds(made: Swarm) -> float:
     ends: list[float] = []
     trainer, everybody = made._trainer, made.plan.trains(1)
     with Workers(made.learners.make, made._threads, keep_memory=True) as workers:
-        made._start()
+        made._start(workers)
         for number in range(1, made.job.rounds + 1):
             started = time.process_time()
             trainer.train(everybody, number, {}, workers)

@@ -13,13 +13,13 @@ from ..errors import ConfigError
 from ..history import History, environment
 from ..options import Options
 from ..topology import Schedule, schedule
+from .drawing import ModelFactory
 from .engine import Swarm
 from .job import Job
 from .options import TrainOptions, plain
 from .plans import Gossip
 from .result import Result
 from .sources import device_samples
-from .stack import ModelFactory
 
 _TRAINING = frozenset(f.name for f in fields(TrainOptions))
 _JOB = frozenset(f.name for f in fields(Job)) - {"model", "data", "test", "rounds", "training"}

@@ -15,6 +15,7 @@ from ..history import Round, Run, Scores
 from ..options import ScoredRounds
 from ..seeding import Stream, derive
 from .checkpoint import Checkpoint
+from .drawing import Draws, draw
 from .hooks import Hooks, extra_bytes
 from .initial import set_initial
 from .job import Job
@@ -27,7 +28,7 @@ from .plans import Plan
 from .progress import Progress
 from .samples import Samples
 from .scoring import Scoring
-from .stack import Stack, draw, fill, norms
+from .stack import Stack
 from .trainer import Trainer
 from .workers import Ids, Workers
 
@@ -83,11 +84,12 @@ class Swarm:
         """Run all rounds that have not been run yet, and return what was measured."""
         job = self.job
         kept = Checkpoint(job.checkpoint, self._identity()) if job.checkpoint else None
-        if kept is None or not self._resume(kept):
-            self._start()
+        resumed = kept is not None and self._resume(kept)
         progress = Progress(job.rounds, job.progress)
         keep = job.machine.keep_memory
         with Workers(self.learners.make, self._threads, keep) as workers:
+            if not resumed:
+                self._start(workers)
             for number in range(len(self.measured.rounds) + 1, job.rounds + 1):
                 measured = self._round(number, workers)
                 self.measured.rounds.append(measured)
@@ -98,7 +100,7 @@ class Swarm:
                     kept.save(self.measured, self._state())
         return self.measured
 
-    def _start(self) -> None:
+    def _start(self, workers: Workers[Learner]) -> None:
         """Draw the initial models, and synchronize them where the plan says so."""
         started, plan, stack = time.perf_counter(), self.plan, self.stack
         setup: Mapping[str, Any] = {}
@@ -107,10 +109,10 @@ class Swarm:
         else:
             drawn = 1 if plan.shared_start else plan.devices
             seeds = [derive(plan.seed, Stream.INIT, device) for device in range(drawn)]
-            fill(stack, self.job.model, seeds)
+            draws = Draws(stack, self.job.model, seeds)
             size = stack.all_bytes if plan.shared_start else stack.drawn_bytes
-            start = plan.start(norms(stack, plan.scope), size)
-            stack.take(start.origins)
+            start = plan.start(draws.norms(plan.scope), size)
+            draws.give(start.origins, workers.do)
             setup = start.setup
         self._hooks.start()
         seconds = time.perf_counter() - started
@@ -142,7 +144,7 @@ class Swarm:
     def _mix(self, number: int, workers: Workers[Learner]) -> Ids:
         """Make the round's consensus steps and return how many messages each device sent."""
         sent = np.zeros(self.plan.devices, dtype=np.int64)
-        for mixing in self.plan.mixings(number):
+        for mixing in self._hooks.steps(self.plan.mixings(number)):
             self._hooks.mix(mixing, workers.do)
             sent += mixing.sent
         return sent

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..algorithms import Algorithm
-from .mixing import Mixing
+from .mixing import Mixing, folded
 from .stack import Stack, rows_of
 from .workers import Do, Ids, in_turn
 
@@ -73,6 +73,12 @@ class Hooks:
             for name, tensor in message.items()
         }
         self._keep(rows, kept)
+
+    def steps(self, mixings: Iterable[Mixing]) -> Iterable[Mixing]:
+        """Return a round's consensus steps, as few as do the same."""
+        if not (self._algorithm.is_plain and self._algorithm.is_weighted_sum):
+            return mixings
+        return folded(mixings, self._stack.mixed_size)
 
     def mix(self, mixing: Mixing, do: Do = in_turn) -> None:
         """Make a consensus step with the messages, and models of what comes of it."""

@@ -8,10 +8,10 @@ from typing import Any
 
 from ..config import Converted, at_least, check_fields, described, option
 from ..options import EVALUATE_EVERY, EVALUATE_TRAINED, ROUNDS, Logger, RoundFunction, told
+from .drawing import ModelFactory
 from .initial import Initial
 from .metrics import Given, metrics_of
 from .options import EVALUATE_PRECISION, Machine, TrainOptions
-from .stack import ModelFactory
 
 _NOBODY: Any = None
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 import torch
@@ -17,10 +17,10 @@ from .products import linear
 from .stack import Stack
 from .workers import Do, in_turn
 
-DENSE_FROM = 0.02
+DENSE_FROM = 0.1
 """Share of entries from which a dense product is quicker than a sparse one."""
 
-_BLOCK_BYTES = 8 << 20
+_DENSE_BLOCK, _SPARSE_BLOCK = 8 << 20, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,17 @@ class Mixing:
     @cached_property
     def is_dense(self) -> bool:
         """Whether a dense product is the quicker one."""
-        return len(self.rows) >= DENSE_FROM * self.shape[0] * self.shape[1]
+        return self.cost >= 1
+
+    @property
+    def cost(self) -> float:
+        """What the product costs, as a share of a dense one."""
+        return min(1.0, len(self.rows) / (DENSE_FROM * self.shape[0] * self.shape[1]))
 
     def matrix(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         """Return M as a tensor, dense or in compressed sparse rows."""
         if self.is_dense:
-            dense = np.zeros(self.shape)
-            dense[self.rows, self.columns] = self.values
-            return torch.from_numpy(dense).to(device, dtype)
+            return torch.from_numpy(self.dense()).to(device, dtype)
         order = np.lexsort((self.columns, self.rows))
         ends = np.cumsum(np.bincount(self.rows, minlength=self.shape[0]))
         starts = torch.from_numpy(np.concatenate([[0], ends]))
@@ -116,6 +119,12 @@ class Mixing:
             warnings.simplefilter("ignore", UserWarning)
             sparse = torch.sparse_csr_tensor(starts, columns, values, self.shape)
             return sparse.to(device, dtype)
+
+    def dense(self) -> NDArray[np.float64]:
+        """Return M as an array."""
+        dense = np.zeros(self.shape)
+        dense[self.rows, self.columns] = self.values
+        return dense
 
     def row(self, device: int) -> dict[int, float]:
         """Return the weights a_kj of the devices that ``device`` hears in this step."""
@@ -142,7 +151,8 @@ class Mixing:
             if wide not in matrices:
                 matrices[wide] = self.matrix(wide, tensor.device)
             flat = tensor.view(len(tensor), -1)
-            blocks += [(matrices[wide], flat[:, block]) for block in column_blocks(flat)]
+            size = _DENSE_BLOCK if self.is_dense else _SPARSE_BLOCK
+            blocks += [(matrices[wide], flat[:, block]) for block in column_blocks(flat, size)]
         do(_multiply, blocks)
 
 
@@ -153,9 +163,30 @@ def _multiply(work: tuple[Tensor, Tensor]) -> None:
     block.copy_(matrix @ before if matrix.is_sparse_csr else linear(matrix, before.T))
 
 
-def column_blocks(flat: Tensor, size: int = _BLOCK_BYTES) -> Iterator[slice]:
+def folded(mixings: Iterable[Mixing], width: int) -> list[Mixing]:
+    """Return steps that do what all steps do one after the other: one, where that is quicker.
+
+    Parameters
+    ----------
+    mixings : Iterable[Mixing]
+        One step after the other.
+    width : int
+        Numbers in a model.
+    """
+    steps = list(mixings)
+    saved = (sum(step.cost for step in steps) - 1) * width
+    if len(steps) < 2 or saved <= 2 * (len(steps) - 1) * len(steps[0].sent):
+        return steps
+    product = reduce(lambda before, step: step.dense() @ before, steps[1:], steps[0].dense())
+    rows, columns = np.nonzero(product)
+    sent = np.sum([step.sent for step in steps], axis=0)
+    active = np.any([step.active for step in steps], axis=0)
+    return [Mixing(rows, columns, product[rows, columns], product.shape, sent, active)]
+
+
+def column_blocks(flat: Tensor, size: int = _DENSE_BLOCK) -> Iterator[slice]:
     """Cut a matrix into blocks of columns of about ``size`` bytes, which suits a cache."""
-    width = max(16, size // max(1, len(flat) * flat.element_size()))
+    width = max(64, size // max(1, len(flat) * flat.element_size()))
     if not flat.is_cpu:
         width *= 32
     for start in range(0, flat.shape[1], width):

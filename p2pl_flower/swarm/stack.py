@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,12 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..algorithms.max_norm import comparable
 from ..errors import LayoutError
 from ..named_arrays import nbytes
 from ..sharing import EVERYTHING, Sharing
-
-ModelFactory = Callable[..., nn.Module]
 
 
 class Stack:
@@ -101,8 +96,27 @@ class Stack:
         """Size in bytes of what all devices have in common."""
         return sum(t[:1].nbytes for t in self.tensors.values() if is_held_once(t))
 
-    def put(self, devices: int | slice, model: Mapping[str, Tensor]) -> None:
+    @property
+    def mixed_size(self) -> int:
+        """How many numbers of a model consensus averages."""
+        return sum(self.tensors[name][0].numel() for name in self.mixed)
+
+    def put(
+        self,
+        devices: int | slice,
+        model: Mapping[str, Tensor],
+        names: Collection[str] | None = None,
+    ) -> None:
         """Set the model of a device, or of several to the same.
+
+        Parameters
+        ----------
+        devices : int or slice
+            Whose model.
+        model : Mapping[str, Tensor]
+            All tensors of a model.
+        names : collection of str or None
+            Which of them are set; None for all.
 
         Raises
         ------
@@ -117,7 +131,8 @@ class Stack:
                     f"{tuple(tensor.shape[1:])} in the first: the factory must always "
                     "return the same class"
                 )
-            self._set(name, devices, model[name].detach().to(tensor.device))
+            if names is None or name in names:
+                self._set(name, devices, model[name].detach().to(tensor.device))
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Set all models to what `tensors` was."""
@@ -136,22 +151,6 @@ class Stack:
             else tensor[rows]
             for name, tensor in self.tensors.items()
         }
-
-    def take(self, origins: NDArray[np.int64]) -> None:
-        """Give each device the mixed tensors that ``origins`` drew, group by group.
-
-        Parameters
-        ----------
-        origins : NDArray[int64], shape (K, G)
-            Whose tensors; G is 1 or the number of mixed tensors.
-        """
-        columns = np.broadcast_to(origins, (self.devices, len(self.mixed))).T
-        for name, column in zip(self.mixed, columns, strict=True):
-            tensor = self.tensors[name]
-            if (column == column[0]).all():
-                tensor[:] = tensor[int(column[0])].clone()
-            else:
-                tensor[:] = tensor[torch.from_numpy(column.copy()).to(tensor.device)]
 
     def _set(self, name: str, devices: int | slice, value: Tensor) -> None:
         """Set a tensor of some devices; what is held once stays so if it is the same."""
@@ -204,67 +203,3 @@ def _numpy_type(dtype: torch.dtype) -> np.dtype[Any]:
 def as_arrays(model: Mapping[str, Tensor]) -> dict[str, NDArray[np.generic]]:
     """Return a model of tensors as the arrays of `p2pl_flower.named_arrays`."""
     return {name: tensor.detach().cpu().numpy() for name, tensor in model.items()}
-
-
-def draw(factory: ModelFactory, seed: int) -> nn.Module:
-    """Return the model that ``factory`` makes from a seed; the global random state stays.
-
-    A factory with a parameter is called with the seed; one without, a module's class say,
-    draws from PyTorch's global generator, which is seeded for it.
-    """
-    if _takes_seed(factory):
-        return factory(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return factory()
-
-
-def fill(stack: Stack, factory: ModelFactory, seeds: Sequence[int]) -> None:
-    """Draw every device's initial model from its own seed, or one for all from a single seed.
-
-    Raises
-    ------
-    LayoutError
-        The factory does not always return the same class.
-    """
-    for device, seed in enumerate(seeds):
-        model = dict(draw(factory, seed).state_dict())
-        stack.put(device if len(seeds) == stack.devices else slice(None), model)
-
-
-def norms(stack: Stack, scope: str) -> NDArray[np.float64]:
-    """Return the L2 norms that synchronization compares, shape (K, G).
-
-    Parameters
-    ----------
-    stack : Stack
-        The models.
-    scope : str
-        ``model``: one norm over all mixed tensors, G = 1; ``tensor``: one for each.
-    """
-    times = Counter(stack.names.values())  # a tied parameter counts under each of its names
-    each = [
-        times[name]
-        * torch.cat([_squares(p) for p in torch.split(stack.tensors[name], _NORMS_AT_ONCE)])
-        for name in stack.mixed
-    ]
-    squares: NDArray[np.float64] = torch.stack(each, dim=1).cpu().numpy()
-    return comparable(np.sqrt(squares if scope == "tensor" else squares.sum(axis=1, keepdims=True)))
-
-
-_NORMS_AT_ONCE = 64
-"""Devices whose tensors are squared in double precision at the same time."""
-
-
-def _squares(tensor: Tensor) -> Tensor:
-    """Return each device's sum of squares, in double precision."""
-    return tensor.view(len(tensor), -1).double().square().sum(1)
-
-
-def _takes_seed(factory: ModelFactory) -> bool:
-    try:
-        parameters = inspect.signature(factory).parameters.values()
-    except ValueError:  # some built-ins have no signature
-        return False
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return any(p.kind in kinds and p.default is p.empty for p in parameters)

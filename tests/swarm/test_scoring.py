@@ -11,11 +11,12 @@ from torch import nn
 
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.swarm import TrainOptions, inputs, scoring
+from p2pl_flower.swarm.drawing import Draws
 from p2pl_flower.swarm.functional import FunctionalLearner
 from p2pl_flower.swarm.perceptron.inputs import VaryingInputs, alike
 from p2pl_flower.swarm.perceptron.learner import PerceptronLearner
 from p2pl_flower.swarm.scoring import Scoring
-from p2pl_flower.swarm.stack import Stack, fill
+from p2pl_flower.swarm.stack import Stack
 from p2pl_flower.swarm.workers import Workers
 from simulations.training import evaluate
 
@@ -50,6 +51,10 @@ def alone(template: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor[None] for name, tensor in template.state_dict().items()}
 
 
+def draw_all(stack, factory) -> None:
+    Draws(stack, factory, range(DEVICES)).give(np.arange(DEVICES)[:, np.newaxis])
+
+
 @pytest.mark.parametrize("learner", [FunctionalLearner, PerceptronLearner])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("samples", [1, 7, 300])
@@ -61,7 +66,7 @@ def test_scores_are_those_of_each_model_alone(
     monkeypatch.setattr(scoring, "TOGETHER", 2)
     template, (x, y) = perceptron(bias), images(samples)
     stack = Stack(template, DEVICES)
-    fill(stack, lambda: perceptron(bias), range(DEVICES))
+    draw_all(stack, lambda: perceptron(bias))
     make = lambda: learner(copy.deepcopy(template), TrainOptions())  # noqa: E731
     test = Scoring((x, y), make(), "cpu", precision)
     with Workers(make, 2) as workers:
@@ -127,7 +132,7 @@ def test_of_equal_logits_the_first_class_is_the_prediction() -> None:
 def test_a_model_that_diverged_is_scored_as_pytorch_does(value) -> None:
     template, (x, y) = perceptron(), images(60)
     stack = Stack(template, DEVICES)
-    fill(stack, perceptron, range(DEVICES))
+    draw_all(stack, perceptron)
     stack.tensors["5.bias"][1, 2] = value
     learner = PerceptronLearner(template, TrainOptions())
     with Workers(lambda: learner, 1) as workers:

@@ -16,7 +16,8 @@ from p2pl_flower.links import Bernoulli, Links, Perfect
 from p2pl_flower.named_arrays import nbytes
 from p2pl_flower.options import Options
 from p2pl_flower.relay import MemoryRelay
-from p2pl_flower.swarm.stack import Stack, norms
+from p2pl_flower.swarm.drawing import norms
+from p2pl_flower.swarm.stack import Stack
 from p2pl_flower.swarm.synchronization import flood
 from p2pl_flower.topology import Static, schedule
 from p2pl_flower.topology.neighborhood import neighborhood
