@@ -21,6 +21,7 @@ DENSE_FROM = 0.1
 """Share of entries from which a dense product is quicker than a sparse one."""
 
 _DENSE_BLOCK, _SPARSE_BLOCK = 8 << 20, 1 << 20
+_SAME = 1e-12
 
 
 @dataclass(frozen=True)
@@ -99,17 +100,28 @@ class Mixing:
     @cached_property
     def is_dense(self) -> bool:
         """Whether a dense product is the quicker one."""
-        return self.cost >= 1
+        return len(self.rows) >= DENSE_FROM * self.shape[0] * self.shape[1]
+
+    @cached_property
+    def is_mean(self) -> bool:
+        """Whether all rows are the same: all get one mean, as on a complete graph."""
+        if len(self.rows) < self.shape[0] * self.shape[1]:
+            return False
+        dense = self.dense()
+        return bool(np.ptp(dense, axis=0).max() <= _SAME)
 
     @property
     def cost(self) -> float:
         """What the product costs, as a share of a dense one."""
+        if self.is_mean:
+            return 1 / self.shape[0]
         return min(1.0, len(self.rows) / (DENSE_FROM * self.shape[0] * self.shape[1]))
 
     def matrix(self, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """Return M as a tensor, dense or in compressed sparse rows."""
+        """Return M as a tensor, dense or in compressed sparse rows; one row that serves all."""
         if self.is_dense:
-            return torch.from_numpy(self.dense()).to(device, dtype)
+            dense = torch.from_numpy(self.dense())
+            return (dense[:1] if self.is_mean else dense).to(device, dtype)
         order = np.lexsort((self.columns, self.rows))
         ends = np.cumsum(np.bincount(self.rows, minlength=self.shape[0]))
         starts = torch.from_numpy(np.concatenate([[0], ends]))

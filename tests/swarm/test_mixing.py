@@ -8,15 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from p2pl_flower import named_arrays
+from p2pl_flower import Options, named_arrays
 from p2pl_flower.algorithms.averaging import weighted_sum
 from p2pl_flower.algorithms.max_norm import Candidates
 from p2pl_flower.swarm import mixing
 from p2pl_flower.swarm.drawing import norms
 from p2pl_flower.swarm.edges import Edges
 from p2pl_flower.swarm.mixing import Mixing, consensus_distance
+from p2pl_flower.swarm.plans import Gossip
 from p2pl_flower.swarm.stack import Stack, as_arrays
-from p2pl_flower.topology import schedule
+from p2pl_flower.topology import Static, schedule
 
 
 class Mixed(nn.Module):
@@ -94,6 +95,22 @@ def test_one_row_gives_everybody_the_weighted_mean() -> None:
     for k in range(4):
         torch.testing.assert_close(stack.tensors["a"][k], mean)
     assert consensus_distance(stack) == 0
+
+
+@pytest.mark.parametrize("weights", ["metropolis", "uniform", "data-size"])
+@pytest.mark.parametrize("gamma", [1.0, 0.7])
+def test_a_complete_graph_is_one_mean_where_its_rows_are_equal(weights, gamma) -> None:
+    options = Options(weights=weights, consensus_gamma=gamma)
+    plan = Gossip(Static(nx.complete_graph(6)), options, np.arange(1, 7))
+    plan.trains(1)
+    [step] = plan.mixings(1)
+    assert step.is_mean is (gamma == 1)
+    stack = stack_of(6)
+    before = stack.tensors["a"].clone()
+    step.apply(mixed_of(stack))
+    expected = torch.einsum("kj,jab->kab", torch.from_numpy(step.dense()).float(), before)
+    torch.testing.assert_close(stack.tensors["a"], expected)
+    assert step.sent.tolist() == [5] * 6
 
 
 def test_the_distance_is_that_of_the_library() -> None:
