@@ -17,6 +17,7 @@ _HOME = {
     "Algorithm": "algorithms",
     "ConfigError": "errors",
     "DeviceError": "errors",
+    "AutoRelay": "relay",
     "FileRelay": "relay",
     "GrpcRelay": "relay.daemon.relay",
     "History": "history",

@@ -17,7 +17,7 @@ from .flower.strategy import P2PL
 from .history import History, Round, Run, Scores, Spread
 from .links import Links
 from .options import Logger, Options
-from .relay import FileRelay, Mailbox, MemoryRelay, RayRelay, Relay, Slot
+from .relay import AutoRelay, FileRelay, Mailbox, MemoryRelay, RayRelay, Relay, Slot
 from .relay.daemon.relay import GrpcRelay
 from .sharing import Sharing
 from .topology import Schedule
@@ -29,6 +29,7 @@ __version__: str
 __all__ = [
     "P2PL",
     "Algorithm",
+    "AutoRelay",
     "ConfigError",
     "DeviceError",
     "FileRelay",

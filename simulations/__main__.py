@@ -29,7 +29,7 @@ def _compare(parsed: argparse.Namespace) -> int:
 
     scenario = Scenario.load(parsed.scenario, change({}, parsed.set))
     folder = parsed.out or Path("results") / Path(parsed.scenario).stem
-    history = compare(scenario, folder, parsed.engine)
+    history = compare(scenario, folder, parsed.engine, parsed.ray_address)
     sys.stdout.write(f"\n{report.table(history)}\n\nResults are in {folder}\n")
     return 0
 
@@ -63,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--engine", default="flower", help="what devices run on: flower or swarm")
     compare.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key (repeatable)"
+    )
+    compare.add_argument(
+        "--ray-address",
+        default="",
+        metavar="HOST:PORT",
+        help="a Ray cluster to run Flower's engine on; default: RAY_ADDRESS, else this machine",
     )
     compare.add_argument("--out", type=Path, metavar="DIR", help="default: results/SCENARIO")
     compare.set_defaults(command=_compare)

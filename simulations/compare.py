@@ -16,8 +16,21 @@ from .scenario import Scenario
 ENGINES = {"flower": flower_engine.run_contender, "swarm": swarm_engine.run_contender}
 
 
-def compare(scenario: Scenario, folder: Path, engine: str = "flower") -> History:
+def compare(
+    scenario: Scenario, folder: Path, engine: str = "flower", ray_address: str = ""
+) -> History:
     """Run the scenario's contenders, write the results into ``folder`` and return them.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What is compared.
+    folder : Path
+        Where results go.
+    engine : str
+        ``flower`` or ``swarm``.
+    ray_address : str
+        The Ray cluster to run Flower's engine on; empty for one of this machine's own.
 
     Raises
     ------
@@ -26,12 +39,16 @@ def compare(scenario: Scenario, folder: Path, engine: str = "flower") -> History
     """
     if engine not in ENGINES:
         raise ConfigError("engine", engine, "unknown name", ENGINES)
+    if ray_address and engine != "flower":
+        rule = f"is for Flower's engine, and this is {engine!r}; leave it out"
+        raise ConfigError("ray-address", ray_address, rule)
     if scenario.num_devices < 2:
         raise ConfigError("num-devices", scenario.num_devices, "must be at least 2")
     _check_writable(folder)
     device_samples(scenario, scenario.num_devices)  # before anything is started
     run_contender = ENGINES[engine]
-    runs = [run_contender(scenario, c, _show) for c in scenario.named_contenders()]
+    with flower_engine.on_cluster(ray_address):
+        runs = [run_contender(scenario, c, _show) for c in scenario.named_contenders()]
     history = History(scenario.keys(), environment(), runs)
     report.write(history, folder)
     return history

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flwr.app import Context
@@ -19,6 +20,8 @@ from .scenario import Scenario
 from .task import make_task, reported
 
 OnRound = Callable[[str, Round], None]
+
+_ADDRESS = "RAY_ADDRESS"
 
 # Ray warns at every start that this will become its default; it concerns GPUs only.
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -51,18 +54,33 @@ def run_contender(scenario: Scenario, contender: Contender, on_round: OnRound) -
     return run
 
 
+@contextmanager
+def on_cluster(address: str) -> Iterator[None]:
+    """Run on a Ray cluster: Ray, and the relay that asks how many nodes it has, are told.
+
+    Parameters
+    ----------
+    address : str
+        ``HOST:PORT``, or ``auto``; empty for what the environment says.
+    """
+    before = dict(os.environ)
+    if address:
+        os.environ[_ADDRESS] = address
+    try:
+        yield
+    finally:
+        os.environ.pop(_ADDRESS, None)
+        os.environ.update({k: v for k, v in before.items() if k == _ADDRESS})
+
+
 def _backend(scenario: Scenario) -> dict[str, Any]:
     """Give each simulated device one core and, where asked for, the GPU to all in turn."""
     gpus = 1.0 if scenario.torch_device == "cuda" else 0.0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    own = {} if os.environ.get(_ADDRESS) else {"num_cpus": cores or 1, "include_dashboard": False}
     return {
         "client_resources": {"num_cpus": 1, "num_gpus": gpus},
-        "init_args": {
-            "num_cpus": cores or 1,
-            "include_dashboard": False,
-            "logging_level": logging.ERROR,
-            "log_to_driver": False,
-        },
+        "init_args": {**own, "logging_level": logging.ERROR, "log_to_driver": False},
     }
 
 

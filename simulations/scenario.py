@@ -103,9 +103,10 @@ class Scenario:
     evaluate_trained: bool = EVALUATE_TRAINED.field()
     evaluate_precision: str = EVALUATE_PRECISION.field()
     relay: str = option(
-        "file",
+        "auto",
         help="how models move in Flower's engine: `file` (on one machine), `ray` (on a Ray "
-        "cluster), `grpc` (machine to machine)",
+        "cluster), `auto` (`ray` where that has several nodes, else `file`), `grpc` (machine to "
+        "machine)",
     )
     loggers: str = LOGGERS_KEY.field()
     torch_device: str = TORCH_DEVICE.field(rule=one_of("cpu", "cuda"), help="what PyTorch runs on")

@@ -31,9 +31,10 @@ app()
 
 
 @contextmanager
-def ray_cluster() -> Iterator[str]:
+def ray_cluster(cpus: int = CPUS, nodes: int = 1) -> Iterator[str]:
     """Start a Ray cluster in a process of its own and give its address."""
-    command = [sys.executable, "-W", "ignore", str(HERE / "ray_head.py"), str(CPUS)]
+    head = str(HERE / "ray_head.py")
+    command = [sys.executable, "-W", "ignore", head, str(cpus), str(nodes)]
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | _ONE_THREAD
     with subprocess.Popen(
         command,

@@ -1,4 +1,4 @@
-"""A Ray cluster of this machine's own, until standard input ends: ``python ray_head.py CPUS``.
+"""A Ray cluster on this machine, until standard input ends: ``python ray_head.py CPUS NODES``.
 
 Starting Ray takes longer than what the tests run on it, so that several runs share one. It
 prints the address that goes into ``RAY_ADDRESS``.
@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import sys
 
-import ray
+from ray.cluster_utils import Cluster
 
-ray.init(num_cpus=int(sys.argv[1]), include_dashboard=False, log_to_driver=False)
-sys.stdout.write(f"address={ray.get_runtime_context().gcs_address}\n")
+cpus, nodes = map(int, sys.argv[1:])
+cluster = Cluster(
+    initialize_head=True, head_node_args={"num_cpus": cpus, "include_dashboard": False}
+)
+for _ in range(nodes - 1):
+    cluster.add_node(num_cpus=cpus)
+cluster.wait_for_nodes()
+sys.stdout.write(f"address={cluster.address}\n")
 sys.stdout.flush()
 sys.stdin.read()
-ray.shutdown()
+cluster.shutdown()

@@ -30,6 +30,7 @@ def python(code: str, executable: str | Path = sys.executable, **options) -> str
 def test_exported_names_are_pinned() -> None:
     assert sorted(p2pl_flower.__all__) == [
         "Algorithm",
+        "AutoRelay",
         "ConfigError",
         "DeviceError",
         "FileRelay",

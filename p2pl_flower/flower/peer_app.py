@@ -17,7 +17,7 @@ from flwr.clientapp import ClientApp
 from ..device import Device, Step
 from ..errors import P2PLError
 from ..named_arrays import conformed, layout
-from ..relay import FileRelay, Relay, make_relay
+from ..relay import Relay, make_relay
 from ..relay.tensors import not_finite
 from ..seeding import Stream, derive
 from . import client_fn as legacy
@@ -45,7 +45,7 @@ class PeerApp(UserFunctions):
         before neighbors see the model.
     relay : Relay, str or Callable[[Context], Relay], optional
         How models get from device to device: the same kind that `P2PL` is given, by its name in
-        `p2pl_flower.relay.RELAYS` or as a function of the context; `FileRelay` unless given.
+        `p2pl_flower.relay.RELAYS` or as a function of the context; `AutoRelay` unless given.
 
     Attributes
     ----------
@@ -270,6 +270,4 @@ class PeerApp(UserFunctions):
 
 def _checked(given: Relay | str | RelayFunction | None) -> Relay | RelayFunction:
     """Return a relay, or what gives a device its own."""
-    if given is None:
-        return FileRelay()
     return given if callable(given) and not isinstance(given, Relay) else make_relay(given)

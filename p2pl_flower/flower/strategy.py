@@ -29,7 +29,7 @@ from ..options import (
     RoundFunction,
     told,
 )
-from ..relay import FileRelay, Relay, make_relay
+from ..relay import Relay, make_relay
 from ..sharing import Sharing
 from ..topology import Schedule
 from . import records
@@ -87,7 +87,7 @@ class P2PL(RunningStrategy):
     connect_timeout : float
         Seconds to wait for nodes to connect.
     relay : Relay or str, optional
-        How models get from device to device; `FileRelay` unless given.
+        How models get from device to device; `AutoRelay` unless given.
     weighted_by_key, arrayrecord_key, configrecord_key, train_metrics_aggr_fn, \
 evaluate_metrics_aggr_fn
         As in `flwr.serverapp.strategy.FedAvg`.
@@ -179,7 +179,7 @@ evaluate_metrics_aggr_fn
         self.num_devices = NUM_DEVICES.take(num_devices)
         self.min_available_nodes = MIN_AVAILABLE_NODES.take(min_available_nodes)
         self.connect_timeout = CONNECT_TIMEOUT.take(connect_timeout)
-        self.relay = FileRelay() if relay is None else make_relay(relay)
+        self.relay = make_relay(relay)
         self.weighted_by_key = weighted_by_key
         self.arrayrecord_key, self.configrecord_key = arrayrecord_key, configrecord_key
         defaults = FedAvg()  # whose averages of metrics are what users expect

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..config import Table
 from ..errors import ConfigError
+from .auto import AutoRelay
 from .base import MailboxRelay, OpenRelay, Relay
 from .file import FileRelay
 from .mailbox import Mailbox, Slot
@@ -13,6 +14,7 @@ from .tensors import pack, unpack
 
 __all__ = [
     "RELAYS",
+    "AutoRelay",
     "FileRelay",
     "Mailbox",
     "MailboxRelay",
@@ -39,7 +41,7 @@ def _grpc(daemon: str = "") -> Relay:
 
 RELAYS: Table[Relay] = Table(
     "relay",
-    {"file": _file, "ray": RayRelay, "grpc": _grpc},
+    {"auto": AutoRelay, "file": _file, "ray": RayRelay, "grpc": _grpc},
     group="p2pl_flower.relays",
     base=(Relay,),
 )
@@ -55,7 +57,7 @@ def make_relay(given: Relay | str | None) -> Relay:
         The text names no relay, or something else was given.
     """
     if given is None:
-        return FileRelay()
+        return AutoRelay()
     if isinstance(given, str):
         return RELAYS.make(given)
     if not isinstance(given, Relay):

@@ -21,6 +21,7 @@ from .base import Relay
 from .entries import RunEntries
 from .entry_mailbox import EntryMailbox
 from .mailbox import Mailbox
+from .ray import cluster_nodes
 from .spool import map_model, write_model
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder of a run is ours alone
@@ -30,9 +31,8 @@ _ENOUGH_BYTES = 2**30
 class FileRelay(Relay):
     """Moves models between devices on one machine, in whatever processes they live.
 
-    This is what `P2PL` and `PeerApp` use unless they are told otherwise: it suits Flower's
-    simulation, and SuperNodes that share a machine. A simulation on a Ray cluster of several
-    machines needs `RayRelay`.
+    It suits Flower's simulation, and SuperNodes that share a machine. A simulation on a Ray
+    cluster of several machines needs `RayRelay`.
 
     What a run that was killed has left behind is removed when the next one starts. On a file
     system without locks (``flock``) it stays: nobody can tell there whether its process lives.
@@ -54,7 +54,18 @@ class FileRelay(Relay):
         return {"_places": self._places, "_locks": {}, "_folders": {}}
 
     def open(self, run: int) -> None:
-        """Make the run's folder, for this user alone."""
+        """Make the run's folder, for this user alone.
+
+        Raises
+        ------
+        RelayError
+            It cannot be made, or the run is on a Ray cluster of several nodes.
+        """
+        if (nodes := cluster_nodes()) > 1:
+            raise RelayError(
+                f"FileRelay serves devices of one machine, and this Ray cluster has {nodes} nodes: "
+                "use relay 'ray', on both sides, or leave the choice to 'auto'"
+            )
         for place in self._places:
             for left in place.glob(_name("*")):
                 ownership.remove_if_left(left)
@@ -65,6 +76,10 @@ class FileRelay(Relay):
         except OSError as error:
             raise RelayError(f"FileRelay cannot keep run {run} in {place}: {error}") from None
         RunEntries(self, run).admit({})
+
+    def is_open(self, run: int) -> bool:
+        """Return whether the run's folder is there."""
+        return any((place / _name(run)).is_dir() for place in self._places)
 
     def mailbox(self, run: int, device: int) -> Mailbox:
         """Return a device's mailbox, from any process of this machine."""

@@ -8,6 +8,8 @@ models from shared memory without a copy.
 from __future__ import annotations
 
 import functools
+import os
+import sys
 import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,26 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
 _POLL_SECONDS = 0.1
+
+
+def cluster_nodes(timeout: float = 60.0) -> int:
+    """Return how many nodes the Ray cluster has that this process is in; 1 where it is in none.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds to wait for Ray where ``RAY_ADDRESS`` says that it is to come.
+    """
+    end = time.monotonic() + timeout
+    while os.environ.get("RAY_ADDRESS") and not _has_started() and time.monotonic() < end:
+        time.sleep(_POLL_SECONDS)
+    return sum(node["Alive"] for node in _import_ray().nodes()) if _has_started() else 1
+
+
+def _has_started() -> bool:
+    """Tell whether somebody in this process has connected it to Ray."""
+    ray = sys.modules.get("ray")
+    return bool(ray and getattr(ray, "is_initialized", lambda: False)())  # it may load just now
 
 
 class RayRelay(MailboxRelay):

@@ -46,8 +46,7 @@ class KeptRelay(MemoryRelay):
 def relay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> KeptRelay:
     """Let P2PL and PeerApp share a relay that can be looked into."""
     kept = KeptRelay()
-    monkeypatch.setattr("p2pl_flower.flower.strategy.FileRelay", lambda: kept)
-    monkeypatch.setattr("p2pl_flower.flower.peer_app.FileRelay", lambda: kept)
+    monkeypatch.setattr("p2pl_flower.relay.AutoRelay", lambda: kept)
     monkeypatch.chdir(tmp_path)  # where projects save their models
     torch.set_num_threads(1)
     return kept

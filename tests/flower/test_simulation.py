@@ -105,7 +105,7 @@ def test_a_client_function_that_raises_ends_the_run() -> None:
 
 
 def test_relays_must_match() -> None:
-    app = PeerApp()  # FileRelay
+    app = PeerApp()  # on one machine: files
     add_functions(app)
     with pytest.raises((DeviceError, RelayError), match="FileRelay is not open"):
         simulate(app, lambda grid: P2PL("ring", relay=RayRelay()).start(grid, START, 1) and None)

@@ -8,6 +8,7 @@ from toy_app import START, add_functions
 
 from p2pl_flower import (
     P2PL,
+    AutoRelay,
     ConfigError,
     FileRelay,
     GrpcRelay,
@@ -37,10 +38,10 @@ class OneForAll(MemoryRelay):
 
 
 def test_names_make_relays(tmp_path) -> None:
-    kinds = {"file": FileRelay, "ray": RayRelay, "grpc": GrpcRelay}
+    kinds = {"auto": AutoRelay, "file": FileRelay, "ray": RayRelay, "grpc": GrpcRelay}
     for name, kind in kinds.items():
         assert type(make_relay(name)) is kind
-    assert type(make_relay(None)) is FileRelay
+    assert type(make_relay(None)) is AutoRelay
     relay = make_relay(f"file:folder={tmp_path}")
     relay.open(1)
     assert len(list(tmp_path.iterdir())) == 1

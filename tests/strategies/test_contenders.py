@@ -9,7 +9,6 @@ from local_grid import LocalGrid
 from toy_app import START, make_app, values
 
 from p2pl_flower.errors import ConfigError
-from p2pl_flower.flower import strategy
 from strategies import Task, contender, contenders
 
 K = 4
@@ -34,7 +33,7 @@ def task(**changes) -> Task:
 
 def run(name: str, monkeypatch: pytest.MonkeyPatch, **changes):
     app, relay = make_app(draws=True)
-    monkeypatch.setattr(strategy, "FileRelay", lambda: relay)
+    monkeypatch.setattr("p2pl_flower.relay.AutoRelay", lambda: relay)
     chosen = contender(name)
     return chosen.run(LocalGrid(app, chosen.devices(K)), task(**changes))
 
