@@ -19,7 +19,6 @@ from torch.nn.functional import cross_entropy, relu
 from p2pl_flower.options import Options
 from p2pl_flower.seeding import batch_order
 from p2pl_flower.swarm import Gossip, Job, Machine, Swarm, TrainOptions
-from p2pl_flower.swarm.workers import Workers
 from p2pl_flower.topology import schedule
 from simulations import models
 
@@ -153,21 +152,21 @@ def _swarm(
 def _rounds(made: Swarm) -> float:
     """Run rounds without scoring them; return the CPU seconds of the quickest."""
     ends: list[float] = []
-    trainer, everybody = made._trainer, made.plan.trains(1)
-    with Workers(made.learners.make, made._threads, keep_memory=True) as workers:
-        made._start(workers)
+    everybody = made.plan.trains(1)
+    with made.block as block:
+        made.start()
         for number in range(1, made.job.rounds + 1):
             started = time.process_time()
-            trainer.train(everybody, number, {}, workers)
-            made._mix(number, workers)
+            block.train(everybody, number)
+            block.mix(made.plan.mixings(number))
             ends.append(time.process_time() - started)
     return min(ends)
 
 
 def _scoring(made: Swarm) -> float:
-    with Workers(made.learners.make, made._threads, keep_memory=True) as workers:
+    with made.block as block:
         started = time.process_time()
-        made._scores(made.plan.scored(1), workers)
+        block.values(made.plan.scored(1))
         return time.process_time() - started
 
 

@@ -32,6 +32,8 @@ class Samples:
         any of the forms that `p2pl_flower.swarm.sources.device_samples` takes.
     torch_device : str
         Where the tensors lie.
+    first : int
+        Which device of the run is the first of these: what devices draw follows from it.
 
     Attributes
     ----------
@@ -46,7 +48,8 @@ class Samples:
         There is no device, or one without samples, or with inputs and targets that do not fit.
     """
 
-    def __init__(self, data: Any, torch_device: str = "cpu") -> None:
+    def __init__(self, data: Any, torch_device: str = "cpu", first: int = 0) -> None:
+        self.first = first
         pairs = device_samples(data)
         self.x = _joined("inputs", [x for x, _ in pairs]).to(torch_device)
         self.y = _joined("targets", [y for _, y in pairs]).to(torch_device)
@@ -179,7 +182,7 @@ class Batches:
             count, each = int(samples.counts[k]), -(-int(samples.counts[k]) // self.width)
             for epoch in range(options.local_epochs):
                 part = slice(epoch * each, (epoch + 1) * each)
-                order = batch_order(seed, k, round_number, epoch, count)
+                order = batch_order(seed, samples.first + k, round_number, epoch, count)
                 row[part].reshape(-1)[:count] = order
                 sizes[part] = self.width
                 sizes[part.stop - 1] = count - (each - 1) * self.width
@@ -225,7 +228,7 @@ class Batches:
         """Return what a step of a device draws from."""
         each = int(self._each[row])
         samples = self._index[row, number, : int(self._sizes[row, number])].tolist()
-        device = int(self.devices[row])
+        device = self.samples.first + int(self.devices[row])
         return Draw(self._seed, device, self._round, number // each, number % each, samples)
 
 

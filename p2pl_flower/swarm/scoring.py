@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,10 +69,10 @@ class Scoring:
         plain = is_plain_cross_entropy(loss) and not y.is_floating_point() and y.dim() == 1
         self._quick = plain and outputs.dim() == 2 and not bool((y < 0).any())
 
-    def scores(self, stack: Stack, devices: Ids, workers: Workers[Learner]) -> Scores | None:
-        """Return the scores of the devices' models on the whole test set."""
-        if not len(devices):
-            return None
+    def values(
+        self, stack: Stack, devices: Ids, workers: Workers[Learner]
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return what is measured of each device's model on the whole test set, by name."""
         found: dict[str, NDArray[np.float64]] = {
             name: np.zeros(len(devices)) for name in (_LOSS, *self._metrics, *self._whole)
         }
@@ -84,9 +84,7 @@ class Scoring:
                 found[name][places] = values
 
         workers.map(score, workers.chunks(np.arange(len(devices)), TOGETHER))
-        spreads = {name: Spread.over(values) for name, values in found.items()}
-        rest = {n: s for n, s in spreads.items() if n not in (_LOSS, ACCURACY) and s is not None}
-        return Scores(spreads.get(ACCURACY), spreads[_LOSS], rest)
+        return found
 
     def _of(self, learner: Learner, models: Tensors, count: int) -> dict[str, list[float]]:
         """Return what is measured of each of ``count`` models."""
@@ -125,6 +123,13 @@ class Scoring:
             if not (self._quick and name == ACCURACY):
                 total, count = metric.sums(outputs, targets)
                 sums.add(name, float(total), count)
+
+
+def scores_of(values: Mapping[str, NDArray[np.float64]]) -> Scores:
+    """Return the spreads over devices of what `Scoring.values` returned."""
+    spreads = {name: Spread.over(each) for name, each in values.items()}
+    rest = {n: s for n, s in spreads.items() if n not in (_LOSS, ACCURACY) and s is not None}
+    return Scores(spreads.get(ACCURACY), spreads[_LOSS], rest)
 
 
 class _Sums:

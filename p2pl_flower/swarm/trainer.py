@@ -81,7 +81,9 @@ class Trainer:
         trained = [name for name in self.stack.trained if name in correction]
         pull = {name: _share(correction[name][rows], batches) for name in trained}
         if learner.draws:
-            seed = derive(self.seed, Stream.LAYERS, round_number, int(chunk[0]))
+            seed = derive(
+                self.seed, Stream.LAYERS, round_number, self.samples.first + int(chunk[0])
+            )
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
                 learner.train(model, batches, pull)

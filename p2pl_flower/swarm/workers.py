@@ -89,6 +89,10 @@ class Workers(Generic[W]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads."""
         self._pool.shutdown(cancel_futures=True)
         torch.set_num_threads(self._threads_before)
 

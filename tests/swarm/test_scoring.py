@@ -15,7 +15,7 @@ from p2pl_flower.swarm.drawing import Draws
 from p2pl_flower.swarm.functional import FunctionalLearner
 from p2pl_flower.swarm.perceptron.inputs import VaryingInputs, alike
 from p2pl_flower.swarm.perceptron.learner import PerceptronLearner
-from p2pl_flower.swarm.scoring import Scoring
+from p2pl_flower.swarm.scoring import Scoring, scores_of
 from p2pl_flower.swarm.stack import Stack
 from p2pl_flower.swarm.workers import Workers
 from simulations.training import evaluate
@@ -70,7 +70,7 @@ def test_scores_are_those_of_each_model_alone(
     make = lambda: learner(copy.deepcopy(template), TrainOptions())  # noqa: E731
     test = Scoring((x, y), make(), "cpu", precision)
     with Workers(make, 2) as workers:
-        found = test.scores(stack, np.arange(DEVICES), workers)
+        found = scores_of(test.values(stack, np.arange(DEVICES), workers))
     losses, accuracies = expected(stack, template, x, y).T
     exact = precision == torch.float32
     assert found.loss.mean == pytest.approx(losses.mean(), rel=1e-5 if exact else 2e-2)
@@ -123,7 +123,7 @@ def test_of_equal_logits_the_first_class_is_the_prediction() -> None:
     learner = PerceptronLearner(template, TrainOptions())
     test = Scoring((x, y), learner, "cpu", torch.float32)
     with Workers(lambda: learner, 1) as workers:
-        found = test.scores(stack, np.arange(2), workers)
+        found = scores_of(test.values(stack, np.arange(2), workers))
     assert 0 < found.accuracy.mean == pytest.approx(float((y == 0).float().mean()))
     assert found.loss.mean == pytest.approx(np.log(CLASSES))
 
@@ -137,7 +137,7 @@ def test_a_model_that_diverged_is_scored_as_pytorch_does(value) -> None:
     learner = PerceptronLearner(template, TrainOptions())
     with Workers(lambda: learner, 1) as workers:
         test = Scoring((x, y), learner, "cpu", torch.float32)
-        found = test.scores(stack, np.arange(DEVICES), workers)
+        found = scores_of(test.values(stack, np.arange(DEVICES), workers))
     losses, accuracies = expected(stack, template, x, y).T
     assert found.accuracy.mean == pytest.approx(accuracies.mean())
     assert found.loss.mean == pytest.approx(losses.mean(), nan_ok=True)

@@ -1,0 +1,238 @@
+"""Devices whose models lie in one place, where they are trained, mixed and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..algorithms import Algorithm
+from ..seeding import Stream, derive
+from ..sharing import Sharing
+from .drawing import Draws, draw
+from .hooks import Hooks, extra_bytes
+from .initial import Initial, set_initial
+from .job import Job
+from .learner import Learner
+from .mapping import learner_for
+from .memory import Needs, pick_chunk
+from .mixing import Mixing, consensus_distance
+from .options import PRECISIONS
+from .samples import Samples
+from .scoring import Scoring
+from .stack import Stack
+from .trainer import Trainer
+from .workers import Ids, Workers
+
+Values = dict[str, NDArray[np.float64]]
+"""What is measured of each of several devices, by name."""
+
+
+@dataclass(frozen=True)
+class Common:
+    """What all devices of a run have in common.
+
+    Attributes
+    ----------
+    seed : int
+        Seed of everything.
+    algorithm : Algorithm
+        What devices train from, send, and make of what arrives.
+    shared : Sharing
+        Which tensors are mixed.
+    scope : str
+        Which groups of tensors synchronization compares: ``model`` or ``tensor``.
+    """
+
+    seed: int
+    algorithm: Algorithm
+    shared: Sharing
+    scope: str
+
+
+class Block:
+    """Some or all devices of a run, in this process; a context manager while they work.
+
+    Devices are named by their places in the block.
+
+    Parameters
+    ----------
+    job : Job
+        What is trained; its data are those of these devices.
+    common : Common
+        What they have in common with all others.
+    first : int
+        Which device of the run is the block's first: what a device draws follows from this.
+
+    Attributes
+    ----------
+    stack : Stack
+        The models.
+    learners : Learners
+        How devices train.
+    needs : Needs
+        What was worked out of the memory that is needed beside the data.
+
+    Raises
+    ------
+    ConfigError
+        Options do not fit each other, the module cannot be mapped over devices, or the
+        block does not fit into memory.
+    """
+
+    def __init__(self, job: Job, common: Common, first: int = 0) -> None:
+        machine = job.machine
+        self._job, self._common, self._first = job, common, first
+        self._samples = Samples(job.data, machine.torch_device, first)
+        template = draw(job.model, derive(common.seed, Stream.INIT, 0)).to(machine.torch_device)
+        self.learners = learner_for(template, job.training, self._samples, machine.path)
+        self._threads = 1 if self.learners.draws else machine.threads
+        self._scoring = self._test()
+        chunk = self._fit(template)
+        self.stack = Stack(template, self.devices, machine.torch_device, common.shared)
+        self._hooks = Hooks(common.algorithm, self.stack)
+        self._trainer = Trainer(self.stack, self._samples, job.training, chunk, common.seed)
+        self._workers: Workers[Learner] | None = None
+
+    @property
+    def devices(self) -> int:
+        """How many there are."""
+        return len(self._samples)
+
+    @property
+    def samples(self) -> Ids:
+        """How many training samples each device has, shape (K,)."""
+        return self._samples.counts
+
+    @property
+    def message_bytes(self) -> int:
+        """Size in bytes of what one device sends in a consensus step."""
+        return self._hooks.message_bytes
+
+    def __enter__(self) -> Block:
+        keep = self._job.machine.keep_memory
+        self._workers = Workers(self.learners.make, self._threads, keep)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._workers is not None:
+            self._workers.close()
+            self._workers = None
+
+    def draw(self, seeds: Sequence[int]) -> NDArray[np.float64]:
+        """Draw the devices' models; return the norms that synchronization compares.
+
+        Parameters
+        ----------
+        seeds : sequence of int
+            Those of all devices of the run, or the one from which all start.
+        """
+        own = seeds[self._first :][: self.devices] if len(seeds) > 1 else seeds
+        return Draws(self.stack, self._job.model, own).norms(self._common.scope)
+
+    def follow(self, seeds: Sequence[int], origins: Ids) -> None:
+        """Give each device the tensors that ``origins``, shape (K, G), drew."""
+        Draws(self.stack, self._job.model, seeds).give(origins, self._pool.do)
+
+    def set_initial(self, given: Initial) -> None:
+        """Set all models to what was given."""
+        set_initial(self.stack, given)
+
+    def begin(self) -> None:
+        """Make what the algorithm keeps before the first training."""
+        self._hooks.start()
+
+    def train(self, devices: Ids, number: int) -> None:
+        """Let devices train for a round, and make their messages."""
+        correction = self._hooks.before_training(devices)
+        self._trainer.train(devices, number, correction, self._pool)
+        del correction
+        self._hooks.after_training(devices)
+
+    def mix(self, mixings: Iterable[Mixing]) -> Ids:
+        """Make a round's consensus steps; return how many messages each device has sent."""
+        sent = np.zeros(self.devices, dtype=np.int64)
+        for mixing in self._hooks.steps(mixings):
+            self._hooks.mix(mixing, self._pool.do)
+            sent += mixing.sent
+        return sent
+
+    def values(self, devices: Ids) -> Values | None:
+        """Return the scores of devices' models on the test set; None where there is none."""
+        if self._scoring is None:
+            return None
+        return self._scoring.values(self.stack, devices, self._pool)
+
+    def consensus_distance(self) -> float:
+        """Return how far models are from their mean (see `mixing.consensus_distance`)."""
+        return consensus_distance(self.stack, self._pool.do)
+
+    def wait(self) -> None:
+        """Wait until what was begun on a GPU has been done."""
+        if not self._job.machine.is_cpu:
+            torch.cuda.synchronize(self._job.machine.torch_device)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that a checkpoint needs."""
+        kept = {f"{_KEPT}{name}": tensor for name, tensor in self._hooks.tensors().items()}
+        if self.learners.states is not None:
+            states = self.learners.states.to_tensors()
+            kept |= {f"{_OPTIMIZERS}{name}": tensor for name, tensor in states.items()}
+        return {**self.stack.tensors, **kept}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take up what `state` returned."""
+        self.stack.restore(tensors)
+        self._hooks.restore(_under(_KEPT, tensors))
+        if self.learners.states is not None:
+            self.learners.states.load(_under(_OPTIMIZERS, tensors))
+
+    @property
+    def _pool(self) -> Workers[Learner]:
+        if self._workers is None:
+            raise RuntimeError("the block is used outside of its with statement")
+        return self._workers
+
+    def _test(self) -> Scoring | None:
+        """Make the test set ready, if models are ever scored."""
+        job = self._job
+        if job.test is None or not job.evaluate_every:
+            return None
+        precision = PRECISIONS[job.evaluate_precision]
+        torch_device = job.machine.torch_device
+        return Scoring(job.test, self.learners.make(), torch_device, precision, job.metrics)
+
+    def _fit(self, template: nn.Module) -> int:
+        """Return the devices in a chunk; refuse what does not fit into memory."""
+        common, machine = self._common, self._job.machine
+        one = Stack(template, 1, "meta", common.shared)
+        once, footprint = one.once_bytes, self.learners.footprint
+        own = one.nbytes - once
+        chunk = pick_chunk(machine, own + footprint.each, self.devices)
+        together = min(self.devices, chunk * self._threads)
+        self.needs = Needs(
+            models=once + self.devices * own,
+            algorithm=self.devices * extra_bytes(common.algorithm, one),
+            training=footprint.training(together, self._threads),
+            kept=footprint.kept,
+        )
+        self.needs.check(machine)
+        return chunk
+
+
+_KEPT = "kept by the algorithm: "
+_OPTIMIZERS = "kept by the optimizers: "
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
