@@ -125,7 +125,7 @@ def measure(each: Work, devices: int, rounds: int, test: int) -> dict[str, str |
     plain, last = (_loop(each, data, rounds, channels_last) for channels_last in (False, True))
     return {
         "network": each.name,
-        "path": made.learners.path,
+        "path": made.block.path,
         "swarm": swarm,
         "loop": plain,
         "channels last": last,

@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         "--ray-address",
         default="",
         metavar="HOST:PORT",
-        help="a Ray cluster to run Flower's engine on; default: RAY_ADDRESS, else this machine",
+        help="a Ray cluster to run on, with either engine",
     )
     compare.add_argument("--out", type=Path, metavar="DIR", help="default: results/SCENARIO")
     compare.set_defaults(command=_compare)

@@ -30,7 +30,7 @@ def compare(
     engine : str
         ``flower`` or ``swarm``.
     ray_address : str
-        The Ray cluster to run Flower's engine on; empty for one of this machine's own.
+        The Ray cluster to run on; empty for this machine alone.
 
     Raises
     ------
@@ -39,16 +39,12 @@ def compare(
     """
     if engine not in ENGINES:
         raise ConfigError("engine", engine, "unknown name", ENGINES)
-    if ray_address and engine != "flower":
-        rule = f"is for Flower's engine, and this is {engine!r}; leave it out"
-        raise ConfigError("ray-address", ray_address, rule)
     if scenario.num_devices < 2:
         raise ConfigError("num-devices", scenario.num_devices, "must be at least 2")
     _check_writable(folder)
     device_samples(scenario, scenario.num_devices)  # before anything is started
-    run_contender = ENGINES[engine]
-    with flower_engine.on_cluster(ray_address):
-        runs = [run_contender(scenario, c, _show) for c in scenario.named_contenders()]
+    run = ENGINES[engine]
+    runs = [run(scenario, c, _show, ray_address) for c in scenario.named_contenders()]
     history = History(scenario.keys(), environment(), runs)
     report.write(history, folder)
     return history

@@ -27,8 +27,12 @@ _ADDRESS = "RAY_ADDRESS"
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
-def run_contender(scenario: Scenario, contender: Contender, on_round: OnRound) -> Run:
+def run_contender(
+    scenario: Scenario, contender: Contender, on_round: OnRound, ray_address: str = ""
+) -> Run:
     """Run one contender with a SuperNode for each device, and return what was measured.
+
+    Ray is started on this machine, unless there is an address of a cluster.
 
     Raises
     ------
@@ -44,33 +48,29 @@ def run_contender(scenario: Scenario, contender: Contender, on_round: OnRound) -
         finished.append(contender.run(grid, task))
 
     _quiet(logging.getLogger("flwr"))
-    run_simulation(
-        server_app=server_app,
-        client_app=make_client_app(lambda _: scenario),
-        num_supernodes=contender.devices(scenario.num_devices),
-        backend_config=_backend(scenario),
-    )
+    with _on_cluster(ray_address):
+        run_simulation(
+            server_app=server_app,
+            client_app=make_client_app(lambda _: scenario),
+            num_supernodes=contender.devices(scenario.num_devices),
+            backend_config=_backend(scenario),
+        )
     [run] = finished
     return run
 
 
 @contextmanager
-def on_cluster(address: str) -> Iterator[None]:
-    """Run on a Ray cluster: Ray, and the relay that asks how many nodes it has, are told.
-
-    Parameters
-    ----------
-    address : str
-        ``HOST:PORT``, or ``auto``; empty for what the environment says.
-    """
-    before = dict(os.environ)
-    if address:
-        os.environ[_ADDRESS] = address
+def _on_cluster(address: str) -> Iterator[None]:
+    """Tell Ray, and the relay that asks how many nodes it has, which cluster to use."""
+    before = os.environ.pop(_ADDRESS, "")
+    if address or before:
+        os.environ[_ADDRESS] = address or before
     try:
         yield
     finally:
         os.environ.pop(_ADDRESS, None)
-        os.environ.update({k: v for k, v in before.items() if k == _ADDRESS})
+        if before:
+            os.environ[_ADDRESS] = before
 
 
 def _backend(scenario: Scenario) -> dict[str, Any]:

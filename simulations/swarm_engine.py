@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import Round, Run
-from p2pl_flower.swarm import Job, Machine, Swarm
+from p2pl_flower.swarm import Job, Machine, RayCluster, Swarm
 from strategies import Contender
 
 from . import datasets, models
@@ -20,23 +21,32 @@ from .task import make_task, reported
 OnRound = Callable[[str, Round], None]
 
 
-def run_contender(scenario: Scenario, contender: Contender, on_round: OnRound) -> Run:
+def run_contender(
+    scenario: Scenario, contender: Contender, on_round: OnRound, ray_address: str = ""
+) -> Run:
     """Run one contender with all devices in this process, and return what was measured.
+
+    Or in blocks on the nodes of a Ray cluster, if there is an address.
 
     Raises
     ------
     P2PLError
         Options do not fit each other, or the run does not fit into memory.
     """
-    return make_swarm(scenario, contender, on_round).run()
+    return make_swarm(scenario, contender, on_round, ray_address).run()
 
 
-def make_swarm(scenario: Scenario, contender: Contender, on_round: OnRound) -> Swarm:
+def make_swarm(
+    scenario: Scenario, contender: Contender, on_round: OnRound, ray_address: str = ""
+) -> Swarm:
     """Return the swarm that runs a contender."""
     if scenario.relay != Scenario.of().relay:
         rule = "is for Flower's engine: in the swarm no model is moved; leave it out"
         raise ConfigError("relay", scenario.relay, rule)
     job = make_job(scenario, contender, on_round)
+    if ray_address:
+        where = RayCluster(scenario.torch_device, keep_memory=True, address=ray_address)
+        job = replace(job, machine=where)
     return Swarm(job, contender.plan(make_task(scenario), [len(y) for _, y in job.data]))
 
 

@@ -1,11 +1,12 @@
 """The swarm: all devices' models as one stacked tensor, trained and mixed together.
 
-It needs PyTorch, but neither Flower nor Ray.
+It needs PyTorch, but not Flower, and Ray only where it runs on several machines or GPUs.
 """
 
 from __future__ import annotations
 
 from .api import simulate
+from .cluster import RayCluster
 from .engine import Swarm
 from .job import Job
 from .options import PRECISIONS, Machine, TrainOptions
@@ -19,6 +20,7 @@ __all__ = [
     "Job",
     "Machine",
     "Plan",
+    "RayCluster",
     "Result",
     "Swarm",
     "TrainOptions",

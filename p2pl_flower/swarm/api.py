@@ -102,10 +102,10 @@ def _configuration(job: Job, options: Options, swarm: Swarm) -> Mapping[str, Any
     measuring = ("evaluate_every", "evaluate_trained", "evaluate_precision", "metrics")
     known = {
         "rounds": job.rounds,
-        "num_devices": swarm.stack.devices,
+        "num_devices": swarm.plan.devices,
         "model": plain(job.model),
         "initial": plain(job.initial) if isinstance(job.initial, str) else job.initial is not None,
-        "path": swarm.learners.path,
+        "path": swarm.block.path,
         "torch_device": job.machine.torch_device,
         **{name: plain(getattr(job, name)) for name in measuring},
         **{name: plain(value) for name, value in options.to_config().items()},

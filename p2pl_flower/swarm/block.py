@@ -71,8 +71,8 @@ class Block:
 
     Attributes
     ----------
-    stack : Stack
-        The models.
+    stack, one : Stack
+        The models, and those of one device without their values.
     learners : Learners
         How devices train.
     needs : Needs
@@ -108,6 +108,11 @@ class Block:
     def samples(self) -> Ids:
         """How many training samples each device has, shape (K,)."""
         return self._samples.counts
+
+    @property
+    def torch_device(self) -> str:
+        """Where the tensors lie."""
+        return self._job.machine.torch_device
 
     @property
     def message_bytes(self) -> int:
@@ -167,6 +172,36 @@ class Block:
             sent += mixing.sent
         return sent
 
+    def messages(self, devices: Ids) -> dict[str, Tensor]:
+        """Return what devices have sent, for those in other blocks that hear them."""
+        return self._hooks.messages(devices)
+
+    def mix_part(self, mixing: Mixing, *parts: Mapping[str, Tensor]) -> None:
+        """Make a consensus step with what devices in other blocks have sent.
+
+        Parameters
+        ----------
+        mixing : Mixing
+            The block's part of the step (see `Mixing.part`).
+        *parts : Mapping[str, Tensor]
+            Of one other block after another, what is heard from there.
+        """
+        where = self.torch_device
+        names = parts[0] if parts else ()
+        beside = {n: torch.cat([part[n].to(where) for part in parts]) for n in names}
+        self._hooks.mix(mixing, self._pool.do, beside)
+
+    def moments(self, reference: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
+        """Return the sum, and the sum of squares, of the models less a reference, in double."""
+        sums: dict[str, Tensor] = {}
+        squares = 0.0
+        for name, tensor in reference.items():
+            own = self.stack.tensors[name]
+            apart = own.double() - tensor.to(own.device).double()
+            sums[name] = apart.sum(0).cpu()
+            squares += float(apart.square().sum())
+        return sums, squares
+
     def values(self, devices: Ids) -> Values | None:
         """Return the scores of devices' models on the test set; None where there is none."""
         if self._scoring is None:
@@ -176,6 +211,11 @@ class Block:
     def consensus_distance(self) -> float:
         """Return how far models are from their mean (see `mixing.consensus_distance`)."""
         return consensus_distance(self.stack, self._pool.do)
+
+    @property
+    def path(self) -> str:
+        """How the devices train."""
+        return self.learners.path
 
     def wait(self) -> None:
         """Wait until what was begun on a GPU has been done."""
@@ -215,7 +255,7 @@ class Block:
     def _fit(self, template: nn.Module) -> int:
         """Return the devices in a chunk; refuse what does not fit into memory."""
         common, machine = self._common, self._job.machine
-        one = Stack(template, 1, "meta", common.shared)
+        self.one = one = Stack(template, 1, "meta", common.shared)
         once, footprint = one.once_bytes, self.learners.footprint
         own = one.nbytes - once
         chunk = pick_chunk(machine, own + footprint.each, self.devices)

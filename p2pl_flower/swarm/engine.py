@@ -12,9 +12,8 @@ from ..options import ScoredRounds
 from ..seeding import Stream, derive
 from .block import Block, Common
 from .checkpoint import Checkpoint
+from .cluster import Blocks, RayCluster
 from .job import Job
-from .mapping import Learners
-from .memory import Needs
 from .plans import Plan
 from .progress import Progress
 from .scoring import scores_of
@@ -34,8 +33,8 @@ class Swarm:
 
     Attributes
     ----------
-    block : Block
-        The devices.
+    block : Block or Blocks
+        The devices, in this process or on the nodes of a Ray cluster.
     measured : Run
         What the rounds so far measured.
 
@@ -51,7 +50,9 @@ class Swarm:
         self.measured = Run(job.name, "swarm", plan.seed, plan.devices)
         every = 0 if job.test is None else job.evaluate_every
         self._scored = ScoredRounds(every, job.rounds, job.evaluate_trained)
-        self.block = Block(job, Common(plan.seed, plan.algorithm, plan.shared, plan.scope))
+        common = Common(plan.seed, plan.algorithm, plan.shared, plan.scope)
+        spread = isinstance(job.machine, RayCluster)
+        self.block = Blocks(job, common) if spread else Block(job, common)
         if self.block.devices != plan.devices:
             rule = f"must hold {plan.devices} devices' samples, as many as the plan has devices"
             raise ConfigError("data", self.block.devices, rule)
@@ -60,16 +61,6 @@ class Swarm:
     def stack(self) -> Stack:
         """The models."""
         return self.block.stack
-
-    @property
-    def learners(self) -> Learners:
-        """How devices train."""
-        return self.block.learners
-
-    @property
-    def needs(self) -> Needs:
-        """What was worked out of the memory that the run needs beside its data."""
-        return self.block.needs
 
     def run(self) -> Run:
         """Run all rounds that have not been run yet, and return what was measured."""
@@ -100,14 +91,14 @@ class Swarm:
             drawn = 1 if plan.shared_start else plan.devices
             seeds = [derive(plan.seed, Stream.INIT, device) for device in range(drawn)]
             norms = block.draw(seeds)
-            size = self.stack.all_bytes if plan.shared_start else self.stack.drawn_bytes
+            size = block.one.all_bytes if plan.shared_start else block.one.drawn_bytes
             start = plan.start(norms, size)
             block.follow(seeds, start.origins)
             setup = start.setup
         block.begin()
         seconds = time.perf_counter() - started
         timed = {"seconds": seconds} if setup else {}
-        self.measured.setup = {**setup, **timed, "path": self.learners.path}
+        self.measured.setup = {**setup, **timed, "path": block.path}
 
     def _round(self, number: int) -> Round:
         """Train, mix and measure once."""
@@ -133,19 +124,20 @@ class Swarm:
 
     def _identity(self) -> dict[str, Any]:
         """Return what must be the same for a checkpoint to be continued."""
-        shapes = {name: list(tensor.shape) for name, tensor in self.stack.tensors.items()}
+        alike = self.block.one.tensors.items()
+        shapes = {name: [self.plan.devices, *tensor.shape[1:]] for name, tensor in alike}
         return {
             "plan": type(self.plan).__name__,
             **self.plan.describe(),
             "samples": self.block.samples.tolist(),
             "model": shapes,
-            "path": self.learners.path,
+            "path": self.block.path,
             **{f"training-{k}": v for k, v in self.job.training.describe().items()},
         }
 
     def _resume(self, kept: Checkpoint) -> bool:
         """Take up a saved state, if there is one."""
-        found = kept.load(self.job.machine.torch_device)
+        found = kept.load(self.block.torch_device)
         if found is None:
             return False
         run, tensors = found

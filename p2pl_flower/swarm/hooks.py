@@ -80,19 +80,33 @@ class Hooks:
             return mixings
         return folded(mixings, self._stack.mixed_size)
 
-    def mix(self, mixing: Mixing, do: Do = in_turn) -> None:
-        """Make a consensus step with the messages, and models of what comes of it."""
+    def messages(self, devices: Ids) -> Stacked:
+        """Return what devices have sent, each tensor of shape (devices, ...)."""
+        return _rows(self._message or self._models(), torch.from_numpy(devices))
+
+    def mix(self, mixing: Mixing, do: Do = in_turn, beside: Stacked | None = None) -> None:
+        """Make a consensus step with the messages, and models of what comes of it.
+
+        Parameters
+        ----------
+        mixing : Mixing
+            The step.
+        do : Do
+            Does parts of it: side by side on worker threads, say.
+        beside : mapping or None
+            What devices elsewhere have sent, where the step hears them (see `Mixing.part`).
+        """
         if not len(self._message):
             self._message = self._models()
         if self._algorithm.is_plain and self._algorithm.is_weighted_sum:
-            mixing.apply(self._message, do)
+            mixing.apply(self._message, do, beside)
             return
         looks_back = self._algorithm.looks_back
         sent = _copies(self._message) if looks_back else self._message
         if self._algorithm.is_weighted_sum:
-            mixing.apply(self._message, do)
+            mixing.apply(self._message, do, beside)
         else:
-            self._message = self._combined(mixing)
+            self._message = self._combined(mixing, beside or {})
         devices = np.flatnonzero(mixing.active)
         if not len(devices):
             return
@@ -121,12 +135,14 @@ class Hooks:
             part, _, name = key.partition("/")
             self.state.setdefault(part, {})[name] = tensor
 
-    def _combined(self, mixing: Mixing) -> Stacked:
+    def _combined(self, mixing: Mixing, beside: Stacked) -> Stacked:
         """Return the messages after a step that is no weighted sum: device by device."""
-        after = _copies(self._message)
+        after, count = _copies(self._message), self._stack.devices
         for device in np.flatnonzero(mixing.active).tolist():
             row = mixing.row(device)
-            received = {j: _rows(self._message, j) for j in row}
+            received = {
+                j: _rows(self._message, j) if j < count else _rows(beside, j - count) for j in row
+            }
             own = _rows(self._message, device)
             for name, tensor in self._algorithm.combine(own, received, row, mixing.gamma).items():
                 after[name][device] = tensor

@@ -144,7 +144,45 @@ class Mixing:
         weights = self.values[mine] / self.gamma
         return dict(zip(self.columns[mine].tolist(), weights.tolist(), strict=True))
 
-    def apply(self, tensors: Mapping[str, Tensor], do: Do = in_turn) -> None:
+    def part(self, first: int, count: int) -> tuple[Mixing, NDArray[np.int64]]:
+        """Return the step of some devices alone, and whom else they hear.
+
+        Parameters
+        ----------
+        first, count : int
+            The devices ``first``, ..., ``first + count - 1``.
+
+        Returns
+        -------
+        Mixing
+            Of shape (``count``, ``count`` + F): after their own columns come those of others.
+        NDArray[int64], shape (F,)
+            Who the others are, ascending.
+        """
+        mine = slice(first, first + count)
+        everybody = self.shape[0] == 1
+        rows = np.flatnonzero((self.rows >= first) & (self.rows < first + count) | everybody)
+        columns = self.columns[rows]
+        inside = (columns >= first) & (columns < first + count)
+        others = np.unique(columns[~inside])
+        places = np.where(inside, columns - first, count + np.searchsorted(others, columns))
+        step = Mixing(
+            self.rows[rows] - (0 if everybody else first),
+            places,
+            self.values[rows],
+            (1 if everybody else count, count + len(others)),
+            self.sent[mine],
+            self.active[mine],
+            self.gamma,
+        )
+        return step, others
+
+    def apply(
+        self,
+        tensors: Mapping[str, Tensor],
+        do: Do = in_turn,
+        beside: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Change stacked tensors in place, block by block of their columns.
 
         Parameters
@@ -153,25 +191,33 @@ class Mixing:
             Each of shape (K, ...).
         do : Do
             Does the blocks: side by side on worker threads, say.
+        beside : Mapping[str, Tensor] or None
+            What others have sent, each of shape (F, ...), where M has columns for it (see `part`).
         """
         if self.is_identity:
             return
         matrices: dict[torch.dtype, Tensor] = {}
         blocks = []
-        for tensor in tensors.values():
+        for name, tensor in tensors.items():
             wide = torch.promote_types(tensor.dtype, torch.float32)
             if wide not in matrices:
                 matrices[wide] = self.matrix(wide, tensor.device)
             flat = tensor.view(len(tensor), -1)
             size = _DENSE_BLOCK if self.is_dense else _SPARSE_BLOCK
-            blocks += [(matrices[wide], flat[:, block]) for block in column_blocks(flat, size)]
+            heard = beside[name].view(len(beside[name]), -1) if beside else flat[:0]
+            blocks += [
+                (matrices[wide], flat[:, block], heard[:, block])
+                for block in column_blocks(flat, size)
+            ]
         do(_multiply, blocks)
 
 
-def _multiply(work: tuple[Tensor, Tensor]) -> None:
-    """Multiply a block of columns by a matrix, in place."""
-    matrix, block = work
+def _multiply(work: tuple[Tensor, Tensor, Tensor]) -> None:
+    """Multiply a block of columns, and what is beside it, by a matrix, in place."""
+    matrix, block, beside = work
     before = block.to(matrix.dtype).contiguous()
+    if len(beside):
+        before = torch.cat([before, beside.to(before)])
     block.copy_(matrix @ before if matrix.is_sparse_csr else linear(matrix, before.T))
 
 

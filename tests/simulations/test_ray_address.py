@@ -1,4 +1,4 @@
-"""Flower's engine on a Ray cluster of two nodes, which share no folder."""
+"""Both engines on a Ray cluster of two nodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 import flower_runs
 import pytest
 
-from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import History
 from simulations.compare import compare
 from simulations.scenario import Scenario
@@ -47,12 +46,12 @@ def address() -> Iterator[str]:
         yield found
 
 
-def run_on(address: str, out: Path, **more: str) -> subprocess.CompletedProcess[str]:
+def run_on(address: str, out: Path, *options: str, **more: str) -> subprocess.CompletedProcess[str]:
     changes = {**SETTINGS, **more}
     pairs = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
     command = [sys.executable, "-W", "ignore", "-c", _ON_TWO_NODES, "compare", "demo", *pairs]
     return subprocess.run(
-        [*command, "--ray-address", address, "--out", str(out)],
+        [*command, *options, "--ray-address", address, "--out", str(out)],
         env={**os.environ, "FLWR_TELEMETRY_ENABLED": "0"},
         capture_output=True,
         text=True,
@@ -84,6 +83,12 @@ def test_files_are_refused_there(address: str, tmp_path: Path) -> None:
     )
 
 
-def test_the_swarm_refuses_an_address(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="ray-address='auto': is for Flower's engine"):
-        compare(Scenario.load("demo"), tmp_path, "swarm", "auto")
+def test_the_swarm_runs_there_too(address: str, tmp_path: Path) -> None:
+    contenders = "p2pl,fedavg,centralized"
+    done = run_on(address, tmp_path, "--engine", "swarm", contenders=contenders)
+    assert done.returncode == 0, done.stdout + done.stderr
+    scenario = Scenario.load("demo", {**SETTINGS, "contenders": contenders})
+    expected = compare(scenario, tmp_path / "one", "swarm")
+    for found, one in zip(History.load(tmp_path / "history.json").runs, expected.runs, strict=True):
+        loss = found.final().after_consensus.loss
+        assert loss.mean == pytest.approx(one.final().after_consensus.loss.mean, rel=1e-4)

@@ -274,7 +274,7 @@ def check(factory, data, path, dtype=torch.float32, asked=None) -> None:
     make = lambda: factory().to(dtype)  # noqa: E731
     own = [(x.to(dtype) if x.is_floating_point() else x, y) for x, y in data]
     made = swarm(make, own, OPTIONS, machine=Machine(workers=1, path=asked))
-    assert made.learners.path == path
+    assert made.block.path == path
     assert all(t.dtype in (dtype, torch.int64) for t in made.stack.tensors.values())
     apart = difference(made, train(make, own, OPTIONS, SGD))
     assert apart < (1e-6 if dtype == torch.float32 else 1e-12)

@@ -84,7 +84,7 @@ def test_every_optimizer_steps_as_it_does_alone(given, plain, path, keep) -> Non
     )
     made = swarm(double, data(torch.float64), options, machine=Machine(workers=1, path=path))
     expected = train(double, data(torch.float64), options, partial(plain, lr=RATE), keep=keep)
-    assert made.learners.path == path
+    assert made.block.path == path
     assert difference(made, expected) < 1e-9
 
 
@@ -117,7 +117,7 @@ def test_groups_may_follow_from_the_shapes_of_a_devices_own_parameters() -> None
 
     options = TrainOptions(batch_size=4, optimizer=make)
     made = swarm(Net, data(), options)
-    assert made.learners.path == "torch.func"
+    assert made.block.path == "torch.func"
     assert difference(made, train(Net, data(), options, make)) < 1e-6
 
 
@@ -140,7 +140,7 @@ def test_an_optimizer_that_looks_at_more_than_a_number_goes_one_by_one(given, ca
     factory = lambda: nn.Sequential(nn.Linear(6, 5, bias=False), nn.Linear(5, 3, bias=False))  # noqa: E731
     options = TrainOptions(batch_size=4, learning_rate=RATE, optimizer=given)
     made = swarm(factory, data(), options)
-    assert made.learners.path == "one by one"
+    assert made.block.path == "one by one"
     assert "does not act on each number for itself" in caplog.text
     plain = partial(given, lr=RATE)
     assert difference(made, train(factory, data(), options, plain)) < 1e-6
@@ -164,7 +164,7 @@ def test_what_no_gradient_reaches_is_left_alone() -> None:
     options = TrainOptions(batch_size=4, learning_rate=RATE, optimizer="adamw:weight_decay=0.5")
     made = swarm(Unused, data(), options)
     plain = partial(torch.optim.AdamW, lr=RATE, weight_decay=0.5)
-    assert made.learners.path == "torch.func"
+    assert made.block.path == "torch.func"
     assert difference(made, train(Unused, data(), options, plain)) < 1e-6
 
 

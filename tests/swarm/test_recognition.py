@@ -99,7 +99,7 @@ def test_a_perceptron_trains_as_it_would_alone(case, width, monkeypatch) -> None
     monkeypatch.setattr("p2pl_flower.swarm.perceptron.learner._DUAL_UP_TO", width / 10)
     factory, samples = PERCEPTRONS[case]
     made = swarm(factory, samples, OPTIONS)
-    assert made.learners.path == "perceptron"
+    assert made.block.path == "perceptron"
     assert difference(made, train(factory, samples, OPTIONS, SGD)) < 1e-5
 
 
@@ -177,7 +177,7 @@ def test_what_is_no_perceptron_is_not_taken_for_one(factory) -> None:
 def test_samples_of_several_axes_need_a_flattening() -> None:
     sequences = [(x[:, None].repeat(1, 5, 1), y[:, None].repeat(1, 5)) for x, y in FLAT]
     made = swarm(Written, sequences, OPTIONS, machine=Machine(workers=1))
-    assert made.learners.path == "torch.func"
+    assert made.block.path == "torch.func"
 
 
 def dropout(p: float) -> nn.Module:
@@ -186,8 +186,8 @@ def dropout(p: float) -> nn.Module:
 
 def test_dropout_is_a_perceptron_s_too() -> None:
     one, two = (swarm(lambda: dropout(0.5), FLAT, OPTIONS) for _ in range(2))
-    assert one.learners.path == "perceptron"
-    assert one.learners.draws
+    assert one.block.path == "perceptron"
+    assert one.block.learners.draws
     models = [one.stack.model(k) for k in range(len(FLAT))]
     assert difference(two, models) == 0
     kept = train(lambda: dropout(0.0), FLAT, OPTIONS, SGD)
