@@ -36,6 +36,15 @@ BASE: dict[str, Any] = {
     "seed": 5,
 }
 
+TROUBLE: dict[str, Any] = {
+    "links": "bernoulli:up=0.7+churn:away=0.3,absence=2",
+    "consensus-steps": 2,
+    "rounds": 4,
+}
+
+KEEPING = ["exact-diffusion", "led", "k-gt", "gradient-tracking", "qg-dsgdm", "slowmo", "noloco"]
+"""Algorithms that keep something beside the model."""
+
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "static": ("p2pl", {}),
     "lossy": ("p2pl", {"links": "bernoulli:up=0.6", "weights": "uniform", "consensus-steps": 2}),
@@ -58,10 +67,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "cnn-like": ("p2pl", {"model": "logistic", "momentum": 0.0}),
     "affinity": ("p2pl-affinity:strength=0.5", {"consensus-steps": 2}),
     "exact-diffusion": ("exact-diffusion", {"partition": "dirichlet:0.3"}),
-    "exact-diffusion-in-trouble": (
-        "exact-diffusion",
-        {"links": "bernoulli:up=0.7+churn:away=0.3,absence=2", "consensus-steps": 2, "rounds": 4},
-    ),
+    **{f"{name}-in-trouble": (name, TROUBLE) for name in KEEPING},
     "dsgd": ("dsgd", {}),
     "sparse": (
         "p2pl",

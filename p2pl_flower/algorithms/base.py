@@ -80,16 +80,24 @@ class Algorithm:
         How devices start where users do not say it: see `p2pl_flower.Options`.
     mixing_step : float
         Factor of the consensus step size gamma: 0.5 mixes by (I + A) / 2 in place of A.
+    symmetric_weights : bool
+        Whether its theory wants a symmetric mixing matrix: `p2pl_flower.Options` refuses others.
     """
 
     name: ClassVar[str] = ""
     init: ClassVar[str] = "max-norm"
     mixing_step: ClassVar[float] = 1.0
+    symmetric_weights: ClassVar[bool] = False
 
     @property
     def corrects(self) -> bool:
         """Whether local steps need a correction, which training must then add."""
         return False
+
+    @property
+    def least_eigenvalue(self) -> float:
+        """What the eigenvalues of a round's symmetric mixing matrix must not be below."""
+        return -1.0
 
     def start(self, model: Arrays, shape: tuple[int, ...]) -> State:
         """Return what a device keeps before its first training.
@@ -149,7 +157,10 @@ class Algorithm:
 
     @property
     def looks_back(self) -> bool:
-        """Whether `after_mixing` compares what was sent with what came of it."""
+        """Whether `after_mixing` compares what was sent with what came of it.
+
+        One that does not may say so: what was sent is then not kept, and ``sent`` is ``mixed``.
+        """
         return self._overrides("after_mixing")
 
     def _overrides(self, hook: str) -> bool:

@@ -31,6 +31,7 @@ class ExactDiffusion(Algorithm):
 
     name = "exact-diffusion"
     mixing_step = 0.5
+    symmetric_weights = True
 
     def start(self, model: Arrays, shape: tuple[int, ...]) -> State:
         """Begin with psi = w."""

@@ -16,7 +16,7 @@ from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
 from ..errors import ConfigError, DeviceError, LayoutError
 from ..named_arrays import Model
-from ..options import Options
+from ..options import Options, check_spectrum
 from ..relay import Relay
 from ..relay.contents import MODEL, models_of
 from ..topology import Schedule, diameter, schedule
@@ -85,9 +85,10 @@ class Coordinator:
     ) -> None:
         count = len(membership.devices)
         self.schedule = schedule(topology, count, options.seed)
+        static = self.schedule.graph(1) if self.schedule.static else None
         if options.matrix is not None:
-            static = self.schedule.graph(1) if self.schedule.static else None
             check_matrix(options.matrix, static, n=count)
+        check_spectrum(options, static)
         self._membership, self._options, self._relay, self._run = membership, options, relay, run
         self._arrays_key, self._addresses = arrays_key, addresses or {}
         self._on_failure = on_failure

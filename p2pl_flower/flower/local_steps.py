@@ -64,13 +64,10 @@ def local_correction() -> dict[str, NDArray[Any]]:
     """Return what this round's local steps add to the model in all, by array name.
 
     Each of H local steps adds 1/H of it. For training loops that are not PyTorch's; those take
-    `corrected`. Empty where the algorithm needs none (or has none yet), and outside of P2PL.
+    `corrected`. Empty where the algorithm needs none (or has none yet), and outside of P2PL. The
+    arrays are the caller's own: the algorithm may keep what they are copies of.
     """
-    current = _CURRENT.get()
-    if current is None:
-        return {}
-    current.asked_for = True
-    return dict(current.arrays)
+    return {name: np.array(array) for name, array in _asked_for().items()}
 
 
 def corrected(optimizer: Any, model: Any, *, steps: int) -> Any:
@@ -100,7 +97,7 @@ def corrected(optimizer: Any, model: Any, *, steps: int) -> Any:
     """
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise ConfigError("steps", steps, "must be the number of local steps, 1 or more")
-    arrays = local_correction()
+    arrays = _asked_for()
     if arrays:
         changes = [(weight, weight.new_tensor(a / steps)) for weight, a in _pairs(model, arrays)]
 
@@ -110,6 +107,15 @@ def corrected(optimizer: Any, model: Any, *, steps: int) -> Any:
 
         optimizer.register_step_post_hook(add)
     return optimizer
+
+
+def _asked_for() -> Model:
+    """Return the correction, or nothing outside of P2PL, and note that it was asked for."""
+    current = _CURRENT.get()
+    if current is None:
+        return {}
+    current.asked_for = True
+    return current.arrays
 
 
 def _pairs(model: Any, arrays: Model) -> list[tuple[Any, NDArray[Any]]]:

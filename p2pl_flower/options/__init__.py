@@ -6,6 +6,7 @@ from .algorithm import Options
 from .loggers import LOGGERS, LOGGERS_KEY, Logger, Loggers, RoundFunction, check_loggers, told
 from .run import CONNECT_TIMEOUT, MIN_AVAILABLE_NODES, NUM_DEVICES, ROUNDS, TOPOLOGY
 from .scored_rounds import EVALUATE_EVERY, EVALUATE_TRAINED, ScoredRounds
+from .spectrum import check_spectrum
 
 __all__ = [
     "CONNECT_TIMEOUT",
@@ -23,5 +24,6 @@ __all__ = [
     "RoundFunction",
     "ScoredRounds",
     "check_loggers",
+    "check_spectrum",
     "told",
 ]

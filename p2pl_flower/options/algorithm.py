@@ -36,6 +36,7 @@ from ..weights import (
     check_matrix,
     read_matrix,
 )
+from .symmetry import check_symmetry
 
 
 @described
@@ -56,7 +57,8 @@ class Options:
         "p2pl",
         converted=True,
         help="what devices train from, send, and make of what arrives: `p2pl`, "
-        "`p2pl-affinity:strength=0.5`, `dsgd`, `exact-diffusion`",
+        "`p2pl-affinity:strength=0.5`, `dsgd`, `exact-diffusion`, `led`, `k-gt`, "
+        "`gradient-tracking`, `qg-dsgdm`, `slowmo`, `noloco` (docs/algorithms.md says which when)",
     )
     weights: Converted[WeightRule, str | WeightRule | WeightFunction | ArrayLike] = option(
         "metropolis",
@@ -113,6 +115,7 @@ class Options:
         check_fields(self)
         rule, matrix = _weights(self.weights, self.matrix)
         algorithm = ALGORITHMS.of(self.algorithm)
+        check_symmetry(algorithm, rule, matrix, self.on_missing)
         made: dict[str, Any] = {"algorithm": algorithm, "weights": rule, "matrix": matrix}
         made["init"] = algorithm.init if self.init == "auto" else self.init
         made |= {"links": LINKS.of(self.links, seed=self.seed), "shared": Sharing.of(self.shared)}

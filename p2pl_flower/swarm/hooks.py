@@ -115,6 +115,7 @@ class Hooks:
             _rows(sent, rows), _rows(self._message, rows), self._state_of(rows), mixing.gamma
         )
         self._keep(rows, state)
+        self._set_apart(rows, model)
         self._set_models(rows, model)
 
     @property
@@ -150,6 +151,13 @@ class Hooks:
 
     def _models(self) -> Stacked:
         return {name: self._stack.tensors[name] for name in self._stack.mixed}
+
+    def _set_apart(self, rows: slice | Tensor, model: Mapping[str, Tensor]) -> None:
+        """Let messages lie elsewhere than models that will be others: the next step mixes them."""
+        for name, tensor in model.items():
+            own = self._stack.tensors[name]
+            if self._message.get(name) is own and not _is_view(tensor, own, rows):
+                self._message[name] = own.clone()
 
     def _set_models(self, rows: slice | Tensor, model: Mapping[str, Tensor]) -> None:
         for name, tensor in model.items():

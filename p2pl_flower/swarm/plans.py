@@ -20,7 +20,7 @@ from ..algorithms import Algorithm
 from ..algorithms.p2pl import P2PL
 from ..config import take, within
 from ..errors import ConfigError
-from ..options import Options
+from ..options import Options, check_spectrum
 from ..seeding import Stream, generator
 from ..sharing import EVERYTHING, Sharing
 from ..topology import Schedule
@@ -136,9 +136,10 @@ class Gossip(Plan):
         if self.schedule.n != self.devices:
             rule = f"has {self.schedule.n} devices, but there is data for {self.devices}"
             raise ConfigError("topology", self.schedule, rule)
+        static = self.schedule.graph(1) if self.schedule.static else None
         if self.options.matrix is not None:
-            static = self.schedule.graph(1) if self.schedule.static else None
             check_matrix(self.options.matrix, static, n=self.devices)
+        check_spectrum(self.options, static)
         self.seed, self.algorithm = self.options.seed, self.options.algorithm
         self.scope = self.options.max_norm_scope
         self.shared_start = self.options.init == "shared"

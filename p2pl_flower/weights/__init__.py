@@ -11,17 +11,28 @@ from .function import FunctionRule, WeightFunction
 from .matrices import (
     MATRIX_FILE,
     check_matrix,
+    mixing_edges,
     mixing_matrix,
     read_matrix,
     spectral_gap,
     stationary_distribution,
 )
 from .rows import MISSING_POLICIES, keep_answered, own_weight, row_of
-from .rules import Custom, DataSize, Ends, FormulaRule, Metropolis, Uniform, WeightRule
+from .rules import (
+    TOLERANCE,
+    Custom,
+    DataSize,
+    Ends,
+    FormulaRule,
+    Metropolis,
+    Uniform,
+    WeightRule,
+)
 
 __all__ = [
     "MATRIX_FILE",
     "MISSING_POLICIES",
+    "TOLERANCE",
     "WEIGHTS",
     "Custom",
     "DataSize",
@@ -34,6 +45,7 @@ __all__ = [
     "WeightRule",
     "check_matrix",
     "keep_answered",
+    "mixing_edges",
     "mixing_matrix",
     "needs_samples",
     "own_weight",

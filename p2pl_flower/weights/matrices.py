@@ -50,6 +50,22 @@ def mixing_matrix(
     return mixing
 
 
+def mixing_edges(
+    graph: nx.Graph, rule: WeightRule, matrix: NDArray[np.floating] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return the rows, columns and weights of the matrix A off its diagonal, link by link.
+
+    Parameters and errors are those of `mixing_matrix`, whose memory grows with n squared.
+    """
+    entries = [
+        (device, j, weight)
+        for device in range(len(graph))
+        for j, weight in row_of(rule, *neighborhood(graph, device, None, matrix)).items()
+    ]
+    places = np.array([entry[:2] for entry in entries], dtype=np.int64).reshape(-1, 2)
+    return places[:, 0], places[:, 1], np.array([entry[2] for entry in entries])
+
+
 def check_matrix(
     matrix: ArrayLike, graph: nx.Graph | None = None, n: int | None = None
 ) -> NDArray[np.float64]:

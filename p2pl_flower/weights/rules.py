@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,15 @@ TOLERANCE = 1e-6
 
 
 class WeightRule(ABC):
-    """How a device weighs its neighbors."""
+    """How a device weighs its neighbors.
+
+    Attributes
+    ----------
+    symmetric : bool
+        Whether a_kj = a_jk on every graph, so that the matrix is doubly stochastic, too.
+    """
+
+    symmetric: ClassVar[bool] = False
 
     @abstractmethod
     def row(self, own: Neighbor, neighbors: Sequence[Neighbor]) -> Mapping[int, float]:
@@ -105,6 +113,8 @@ class Metropolis(FormulaRule):
     L. Xiao, S. Boyd and S. Lall, "A scheme for robust distributed sensor fusion based on
     average consensus", IPSN 2005.
     """
+
+    symmetric = True
 
     def weigh(self, own: Ends, other: Ends, heard: Ends) -> NDArray[Any]:
         """Return 1 / (1 + max(d_k, d_j))."""

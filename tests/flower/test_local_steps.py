@@ -161,3 +161,12 @@ def test_an_optimizer_corrects_once_a_step_whatever_it_is() -> None:
         optimizer.step()
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.detach(), before[name] + 2)
+
+
+def test_the_correction_may_be_changed_by_who_asked_for_it() -> None:
+    kept = {"w": np.ones(2)}
+    kept["w"].flags.writeable = False  # as what comes from a relay
+    with correcting(True, kept):
+        local_correction()["w"] *= 3
+        assert local_correction()["w"].tolist() == [1, 1]
+    assert kept["w"].tolist() == [1, 1]

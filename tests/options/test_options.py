@@ -31,7 +31,7 @@ def test_defaults_are_plain_p2pl() -> None:
         {
             "links": "bernoulli:up=0.5+churn:away=0.1",
             "on_missing": "neighbors",
-            "algorithm": "exact-diffusion",
+            "algorithm": "slowmo:beta=0.25",
         },
         {"links": "gilbert-elliott:up=0.7,burst=4", "init": "shared", "max_norm_scope": "tensor"},
         {"weights": np.eye(3)},
@@ -56,7 +56,7 @@ def test_options_travel_to_devices_as_flat_values(changes) -> None:
         ({"consensus_gamma": 0}, "consensus-gamma=0: must be in (0, 1]"),
         ({"consensus_steps": 1.5}, "consensus-steps=1.5: must be an integer"),
         ({"algorithm": "p2pl-affinity:strength=-1"}, "algorithm='p2pl-affinity:strength=-1'"),
-        ({"algorithm": "p2p"}, "choose one of: dsgd, exact-diffusion, p2pl"),
+        ({"algorithm": "p2p"}, "choose one of: dsgd, exact-diffusion, gradient-tracking, k-gt"),
         ({"seed": -1}, "seed=-1"),
         ({"init": "same"}, "init='same': unknown name; choose one of: max-norm"),
         ({"max_norm_scope": "layer"}, "choose one of: model, tensor"),

@@ -45,7 +45,8 @@ def simulated(app, devices: int, run_config=None, **options):
     [
         {},
         {"weights": "data-size", "consensus_steps": 2, "consensus_gamma": 0.5},
-        {"weights": "uniform", "algorithm": "exact-diffusion", "evaluate_every": 2},
+        {"algorithm": "exact-diffusion", "evaluate_every": 2},
+        {"weights": "uniform", "algorithm": "slowmo"},
         {"links": "bernoulli:up=0.6", "init": "independent", "evaluate_every": 0},
         {"max_norm_scope": "tensor", "consensus_steps": 0},
     ],
