@@ -197,7 +197,7 @@ def test_what_has_no_counterpart_is_noted(tmp_path: Path) -> None:
     [note] = found(tmp_path, {"server.py": server(made)}).notes
     assert str(note) == (
         "app/server.py:9: fraction_train: P2PL has no such argument; all devices that are there "
-        "train and are scored"
+        "train"
     )
 
 

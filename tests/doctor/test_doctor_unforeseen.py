@@ -1,0 +1,109 @@
+"""Strategies that are made in roundabout ways: followed, or refused with what to write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from doctor_projects import CLIENT, found, lines, new, server
+
+FACTORY = "def make(f, *, fraction_train=1, **o):\n    o.pop('mine', 0)\n    return FedAvg(**o)\n"
+CHAIN = FACTORY + "def other(**o):\n    return make(1, **o)\n"
+METHOD = """
+class Mine(FedAvg):
+    @classmethod
+    def of(cls, kind, **options):
+        return cls(fraction_train=kind, **options)
+"""
+DATACLASS = """
+import dataclasses
+
+@dataclasses.dataclass
+class Mine(FedAvg):
+    fraction_train: float = 0.1
+    def __post_init__(self):
+        super().__init__(fraction_train=self.fraction_train, min_available_nodes=3)
+"""
+PARTIAL = "from functools import partial\nmake = partial(FedAvg, fraction_train=1, seed=2)\n"
+ASKED = "import flwr.serverapp.strategy as fs\nKind = getattr(fs, 'FedAvg')\n"
+IMPORTED = "from importlib import import_module\nfs = import_module('flwr.serverapp.strategy')\n"
+FIELD = """
+from dataclasses import dataclass, field
+
+@dataclass
+class Runner:
+    strategy: object = field(default_factory=FedAvg)
+"""
+
+
+@pytest.mark.parametrize(
+    ("top", "made", "expected"),
+    [
+        (FACTORY, "make(0.1, min_train_nodes=2, seed=1)", "make(0.1, seed=1)"),
+        (FACTORY, "make(0.1, fraction_train=2, mine=1)", "make(0.1, fraction_train=2, mine=1)"),
+        (FACTORY, "make(0.1, fraction_evaluate=0)", "make(0.1, evaluate_every=0)"),
+        (CHAIN, "other(min_train_nodes=2, seed=1)", "other(seed=1)"),
+        (METHOD, "Mine.of(1, min_train_nodes=2, seed=1)", "Mine.of(1, seed=1)"),
+        (DATACLASS, "Mine(fraction_train=0.5)", "Mine(fraction_train=0.5)"),
+        (PARTIAL, "make(fraction_evaluate=0.0)", "make(evaluate_every=0)"),
+        (PARTIAL, "partial(make, min_train_nodes=1, seed=3)(q=1)", "partial(make, seed=3)()"),
+        (ASKED, "Kind(fraction_train=1, seed=1)", "Kind(seed=1)"),
+        (IMPORTED, "fs.FedAvg(fraction_train=1, seed=1)", "P2PL(seed=1)"),
+        (FIELD, "Runner().strategy", "Runner().strategy"),
+    ],
+)
+def test_arguments_are_followed(top: str, made: str, expected: str, tmp_path: Path) -> None:
+    changed = new(tmp_path, {"server.py": server(made, top)})
+    assert lines(changed, "strategy = ") == [f"strategy = {expected}"]
+
+
+@pytest.mark.parametrize(
+    ("top", "expected"),
+    [
+        (METHOD, "return cls(**options)"),
+        (DATACLASS, "super().__init__(min_available_nodes=3)"),
+        (PARTIAL, "make = partial(P2PL, seed=2)"),
+        (ASKED, "Kind = P2PL"),
+        (FIELD, "strategy: object = field(default_factory=P2PL)"),
+    ],
+)
+def test_what_they_are_made_of_changes(top: str, expected: str, tmp_path: Path) -> None:
+    made = {METHOD: "Mine.of(1)", DATACLASS: "Mine()", PARTIAL: "make()", ASKED: "Kind()"}
+    changed = new(tmp_path, {"server.py": server(made.get(top, "Runner().strategy"), top)})
+    assert lines(changed, expected) == [expected]
+    assert lines(changed, "import P2PL") == ["from p2pl_flower import P2PL"]
+
+
+@pytest.mark.parametrize(
+    ("top", "made", "words"),
+    [
+        (ASKED.replace("'FedAvg'", "name"), "Kind()", "getattr(fs, name) decides when it runs"),
+        ("Kind = type('Kind', (FedAvg,), {})", "Kind()", "FedAvg is handed on to a function"),
+        ("@register\nclass Mine(FedAvg): ...", "table['Mine']()", "Mine is a strategy, and"),
+    ],
+)
+def test_what_cannot_be_seen_is_said(top: str, made: str, words: str, tmp_path: Path) -> None:
+    findings = found(tmp_path, {"server.py": server(made, top)})
+    assert len(findings.refused) == 1
+    assert words in str(findings.refused[0])
+    assert findings.changed == []
+
+
+@pytest.mark.parametrize(
+    ("made", "scored", "note"),
+    [
+        ("FedAvg(fraction_train=0.1)", True, "fraction_train: P2PL has no such argument; all "),
+        ("FedAvg(0.1, 0.1)", True, "devices that are there train and are scored"),
+        ("FedAvg(0.1, 0.1)", False, "devices that are there train"),
+        ("FedAvg(fraction_evaluate=0.0)", False, ""),
+        ("FedAdam(eta=0.2)", True, "eta: P2PL has no such argument"),
+    ],
+)
+def test_only_what_is_missed_is_noted(made: str, scored: bool, note: str, tmp_path: Path) -> None:
+    client = CLIENT if scored else CLIENT.partition("@app.evaluate()")[0]
+    files = {"client.py": client, "server.py": server(made, imports="FedAvg, FedAdam")}
+    notes = [str(n) for n in found(tmp_path, files).notes if "argument" in str(n)]
+    assert len(notes) == bool(note)
+    assert all(note in text for text in notes)
+    if made == "FedAdam(eta=0.2)" or not scored:
+        assert not any("scored" in text for text in notes)
