@@ -12,7 +12,7 @@ from .python.names import Names, Thing
 from .python.rewrites import Rewrites
 from .python.source import Source
 from .strategy.lineage import Lineage, is_ours, lineage
-from .strategy.overrides import losses, problems
+from .strategy.overrides import conditions, losses, problems
 from .strategy.references import Reference, Use, references
 from .strategy.run_config import RunConfig
 from .strategy.sites import Sites
@@ -112,6 +112,8 @@ def server_of(names: Names, sources: list[Source], config: RunConfig, rewrites: 
         found.refused += [remark for j in bad for remark in j.refused]
     for each in good.values():
         found.lost += _lost(names, each, known)
+        if each.lineage is not None and not each.is_ours:
+            found.notes += conditions(each.lineage)
     return found
 
 

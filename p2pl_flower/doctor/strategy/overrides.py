@@ -36,8 +36,9 @@ _SEES_NONE = (
 )
 _AVERAGE = (
     "{} of {} works on the averaged model that super() returns: in a simulation that is the mean "
-    "of all devices' models, in a federation of SuperNodes there is None, and this line fails; "
-    "ask first whether there is one, or do it in an evaluate_fn"
+    "of all devices' trained models, and it goes on as before; where devices are on machines of "
+    "their own it is None, and this line fails: ask there first whether there is one, and take the "
+    'model of the end from the result of P2PL(result="mean")'
 )
 _ATTRIBUTE = "{0} of {1} reads self.{2}, which only Flower's strategies have: {3}"
 _ASSIGN = "assign it in __init__ of {0}, or leave it out"
@@ -68,6 +69,12 @@ def losses(names: Names, found: Lineage) -> Iterator[Remark]:
         for read in reads(names, source, function):
             if read.harmless:
                 yield _remark(read.source, read.node, _SEES_NONE.format(function.name, name))
+
+
+def conditions(found: Lineage) -> Iterator[Remark]:
+    """Yield what a class does that works under P2PL, but not wherever the project may run."""
+    for source, function in found.all_methods():
+        name = owner(source, function)
         for use in taken(source, function, calls_above(function, "aggregate_train")):
             if use.breaks:
                 yield _remark(source, use.node, _AVERAGE.format(function.name, name))
