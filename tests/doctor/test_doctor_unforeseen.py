@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from doctor_projects import CLIENT, found, lines, new, server
+from doctor_projects import CLIENT, PYPROJECT, found, lines, new, server
+
+from p2pl_flower.errors import ConfigError
 
 FACTORY = "def make(f, *, fraction_train=1, **o):\n    o.pop('mine', 0)\n    return FedAvg(**o)\n"
 CHAIN = FACTORY + "def other(**o):\n    return make(1, **o)\n"
@@ -107,3 +109,44 @@ def test_only_what_is_missed_is_noted(made: str, scored: bool, note: str, tmp_pa
     assert all(note in text for text in notes)
     if made == "FedAdam(eta=0.2)" or not scored:
         assert not any("scored" in text for text in notes)
+
+
+def test_a_package_under_src(tmp_path: Path) -> None:
+    strategies = "from flwr.serverapp.strategy import FedAvg\n\nKINDS = {'avg': FedAvg}\n"
+    other = "from app2.kinds import FedAvg\n"
+    text = server(
+        "KINDS['avg'](fraction_train=1)", "from app2.kinds import KINDS\nimport app2.other"
+    )
+    files = {
+        "/src/app2/__init__.py": "",
+        "/src/app2/kinds.py": strategies,
+        "/src/app2/other.py": other,
+        "/src/app2/server.py": text,
+        "/src/app2/client.py": CLIENT,
+    }
+    toml = PYPROJECT.replace('"app.', '"app2.')
+    findings = found(tmp_path, files, toml)
+    assert findings.refused == []
+    changed = {c.path.as_posix(): c.new for c in findings.changed}
+    assert "strategy = KINDS['avg']()" in changed["src/app2/server.py"]
+    assert lines(changed["src/app2/kinds.py"], "import", "KINDS") == [
+        "from flwr.serverapp.strategy import FedAvg",  # another file takes it from here
+        "from p2pl_flower import P2PL",
+        "KINDS = {'avg': P2PL}",
+    ]
+    assert "app = PeerApp()" in changed["src/app2/client.py"]
+
+
+def test_a_component_that_is_nowhere(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no file app3/server\.py"):
+        found(tmp_path, {}, PYPROJECT.replace('"app.server', '"app3.server'))
+
+
+def test_apps_in_the_init_of_a_package(tmp_path: Path) -> None:
+    text = server("FedAvg()").replace(
+        "app = ServerApp", "from .client import app as client\n\napp = ServerApp"
+    )
+    toml = PYPROJECT.replace("app.server:app", "app:app").replace("app.client:app", "app:client")
+    findings = found(tmp_path, {"__init__.py": text, "server.py": "gone = 1 +"}, toml)
+    assert findings.refused == []
+    assert [c.path.as_posix() for c in findings.changed] == ["app/__init__.py", "app/client.py"]

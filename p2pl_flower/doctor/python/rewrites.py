@@ -67,5 +67,7 @@ class Rewrites:
             for node in source.live if not source.problem else ():
                 if isinstance(node, ast.ImportFrom):
                     module = absolute(source, node)
-                    found[module] |= {alias.name for alias in node.names}
+                    here = self._project.module(module)
+                    known = here.module if here is not None else module
+                    found[known] |= {alias.name for alias in node.names}
         return found
