@@ -12,7 +12,7 @@ from .python.names import Names, Thing
 from .python.rewrites import Rewrites
 from .python.source import Source
 from .strategy.lineage import Lineage, is_ours, lineage
-from .strategy.overrides import conditions, losses, problems
+from .strategy.overrides import attributes_outside, conditions, losses, problems
 from .strategy.references import Reference, Use, references
 from .strategy.run_config import RunConfig
 from .strategy.sites import Sites
@@ -31,6 +31,10 @@ _ASKED_FOR = (
 )
 _OWN_MESSAGES = ", and the ServerApp sends messages of its own (line {})"
 _STAYS = "{} stays as it is, and goes on aggregating on the server: {}"
+_AROUND = (
+    "{} stays as it is, a strategy of its own: around P2PL it goes on working where it passes "
+    "calls on, and beside it it aggregates on the server"
+)
 _HANDED_ON = (
     "{} is handed on to a function, and what is made of it there cannot be followed: write P2PL "
     "there by hand, without the arguments that only Flower's strategies take"
@@ -106,6 +110,7 @@ def server_of(names: Names, sources: list[Source], config: RunConfig, rewrites: 
     if good and not found.refused:
         sites = Sites(names, sources, known, good, config, rewrites)
         found.refused += [*_unseen(known, good, sites), *sites.problems]
+        found.refused += attributes_outside(names, sources)
         found.lost, found.notes = sites.lost, sites.notes
         found.notes += [_stays(j) for j in bad]
     else:
@@ -217,6 +222,9 @@ def _none_made(source: Source, sources: list[Source]) -> Remark:
 
 def _stays(judged: Judged) -> Remark:
     first = judged.refused[0]
+    roots = judged.lineage.roots if judged.lineage is not None else ()
+    if any(root.is_flwr("Strategy") for root in roots):
+        return Remark(first.path, first.line, _AROUND.format(judged.thing.last))
     text = first.text.removeprefix(f"{judged.thing.last}: ")
     return Remark(first.path, first.line, _STAYS.format(judged.thing.last, text))
 

@@ -232,3 +232,13 @@ def test_imports_of_which_one_runs_stay_whole(imports: str, expected: str, tmp_p
     compile(changed, "server.py", "exec")
     assert expected in changed
     assert "strategy = P2PL()" in changed
+
+
+@pytest.mark.parametrize("other", ["class P2PL: ...", "def f(P2PL): ...", "from x import P2PL"])
+def test_a_name_that_means_something_else_is_left_to_it(other: str, tmp_path: Path) -> None:
+    changed = new(tmp_path, {"server.py": server("FedAvg(seed=1)", f"{other}\n")})
+    assert lines(changed, "p2pl_flower") == [
+        "import p2pl_flower",
+        "strategy = p2pl_flower.P2PL(seed=1)",
+    ]
+    assert other in changed

@@ -150,3 +150,30 @@ def test_apps_in_the_init_of_a_package(tmp_path: Path) -> None:
     findings = found(tmp_path, {"__init__.py": text, "server.py": "gone = 1 +"}, toml)
     assert findings.refused == []
     assert [c.path.as_posix() for c in findings.changed] == ["app/__init__.py", "app/client.py"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("print(strategy.fraction_train)", "strategy.fraction_train is read here"),
+        ("strategy.fraction_train = 1\n    print(strategy.fraction_train)", ""),
+        ("print(strategy.weighted_by_key)", ""),
+        ("print(other.fraction_train)", ""),
+    ],
+)
+def test_attributes_that_only_flowers_have(line: str, told: str, tmp_path: Path) -> None:
+    text = server("FedAvg()").replace("    strategy.start", f"    {line}\n    strategy.start")
+    refused = [str(remark) for remark in found(tmp_path, {"server.py": text}).refused]
+    assert [told in remark for remark in refused] == [True] * bool(told)
+
+
+def test_a_strategy_of_the_users_around_it_stays(tmp_path: Path) -> None:
+    around = """
+    class Around(Strategy):
+        def configure_train(self, *given):
+            return self.inner.configure_train(*given)
+    """
+    text = server("Around(FedAvg())", around, "FedAvg, Strategy")
+    findings = found(tmp_path, {"server.py": text})
+    assert findings.refused == []
+    assert "around P2PL it goes on working where it passes calls on" in str(findings.notes[0])

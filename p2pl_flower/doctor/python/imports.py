@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 
 from .edits import Edit, without
 from .scopes import Binding, bindings, visible
-from .source import Source
+from .source import Scope, Source
 
-_HOME = "p2pl_flower"
+HOME = "p2pl_flower"
 
 
 class Imports:
@@ -39,6 +39,12 @@ class Imports:
         for statement in self._statements(root):
             if new not in self._new[statement] and not self._has(root, new):
                 self._new[statement].append(new)
+
+    def has_other(self, new: str) -> bool:
+        """Return whether a name of p2pl_flower means something else anywhere in the file."""
+        scopes = (n for n in ast.walk(self.source.tree) if isinstance(n, Scope))
+        found = (b.statement for scope in scopes for b in bindings(scope).get(new, []))
+        return any(getattr(statement, "module", "") != HOME for statement in found)
 
     def need(self, line: str) -> None:
         """Note that the module needs another import statement."""
@@ -140,14 +146,14 @@ class Imports:
         """Return whether a name of p2pl_flower is imported where another stands."""
         found = visible(self.source, root, new) or bindings(self.source.tree).get(new, [])
         return any(
-            isinstance(b.statement, ast.ImportFrom) and b.statement.module == _HOME for b in found
+            isinstance(b.statement, ast.ImportFrom) and b.statement.module == HOME for b in found
         )
 
 
 def _written(new: list[str]) -> Iterator[str]:
     names = sorted(name for name in new if " " not in name)
     if names:
-        yield f"from {_HOME} import {', '.join(names)}"
+        yield f"from {HOME} import {', '.join(names)}"
     yield from (line for line in new if " " in line)
 
 
