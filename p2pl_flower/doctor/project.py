@@ -14,6 +14,7 @@ from .python.source import Source
 
 _SKIPPED = {"build", "dist", "env", "venv", "node_modules", "site-packages", "__pycache__"}
 _NAMED = "pyproject.toml must name it under [tool.flwr.app.components], as 'module:name'"
+_SRC = Path("src")
 PYPROJECT = "pyproject.toml"
 
 
@@ -98,16 +99,17 @@ class Project:
         return self._component("serverapp")
 
     def module(self, name: str) -> Source | None:
-        """Return the file of a module that an app would import by this name, if it is here."""
-        base = Path(*name.split(".")) if name else Path()
-        for path in (base / "__init__.py", base.with_suffix(".py") if name else base):
-            if path.suffix and (self.folder / path).is_file():
-                return self.source(path)
-        return None
+        """Return the file of a module that an app would import by this name, if it is here.
 
-    def is_package(self, name: str) -> bool:
-        """Return whether an import could find a folder by this name."""
-        return bool(name) and (self.folder / Path(*name.split("."))).is_dir()
+        It is looked for in the folder itself, where `flwr run` does, and in ``src``, from where
+        a project may be installed.
+        """
+        inner = Path(*name.split(".")) if name else Path()
+        for base in (inner, _SRC / inner) if name else (inner,):
+            for path in (base / "__init__.py", base.with_suffix(".py") if name else base):
+                if path.suffix and (self.folder / path).is_file():
+                    return self.source(path)
+        return None
 
     def source(self, path: Path) -> Source:
         """Return a file, which is read once."""

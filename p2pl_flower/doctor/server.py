@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from .findings import Remark
-from .flwr_names import LEGACY_STRATEGIES, LOSES, is_strategy, is_wrapper, why_refused
+from .flwr_names import LEGACY_STRATEGIES, LOSES, STRATEGIES, is_strategy, is_wrapper, why_refused
 from .python.names import Names, Thing
 from .python.rewrites import Rewrites
 from .python.source import Source
 from .strategy.lineage import Lineage, is_ours, lineage
-from .strategy.overrides import losses, problems
+from .strategy.overrides import attributes_outside, conditions, losses, problems
 from .strategy.references import Reference, Use, references
 from .strategy.run_config import RunConfig
 from .strategy.sites import Sites
@@ -21,8 +21,20 @@ _NO_STRATEGY = (
     "no strategy of flwr.serverapp.strategy is made here{}: P2PL takes the place of one, and "
     "drives the rounds itself"
 )
+_NOT_SEEN_MADE = (
+    "{} is a strategy, and cannot be seen where one is made of it: make it there by its name, "
+    "and ask again"
+)
+_ASKED_FOR = (
+    "{} decides when it runs which strategy is made: write the strategy there by its name, and "
+    "ask again"
+)
 _OWN_MESSAGES = ", and the ServerApp sends messages of its own (line {})"
 _STAYS = "{} stays as it is, and goes on aggregating on the server: {}"
+_AROUND = (
+    "{} stays as it is, a strategy of its own: around P2PL it goes on working where it passes "
+    "calls on, and beside it it aggregates on the server"
+)
 _HANDED_ON = (
     "{} is handed on to a function, and what is made of it there cannot be followed: write P2PL "
     "there by hand, without the arguments that only Flower's strategies take"
@@ -93,17 +105,20 @@ def server_of(names: Names, sources: list[Source], config: RunConfig, rewrites: 
     bad = [j for j in judged.values() if j.refused]
     tied = [r for j in bad if _shares(names, j, good) for r in j.refused]
     if not good and not loops and not bad:
-        found.refused.append(_no_strategy(names.project.server.source, sources))
+        found.refused += _no_strategy(names, sources, known)
     found.refused += [*loops, *wrapped, *tied, *_idle(sources, known, good)]
     if good and not found.refused:
         sites = Sites(names, sources, known, good, config, rewrites)
         found.refused += [*_unseen(known, good, sites), *sites.problems]
+        found.refused += attributes_outside(names, sources)
         found.lost, found.notes = sites.lost, sites.notes
         found.notes += [_stays(j) for j in bad]
     else:
         found.refused += [remark for j in bad for remark in j.refused]
     for each in good.values():
         found.lost += _lost(names, each, known)
+        if each.lineage is not None and not each.is_ours:
+            found.notes += conditions(each.lineage)
     return found
 
 
@@ -169,7 +184,30 @@ def _idle(
         yield Remark(first.source.path, first.node.lineno, text)
 
 
-def _no_strategy(source: Source, sources: list[Source]) -> Remark:
+def _no_strategy(names: Names, sources: list[Source], known: list[Reference]) -> Iterator[Remark]:
+    """Yield why no strategy is known, where none is seen to be made."""
+    hidden = {r.source.parents[r.node]: r for r in known if r.use is Use.BASE}
+    for node, each in hidden.items():
+        text = _NOT_SEEN_MADE.format(getattr(node, "name", each.thing.last))
+        yield Remark(each.source.path, getattr(node, "lineno", 1), text)
+    asked = list(_asked_for(names, sources))
+    yield from asked
+    if not hidden and not asked:
+        yield _none_made(names.project.server.source, sources)
+
+
+def _asked_for(names: Names, sources: list[Source]) -> Iterator[Remark]:
+    """Yield where a strategy of Flower's is looked up by a name that only a run knows."""
+    for source in sources:
+        for call in source.calls():
+            if getattr(call.func, "id", "") == "getattr" and call.args:
+                asked = names.thing(source, call.args[0])
+                if f"{asked.name}.".startswith(f"{STRATEGIES}."):
+                    text = _ASKED_FOR.format(source.code(call))
+                    yield Remark(source.path, call.lineno, text)
+
+
+def _none_made(source: Source, sources: list[Source]) -> Remark:
     sends = [
         (s, call.lineno)
         for s in sources
@@ -184,6 +222,9 @@ def _no_strategy(source: Source, sources: list[Source]) -> Remark:
 
 def _stays(judged: Judged) -> Remark:
     first = judged.refused[0]
+    roots = judged.lineage.roots if judged.lineage is not None else ()
+    if any(root.is_flwr("Strategy") for root in roots):
+        return Remark(first.path, first.line, _AROUND.format(judged.thing.last))
     text = first.text.removeprefix(f"{judged.thing.last}: ")
     return Remark(first.path, first.line, _STAYS.format(judged.thing.last, text))
 

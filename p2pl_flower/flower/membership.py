@@ -23,6 +23,9 @@ SETTLED_SECONDS = 10.0
 """How long no node must have come before their number is taken to be K."""
 
 _POLL_SECONDS = 0.2
+_OR_LEFT_OUT = (
+    " (or a strategy of the project's leaves its reply out, whose error is then not known here)"
+)
 
 
 class Membership:
@@ -164,9 +167,10 @@ class Membership:
             log.warning("%s; it sits out the round, and the others go on", error)
         silent = sorted(set(asked) - set(arrived) - set(failed))
         if silent and not arrived:
-            raise DeviceError(f"no device answered {kind} within {self._timeout:g} s")
+            raise DeviceError(f"no device answered {kind} within {self._timeout:g} s{_OR_LEFT_OUT}")
         if silent:
-            log.warning("%s: no answer from device(s) %s; the others go on", kind, silent)
+            text = "%s: no answer from device(s) %s%s; they sit out the round, and the others go on"
+            log.warning(text, kind, silent, _OR_LEFT_OUT)
 
     def _assign(self, node_of: Mapping[int, int]) -> None:
         self._node_of = dict(sorted(node_of.items()))

@@ -197,7 +197,7 @@ def test_what_has_no_counterpart_is_noted(tmp_path: Path) -> None:
     [note] = found(tmp_path, {"server.py": server(made)}).notes
     assert str(note) == (
         "app/server.py:9: fraction_train: P2PL has no such argument; all devices that are there "
-        "train and are scored"
+        "train"
     )
 
 
@@ -250,3 +250,29 @@ def test_fedprox_whose_number_cannot_be_put_there(tmp_path: Path) -> None:
 def test_a_record_that_is_not_imported_yet(tmp_path: Path) -> None:
     text = PROX.replace("from flwr.app import ConfigRecord\n", "")
     assert "\nfrom flwr.app import ConfigRecord\n" in new(tmp_path, {"server.py": text})
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (
+            "FedAvg(fraction_train=1,  # gone\n        # why\n        seed=2)",
+            "P2PL(\n        # why\n        seed=2)",
+        ),
+        ("FedAvg(fraction_train=1,\n        seed=2)", "P2PL(seed=2)"),
+        (
+            "FedAvg(seed=2,  # why\n        fraction_train=1)",
+            "P2PL(seed=2,  # why\n        )",
+        ),
+        (
+            "FedAvg(seed=2,  # why\n        fraction_train=1, min_train_nodes=2)",
+            "P2PL(seed=2,  # why\n        )",
+        ),
+    ],
+)
+def test_comments_of_what_stays_stay(made: str, expected: str, tmp_path: Path) -> None:
+    for newline in ("\n", "\r\n"):
+        text = server(made).replace("\n", newline)
+        changed = new(tmp_path / str(len(newline)), {"server.py": text})
+        assert expected.replace("\n", newline) in changed
+        compile(changed, "server.py", "exec")

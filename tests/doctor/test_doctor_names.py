@@ -187,3 +187,58 @@ def test_names_that_go_in_circles_end(tmp_path: Path) -> None:
 def test_a_local_variable_hides_an_import(tmp_path: Path) -> None:
     text = SERVER + "\n\ndef other(FedAvg):\n    return FedAvg(fraction_train=1)\n"
     assert "return FedAvg(fraction_train=1)" in new(tmp_path, {"server.py": text})
+
+
+@pytest.mark.parametrize(
+    ("imports", "expected"),
+    [
+        (
+            "try:\n    from flwr.serverapp.strategy import FedAvg as Chosen\n"
+            "except ImportError:\n    from flwr.serverapp.strategy import FedAvg as Chosen\n",
+            "try:\n    from p2pl_flower import P2PL\n"
+            "except ImportError:\n    from p2pl_flower import P2PL\n",
+        ),
+        (
+            "if fast:\n    from flwr.serverapp.strategy import FedAvg as Chosen\n"
+            "else:\n    import os\n    from flwr.serverapp.strategy import FedProx as Chosen\n",
+            "if fast:\n    from p2pl_flower import P2PL\n"
+            "else:\n    import os\n    from p2pl_flower import P2PL\n",
+        ),
+        (
+            "from p2pl_flower import P2PL\n"
+            "if fast:\n    from flwr.serverapp.strategy import FedAvg as Chosen\n",
+            "from p2pl_flower import P2PL\nif fast:\n    pass\n",
+        ),
+        (
+            "import os; from flwr.serverapp.strategy import FedAvg as Chosen; import sys\n",
+            "import os; from p2pl_flower import P2PL; import sys\n",
+        ),
+        (
+            "try: from flwr.serverapp.strategy import FedAvg as Chosen, Result\n"
+            "except ImportError: import os\n",
+            "try: from flwr.serverapp.strategy import Result; from p2pl_flower import P2PL\n"
+            "except ImportError: import os\n",
+        ),
+        (
+            "from p2pl_flower import P2PL\n"
+            "from flwr.serverapp.strategy import FedAvg as Chosen; import sys\n",
+            "from p2pl_flower import P2PL\npass; import sys\n",
+        ),
+    ],
+)
+def test_imports_of_which_one_runs_stay_whole(imports: str, expected: str, tmp_path: Path) -> None:
+    text = server("Chosen()").replace("from flwr.serverapp.strategy import FedAvg\n", imports)
+    changed = new(tmp_path, {"server.py": text})
+    compile(changed, "server.py", "exec")
+    assert expected in changed
+    assert "strategy = P2PL()" in changed
+
+
+@pytest.mark.parametrize("other", ["class P2PL: ...", "def f(P2PL): ...", "from x import P2PL"])
+def test_a_name_that_means_something_else_is_left_to_it(other: str, tmp_path: Path) -> None:
+    changed = new(tmp_path, {"server.py": server("FedAvg(seed=1)", f"{other}\n")})
+    assert lines(changed, "p2pl_flower") == [
+        "import p2pl_flower",
+        "strategy = p2pl_flower.P2PL(seed=1)",
+    ]
+    assert other in changed

@@ -75,10 +75,12 @@ def _one(
     if top > floor and bottom <= following and not _rest(source.text[stop:bottom]):
         yield Edit(_above(source, top, floor), bottom, "")
     elif position + 1 < len(items):
-        yield Edit(begin, items[position + 1][0], "")
+        comments = "#" in source.text[bottom:following]  # those of the item that follows
+        yield Edit(begin, bottom - len(source.newline) if comments else following, "")
     else:
-        kept = [i for i in range(position) if i not in gone]
-        yield Edit(items[kept[-1]][1], stop, "")
+        kept = items[max(i for i in range(position) if i not in gone)][1]
+        comments = "#" in source.text[kept:begin]
+        yield Edit(begin if comments else kept, stop, "")
 
 
 def _rest(text: str) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 
 from .edits import Edit, without
 from .scopes import Binding, bindings, visible
-from .source import Source
+from .source import Scope, Source
 
-_HOME = "p2pl_flower"
+HOME = "p2pl_flower"
 
 
 class Imports:
@@ -36,13 +36,19 @@ class Imports:
             root = root.value
         if isinstance(root, ast.Name):
             self._replaced.add(root)
-        statement = self._statement(root)
-        if new not in self._new[statement] and not self._has(root, new):
-            self._new[statement].append(new)
+        for statement in self._statements(root):
+            if new not in self._new[statement] and not self._has(root, new):
+                self._new[statement].append(new)
+
+    def has_other(self, new: str) -> bool:
+        """Return whether a name of p2pl_flower means something else anywhere in the file."""
+        scopes = (n for n in ast.walk(self.source.tree) if isinstance(n, Scope))
+        found = (b.statement for scope in scopes for b in bindings(scope).get(new, []))
+        return any(getattr(statement, "module", "") != HOME for statement in found)
 
     def need(self, line: str) -> None:
         """Note that the module needs another import statement."""
-        statement = self._statement(self.source.tree)
+        [statement] = self._statements(self.source.tree)
         if line not in self._new[statement]:
             self._new[statement].append(line)
 
@@ -56,11 +62,10 @@ class Imports:
         source = self.source
         start, end = source.span(statement)
         indent = source.text[source.line_start(start) : start]
-        lines = list(_statements(self._new.get(statement, [])))
+        lines = list(_written(self._new.get(statement, [])))
         if isinstance(statement, ast.Import | ast.ImportFrom) and len(gone) == len(statement.names):
-            after = source.line_end(end)
-            joined = f"{source.newline}{indent}".join(lines)
-            yield Edit(start, end, joined) if lines else Edit(source.line_start(start), after, "")
+            joined = ("; " if indent.strip() else f"{source.newline}{indent}").join(lines)
+            yield Edit(start, end, joined) if lines else _gone(source, statement)
             return
         if lines:
             yield self._added(statement, indent, lines)
@@ -69,8 +74,10 @@ class Imports:
 
     def _added(self, statement: ast.stmt, indent: str, lines: list[str]) -> Edit:
         source = self.source
-        blank = indent if not indent.strip() else ""
-        text = "".join(f"{blank}{line}{source.newline}" for line in lines)
+        if indent.strip():  # it stands behind something else in its line
+            end = source.span(statement)[1]
+            return Edit(end, end, "".join(f"; {line}" for line in lines))
+        text = "".join(f"{indent}{line}{source.newline}" for line in lines)
         if isinstance(statement, ast.Import | ast.ImportFrom) or _is_docstring(statement):
             at = source.line_end(source.span(self._last_of(statement))[1])
             ended = source.text[:at].endswith("\n")
@@ -122,29 +129,47 @@ class Imports:
         named = [n for b in bindings(self.source.tree).get("__all__", []) for n in _walk(b.node)]
         return any(isinstance(n, ast.Constant) and n.value == name for n in named)
 
-    def _statement(self, root: ast.AST) -> ast.stmt:
-        """Return the statement that imports a name, or that an import can stand next to."""
+    def _statements(self, root: ast.AST) -> list[ast.stmt]:
+        """Return the statements that import a name, or one that an import can stand next to.
+
+        There are several where one of them runs: in ``try`` and ``except``, say.
+        """
         if isinstance(root, ast.Name):
-            for binding in visible(self.source, root, root.id):
-                if binding.statement is not None:
-                    return binding.statement
+            bound = [b.statement for b in visible(self.source, root, root.id)]
+            if found := [s for s in bound if s is not None]:
+                return list(dict.fromkeys(found))
         body = self.source.tree.body
         imports = [s for s in body if isinstance(s, ast.Import | ast.ImportFrom)]
-        return imports[-1] if imports else body[0]
+        return [imports[-1] if imports else body[0]]
 
     def _has(self, root: ast.AST, new: str) -> bool:
         """Return whether a name of p2pl_flower is imported where another stands."""
         found = visible(self.source, root, new) or bindings(self.source.tree).get(new, [])
         return any(
-            isinstance(b.statement, ast.ImportFrom) and b.statement.module == _HOME for b in found
+            isinstance(b.statement, ast.ImportFrom) and b.statement.module == HOME for b in found
         )
 
 
-def _statements(new: list[str]) -> Iterator[str]:
+def _written(new: list[str]) -> Iterator[str]:
     names = sorted(name for name in new if " " not in name)
     if names:
-        yield f"from {_HOME} import {', '.join(names)}"
+        yield f"from {HOME} import {', '.join(names)}"
     yield from (line for line in new if " " in line)
+
+
+def _gone(source: Source, statement: ast.stmt) -> Edit:
+    """Return the edit that takes out a statement with its line.
+
+    What it shares with others stays: a line, and a block that would be left without any.
+    """
+    start, end = source.span(statement)
+    top, bottom = source.line_start(start), source.line_end(end)
+    alone = not (source.text[top:start] + source.text[end:bottom]).partition("#")[0].strip()
+    parent = source.parents[statement]
+    blocks = [getattr(parent, name, []) for name in ("body", "orelse", "finalbody")]
+    if alone and [statement] not in blocks:
+        return Edit(top, bottom, "")
+    return Edit(start, end, "pass")
 
 
 def _walk(node: ast.AST | None) -> Iterator[ast.AST]:

@@ -124,6 +124,8 @@ class Names:
             return self._imported(source, name, node, binding.statement)
         if isinstance(node, Definition):
             return [Thing(f"{source.module}.{node.name}", source, node)]
+        if isinstance(node, ast.arg) and (kind := source.class_handed_to(node)) is not None:
+            return self.member(source, kind.name) or [Thing("", source, node)]
         if node is None or isinstance(node, ast.arg):
             return [Thing("", source, node)]
         return self.things(source, node)
@@ -169,7 +171,7 @@ class Names:
             return self._entries(source, node.value)
         if not isinstance(node, ast.Call):
             return []
-        found: list[Thing] = []
+        found = self._imported_or_asked_for(source, node)
         function = node.func
         if isinstance(function, ast.Attribute) and function.attr in ("get", "pop"):
             found = self._entries(source, function.value)
@@ -178,6 +180,18 @@ class Names:
             if made.source is not None and isinstance(made.node, Function):
                 found += self._returned(made.source, made.node)
         return found
+
+    def _imported_or_asked_for(self, source: Source, call: ast.Call) -> list[Thing]:
+        """Return what ``import_module("m")`` and ``getattr(m, "name")`` give."""
+        text = text_of(call.args[-1]) if call.args else None
+        called = getattr(call.func, "id", getattr(call.func, "attr", ""))
+        if text is None or called not in ("import_module", "getattr"):
+            return []
+        if called == "getattr" and len(call.args) == 2:
+            asked = self.things(source, call.args[0])
+            return [t for base in asked for t in self.attribute(base, text)]
+        is_import = self.thing(source, call.func).name == "importlib.import_module"
+        return [Thing(text, self.project.module(text))] if is_import else []
 
     def _entries(self, source: Source, node: ast.expr) -> list[Thing]:
         tables = [
@@ -194,6 +208,12 @@ class Names:
             if isinstance(node, ast.Return) and node.value and source.function(node) is function
         ]
         return [t for value in returned for t in self.things(source, value)]
+
+
+def text_of(node: ast.AST) -> str | None:
+    """Return a text that is written out; none if an expression is something else."""
+    value = node.value if isinstance(node, ast.Constant) else None
+    return value if isinstance(value, str) else None
 
 
 def _choices(node: ast.AST) -> list[ast.expr]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from ..findings import Changed
 from ..project import Project
 from .edits import Edit, applied
-from .imports import Imports
+from .imports import HOME, Imports
 from .modules import absolute
 from .source import Source
 
@@ -33,9 +33,13 @@ class Rewrites:
         self._edits[source] += edits
 
     def rename(self, source: Source, node: ast.expr, new: str) -> None:
-        """Put a name of p2pl_flower where one of Flower's stands, and import it."""
-        self.edit(source, Edit(*source.span(node), new))
-        self._importing(source).replace(node, new)
+        """Put a name of p2pl_flower where one of Flower's stands, and import it.
+
+        Where the file has another meaning for that name, the module's is written out.
+        """
+        taken = self._importing(source).has_other(new)
+        self.edit(source, Edit(*source.span(node), f"{HOME}.{new}" if taken else new))
+        self._importing(source).replace(node, f"import {HOME}" if taken else new)
 
     def need(self, source: Source, statement: str) -> None:
         """Add an import statement to a file."""
@@ -67,5 +71,7 @@ class Rewrites:
             for node in source.live if not source.problem else ():
                 if isinstance(node, ast.ImportFrom):
                     module = absolute(source, node)
-                    found[module] |= {alias.name for alias in node.names}
+                    here = self._project.module(module)
+                    known = here.module if here is not None else module
+                    found[known] |= {alias.name for alias in node.names}
         return found

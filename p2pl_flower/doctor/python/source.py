@@ -160,6 +160,16 @@ class Source:
         """Return the innermost function that a node is in."""
         return next((n for n in self.above(node) if isinstance(n, Function)), None)
 
+    def class_handed_to(self, parameter: ast.arg) -> ast.ClassDef | None:
+        """Return the class that the first parameter of a ``classmethod`` is."""
+        function = self.parents[self.parents[parameter]]
+        kind = self.parents.get(function)
+        if not isinstance(function, Function) or not isinstance(kind, ast.ClassDef):
+            return None
+        parameters = [*function.args.posonlyargs, *function.args.args]
+        decorators = {getattr(d, "id", "") for d in function.decorator_list}
+        return kind if "classmethod" in decorators and parameters[:1] == [parameter] else None
+
     @cached_property
     def live(self) -> list[ast.AST]:
         """All nodes but those that never run when the file is imported, in the order of lines.

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from ..findings import Remark
-from ..flwr_names import OWN_ARGUMENTS, OWN_METHODS
-from ..python.names import Names
+from ..flwr_names import OWN_ARGUMENTS, OWN_METHODS, is_strategy, why_refused
+from ..python.names import Names, Thing
 from ..python.source import Function, Source
 from .averages import taken
 from .lineage import Lineage
@@ -36,12 +36,17 @@ _SEES_NONE = (
 )
 _AVERAGE = (
     "{} of {} works on the averaged model that super() returns: in a simulation that is the mean "
-    "of all devices' models, in a federation of SuperNodes there is None, and this line fails; "
-    "ask first whether there is one, or do it in an evaluate_fn"
+    "of all devices' trained models, and it goes on as before; where devices are on machines of "
+    "their own it is None, and this line fails: ask there first whether there is one, and take the "
+    'model of the end from the result of P2PL(result="mean")'
 )
 _ATTRIBUTE = "{0} of {1} reads self.{2}, which only Flower's strategies have: {3}"
+_READ = "{} is read here, which only Flower's strategies have: leave it out"
 _ASSIGN = "assign it in __init__ of {0}, or leave it out"
 _METHOD = "super().aggregate_train and super().aggregate_evaluate check replies and log failures"
+
+
+_OWN = OWN_ARGUMENTS | OWN_METHODS
 
 
 def problems(names: Names, found: Lineage) -> Iterator[Remark]:
@@ -68,6 +73,12 @@ def losses(names: Names, found: Lineage) -> Iterator[Remark]:
         for read in reads(names, source, function):
             if read.harmless:
                 yield _remark(read.source, read.node, _SEES_NONE.format(function.name, name))
+
+
+def conditions(found: Lineage) -> Iterator[Remark]:
+    """Yield what a class does that works under P2PL, but not wherever the project may run."""
+    for source, function in found.all_methods():
+        name = owner(source, function)
         for use in taken(source, function, calls_above(function, "aggregate_train")):
             if use.breaks:
                 yield _remark(source, use.node, _AVERAGE.format(function.name, name))
@@ -120,12 +131,31 @@ def _attributes(found: Lineage, source: Source, function: Function) -> Iterator[
             isinstance(node, ast.Attribute)
             and isinstance(node.value, ast.Name)
             and node.value.id == first
-            and node.attr in (OWN_ARGUMENTS | OWN_METHODS) - defined
+            and node.attr in _OWN - defined
         ):
             name = owner(source, function)
             advice = _METHOD if node.attr in OWN_METHODS else _ASSIGN.format(name)
             text = _ATTRIBUTE.format(function.name, name, node.attr, advice)
             yield _remark(source, node, text)
+
+
+def attributes_outside(names: Names, sources: list[Source]) -> Iterator[Remark]:
+    """Yield where an attribute is read of a strategy, outside its class, that P2PL has not."""
+    for source in sources:
+        nodes = [n for n in source.live if isinstance(n, ast.Attribute) and n.attr in _OWN]
+        stored = {ast.unparse(n) for n in nodes if isinstance(n.ctx, ast.Store)}
+        for node in nodes:
+            made = [t for t in names.things(source, node.value) if _makes_theirs(names, t)]
+            if made and isinstance(node.ctx, ast.Load) and ast.unparse(node) not in stored:
+                yield _remark(source, node, _READ.format(source.code(node)))
+
+
+def _makes_theirs(names: Names, thing: Thing) -> bool:
+    """Return whether something is a call that makes a strategy of Flower's, of no other class."""
+    if thing.source is None or not isinstance(thing.node, ast.Call):
+        return False
+    kind = names.thing(thing.source, thing.node.func)
+    return kind.source is None and is_strategy(kind.name) and not why_refused(kind.name)
 
 
 def _assigned(found: Lineage) -> set[str]:

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeGuard
 
 from ..flwr_names import is_strategy
 from ..python.names import Names, Thing
@@ -68,11 +69,18 @@ def references(names: Names, sources: list[Source]) -> Iterator[Reference]:
     """Yield all places where strategy classes of the message API, P2PL among them, are named."""
     for source in sources:
         for node in source.live:
-            if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
+            if _names_something(node):
                 for thing in names.things(source, node):
                     if is_known(names, thing):
                         direct = _is_direct(source, node)
                         yield Reference(source, node, thing, _use(names, source, node), direct)
+
+
+def _names_something(node: ast.AST) -> TypeGuard[ast.expr]:
+    """Return whether a node is a name, an attribute, or ``getattr`` of a name written out."""
+    if isinstance(node, ast.Call):
+        return getattr(node.func, "id", "") == "getattr"
+    return isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load)
 
 
 def is_known(names: Names, thing: Thing) -> bool:
@@ -84,10 +92,8 @@ def is_known(names: Names, thing: Thing) -> bool:
 
 
 def _is_direct(source: Source, node: ast.expr) -> bool:
-    if isinstance(node, ast.Attribute):
-        return True
     if not isinstance(node, ast.Name):
-        return False
+        return True
     found = visible(source, node, node.id)
     return all(isinstance(b.node, ast.alias | ast.ClassDef) for b in found)
 
@@ -102,6 +108,8 @@ def _use(names: Names, source: Source, node: ast.expr) -> Use:
         return Use.ASKED
     if isinstance(parent, ast.Call) and parent.func is node:
         return Use.MADE
+    if isinstance(parent, ast.keyword) and parent.arg == "default_factory":
+        return Use.MADE  # by a dataclass, without arguments
     call = next((n for n in source.above(node) if not isinstance(n, ast.keyword | ast.Tuple)), None)
     if isinstance(call, ast.Call):
         return _as_argument(names, source, call, node)
@@ -116,6 +124,8 @@ def _as_argument(names: Names, source: Source, call: ast.Call, node: ast.expr) -
         return Use.PARTIAL
     if getattr(call.func, "attr", "") in ("get", "pop"):
         return Use.VALUE  # what a table gives where it has no such entry
+    if name == "type" and len(call.args) == 3:
+        return Use.HANDED_ON  # a class is made that derives from it
     return Use.ASKED if name.rpartition(".")[2] in _ASKS else Use.HANDED_ON
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from ..findings import Remark
@@ -15,10 +15,12 @@ from .lineage import Lineage
 from .proximal import Proximal
 from .references import Reference, Use, is_known
 from .run_config import RunConfig
-from .signatures import Init, inits, inits_above
+from .signatures import Init, handed_on, inits, inits_above
 from .tables import Tables
 
-_LEFT_OUT = "{}: P2PL has no such argument; all devices that are there train and are scored"
+_LEFT_OUT = "{}: P2PL has no such argument"
+_ALL = "; all devices that are there {}"
+_TRAIN, _SCORE = {"fraction_train", "min_train_nodes"}, {"fraction_evaluate", "min_evaluate_nodes"}
 _MIXED = (
     "makes one of {}, of which P2PL can take the place of some only: make them in places of "
     "their own"
@@ -80,9 +82,11 @@ class Sites:
         self._classes = self._converted_classes()
         self._proximal = Proximal(names, config)
         self._tables = Tables(config)
+        self._factories: dict[ast.AST, list[Init]] = {}
         for source in sources:
             for call in source.calls():
                 self._call(source, call)
+        self._factory_calls()
         for each in known:
             self._name(each)
         self._super_calls()
@@ -106,9 +110,9 @@ class Sites:
     def _call(self, source: Source, call: ast.Call) -> None:
         """Change the arguments of a call that makes a strategy."""
         first, function = 0, call.func
-        if self.names.thing(source, function).name == "functools.partial" and call.args:
+        if _is_partial(self.names, source, call):
             first, function = 1, call.args[0]
-        things = [t for t in self.names.things(source, function) if is_known(self.names, t)]
+        things = [t for t in self._made_by(source, function) if is_known(self.names, t)]
         if not things or not any(t in self._good for t in things):
             return
         self._made.update(things)
@@ -129,13 +133,58 @@ class Sites:
             for thing in theirs:
                 for node in found[0].tables:
                     self._tables.add(source, node, inits(self._good[thing].lineage))
+                self._factory(source, call, inits(self._good[thing].lineage))
             self._prox(source, call, theirs)
+
+    def _made_by(self, source: Source, function: ast.expr) -> Iterator[Thing]:
+        """Yield what a call of something makes one of: ``functools.partial`` is looked into."""
+        for thing in self.names.things(source, function):
+            inner = thing.node
+            if thing.source and isinstance(inner, ast.Call):
+                if _is_partial(self.names, thing.source, inner):
+                    yield from self._made_by(thing.source, inner.args[0])
+            else:
+                yield thing
+
+    def _factory(self, source: Source, call: ast.Call, chain: list[Init]) -> None:
+        """Note the function around a call that hands its own ``**options`` on to it."""
+        function = source.function(call)
+        if function is not None and function.name != "__init__":
+            is_method = isinstance(source.parents[function], ast.ClassDef)
+            taken = handed_on(function, call, is_method)
+            if taken is not None:
+                self._factories[function] = [taken, *chain]
+
+    def _factory_calls(self) -> None:
+        """Change the arguments of functions that hand them on, and of those that call them."""
+        done: set[ast.Call] = set()
+        while True:
+            found = [
+                (source, call, self._factories[thing.node])
+                for source in self._sources
+                for call in source.calls()
+                for thing in self.names.things(source, call.func)
+                if thing.node in self._factories and call not in done
+            ]
+            for source, call, chain in found:
+                if call not in done:
+                    done.add(call)
+                    self._given(source, call, chain, 0)
+                    self._factory(source, call, chain)
+            if not found:
+                return
+
+    def _given(self, source: Source, call: ast.Call, chain: list[Init], first: int) -> None:
+        """Change the arguments of a call that hands them on."""
+        given = converted(source, call, chain, self.config, first)
+        self._arguments(source, call, given)
+        for node in given.tables:
+            self._tables.add(source, node, chain)
 
     def _arguments(self, source: Source, call: ast.Call, found: Arguments) -> None:
         self.rewrites.edit(source, *found.edits)
         self.problems += [Remark(source.path, call.lineno, text) for text in found.problems]
-        if found.left_out:
-            text = _LEFT_OUT.format(", ".join(found.left_out))
+        if text := _left_out(found.left_out, self.config.scored):
             self.notes.append(Remark(source.path, call.lineno, text))
 
     def _prox(self, source: Source, call: ast.Call, things: list[Thing]) -> None:
@@ -170,15 +219,24 @@ class Sites:
         """Change the arguments that classes hand on to those above them."""
         done: set[ast.Call] = set()
         for found in self._classes.values():
-            for source, function in found.methods("__init__"):
+            for source, function in found.all_methods():
                 for call, first in _init_calls(function):
                     if call not in done:
                         done.add(call)
-                        chain: list[Init] = inits_above(found, function)
-                        given = converted(source, call, chain, self.config, first)
-                        self._arguments(source, call, given)
-                        for node in given.tables:
-                            self._tables.add(source, node, chain)
+                        self._given(source, call, inits_above(found, function), first)
+
+
+def _left_out(names: Iterable[str], scored: bool) -> str:
+    """Return what there is to say about arguments that go; nothing where nobody misses them."""
+    missed = [name for name in names if scored or name not in _SCORE]
+    done = {"train": _TRAIN, "are scored": _SCORE}
+    every = " and ".join(text for text, those in done.items() if those.intersection(missed))
+    text = _LEFT_OUT.format(", ".join(missed)) + (_ALL.format(every) if every else "")
+    return text if missed else ""
+
+
+def _is_partial(names: Names, source: Source, call: ast.Call) -> bool:
+    return bool(call.args) and names.thing(source, call.func).name == "functools.partial"
 
 
 def _init_calls(function: Function) -> Iterator[tuple[ast.Call, int]]:
