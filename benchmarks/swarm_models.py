@@ -167,7 +167,7 @@ def _rounds(made: Swarm) -> float:
 def _scoring(made: Swarm) -> float:
     with Workers(made.learners.make, made._threads, keep_memory=True) as workers:
         started = time.process_time()
-        made._scores(made.plan.scored(1), workers)
+        made._scores(made.plan.scored(1), 1, workers)
         return time.process_time() - started
 
 

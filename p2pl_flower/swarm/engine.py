@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError
 from ..history import Round, Run, Scores
 from ..options import ScoredRounds
-from ..seeding import Stream, derive
+from ..seeding import Stream, derive, generator
 from .checkpoint import Checkpoint
 from .hooks import Hooks, extra_bytes
 from .initial import set_initial
@@ -26,7 +26,9 @@ from .options import PRECISIONS
 from .plans import Plan
 from .progress import Progress
 from .samples import Samples
+from .scored import fraction_of, some
 from .scoring import Scoring
+from .sources import samples
 from .stack import Stack, draw, fill, norms
 from .trainer import Trainer
 from .workers import Ids, Workers
@@ -126,10 +128,10 @@ class Swarm:
         del correction
         self._hooks.after_training(devices)
         if self._scored.due_after_training(number):
-            measured.after_training = self._scores(devices, workers)
+            measured.after_training = self._scores(devices, number, workers)
         sent = self._mix(number, workers)
         if self._scored.due(number):
-            measured.after_consensus = self._scores(self.plan.scored(number), workers)
+            measured.after_consensus = self._scores(self.plan.scored(number), number, workers)
             measured.consensus_distance = consensus_distance(self.stack, workers.do)
         traffic = self.plan.traffic(sent, number, self._hooks.message_bytes)
         for name, value in traffic.items():
@@ -154,12 +156,17 @@ class Swarm:
             return None
         precision = PRECISIONS[job.evaluate_precision]
         torch_device = job.machine.torch_device
-        return Scoring(job.test, self.learners.make(), torch_device, precision, job.metrics)
+        learner, most = self.learners.make(), job.max_test_samples
+        draw = generator(self.plan.seed, Stream.EVALUATE, 0)
+        test = some(samples(job.test, "test"), most, draw)
+        return Scoring(test, learner, torch_device, precision, job.metrics)
 
-    def _scores(self, devices: Ids, workers: Workers[Learner]) -> Scores | None:
+    def _scores(self, devices: Ids, number: int, workers: Workers[Learner]) -> Scores | None:
         if self._scoring is None:
             return None
-        return self._scoring.scores(self.stack, devices, workers)
+        draw = generator(self.plan.seed, Stream.EVALUATE, number)
+        chosen = fraction_of(devices, self.job.fraction_evaluate, draw)
+        return self._scoring.scores(self.stack, chosen, workers)
 
     def _fit(self, template: nn.Module) -> int:
         """Return the devices in a chunk; refuse a run that does not fit into memory."""
