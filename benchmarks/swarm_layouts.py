@@ -19,7 +19,7 @@ import torch
 
 from p2pl_flower.swarm import Machine, Swarm, products
 from p2pl_flower.swarm.options import cores
-from p2pl_flower.swarm.perceptron import learner
+from p2pl_flower.swarm.perceptron import learner, rules
 from simulations.scenario import Scenario
 
 from .swarm_common import median, parser, seconds, swarm, write
@@ -113,7 +113,7 @@ def _as(way: Way) -> Iterator[None]:
         fits = mock.Mock(return_value=False)
     onednn = products._ONEDNN if way.onednn else None
     with (
-        mock.patch.object(learner, "_DUAL_UP_TO", dual),
+        mock.patch.object(rules, "DUAL_UP_TO", dual),
         mock.patch.object(learner.PerceptronLearner, "fits", staticmethod(fits)),
         mock.patch.object(products, "_ONEDNN", onednn),
     ):

@@ -29,6 +29,7 @@ class Stream(IntEnum):
     LAYERS = 8
     SAMPLE = 9
     TRANSFORM = 10
+    EVALUATE = 11
 
 
 def generator(seed: int, stream: Stream, *coordinates: int) -> np.random.Generator:

@@ -58,9 +58,10 @@ def simulate(
         The test set on which all models are scored.
     **rest
         See `Job`: ``evaluate_every``, ``evaluate_trained``, ``evaluate_precision``,
-        ``metrics``, ``machine``, ``progress`` (a bar, on unless it is False), ``on_round``,
-        ``checkpoint``, ``checkpoint_every``, ``initial``, ``name``. And, in the place of those
-        in ``training``, see `TrainOptions`: ``loss``, ``optimizer``, ``batch_size``, ...
+        ``fraction_evaluate``, ``max_test_samples``, ``metrics``, ``machine``, ``progress`` (a
+        bar, on unless it is False), ``on_round``, ``checkpoint``, ``checkpoint_every``,
+        ``initial``, ``name``. And, in the place of those in ``training``, see `TrainOptions`:
+        ``loss``, ``optimizer``, ``batch_size``, ...
 
     Returns
     -------
@@ -99,7 +100,14 @@ def simulate(
 
 def _configuration(job: Job, options: Options, swarm: Swarm) -> Mapping[str, Any]:
     """Return all options under the keys that scenarios have for them."""
-    measuring = ("evaluate_every", "evaluate_trained", "evaluate_precision", "metrics")
+    measuring = (
+        "evaluate_every",
+        "evaluate_trained",
+        "evaluate_precision",
+        "fraction_evaluate",
+        "max_test_samples",
+        "metrics",
+    )
     known = {
         "rounds": job.rounds,
         "num_devices": swarm.plan.devices,

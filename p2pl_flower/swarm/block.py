@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..algorithms import Algorithm
-from ..seeding import Stream, derive
+from ..seeding import Stream, derive, generator
 from ..sharing import Sharing
 from .drawing import Draws, draw
 from .hooks import Hooks, extra_bytes
@@ -24,7 +24,9 @@ from .memory import Needs, pick_chunk
 from .mixing import Mixing, consensus_distance
 from .options import PRECISIONS
 from .samples import Samples
+from .scored import some
 from .scoring import Scoring
+from .sources import samples
 from .stack import Stack
 from .trainer import Trainer
 from .workers import Ids, Workers
@@ -250,7 +252,9 @@ class Block:
             return None
         precision = PRECISIONS[job.evaluate_precision]
         torch_device = job.machine.torch_device
-        return Scoring(job.test, self.learners.make(), torch_device, precision, job.metrics)
+        draw = generator(self._common.seed, Stream.EVALUATE, 0)
+        test = some(samples(job.test, "test"), job.max_test_samples, draw)
+        return Scoring(test, self.learners.make(), torch_device, precision, job.metrics)
 
     def _fit(self, template: nn.Module) -> int:
         """Return the devices in a chunk; refuse what does not fit into memory."""

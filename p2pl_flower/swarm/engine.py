@@ -9,13 +9,14 @@ from typing import Any
 from ..errors import ConfigError
 from ..history import Round, Run, Scores
 from ..options import ScoredRounds
-from ..seeding import Stream, derive
+from ..seeding import Stream, derive, generator
 from .block import Block, Common
 from .checkpoint import Checkpoint
 from .cluster import Blocks, RayCluster
 from .job import Job
 from .plans import Plan
 from .progress import Progress
+from .scored import fraction_of
 from .scoring import scores_of
 from .stack import Stack
 from .workers import Ids
@@ -106,10 +107,10 @@ class Swarm:
         measured, devices = Round(number), self.plan.trains(number)
         block.train(devices, number)
         if self._scored.due_after_training(number):
-            measured.after_training = self._scores(devices)
+            measured.after_training = self._scores(devices, number)
         sent = block.mix(self.plan.mixings(number))
         if self._scored.due(number):
-            measured.after_consensus = self._scores(self.plan.scored(number))
+            measured.after_consensus = self._scores(self.plan.scored(number), number)
             measured.consensus_distance = block.consensus_distance()
         traffic = self.plan.traffic(sent, number, block.message_bytes)
         for name, value in traffic.items():
@@ -118,8 +119,10 @@ class Swarm:
         measured.seconds = time.perf_counter() - started
         return measured
 
-    def _scores(self, devices: Ids) -> Scores | None:
-        values = self.block.values(devices) if len(devices) else None
+    def _scores(self, devices: Ids, number: int) -> Scores | None:
+        draw = generator(self.plan.seed, Stream.EVALUATE, number)
+        chosen = fraction_of(devices, self.job.fraction_evaluate, draw)
+        values = self.block.values(chosen) if len(chosen) else None
         return None if values is None else scores_of(values)
 
     def _identity(self) -> dict[str, Any]:

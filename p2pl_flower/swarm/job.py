@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..config import Converted, at_least, check_fields, described, option
+from ..config import Converted, at_least, check_fields, described, option, within
 from ..options import EVALUATE_EVERY, EVALUATE_TRAINED, ROUNDS, Logger, RoundFunction, told
 from .drawing import ModelFactory
 from .initial import Initial
@@ -57,6 +57,16 @@ class Job:
     evaluate_every: int = EVALUATE_EVERY.field()
     evaluate_trained: bool = EVALUATE_TRAINED.field()
     evaluate_precision: str = EVALUATE_PRECISION.field()
+    fraction_evaluate: float = option(
+        1.0,
+        rule=within("(0, 1]"),
+        help="share of the devices whose models are scored, drawn anew in each round",
+    )
+    max_test_samples: int | None = option(
+        None,
+        rule=at_least(1),
+        help="test samples on which models are scored, drawn once, the same for all; None is all",
+    )
     metrics: Given = None
     training: TrainOptions = field(default_factory=TrainOptions)
     machine: Machine = field(default_factory=Machine)

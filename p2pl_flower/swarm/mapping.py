@@ -104,14 +104,7 @@ def learner_for(
     first = options.in_round(1)
     if path in (None, PerceptronLearner.path):
         if suits_perceptron(template, options, samples):
-            grams = Grams(samples)
-            draws = PerceptronLearner(template, options).draws
-
-            def make() -> Learner:
-                return PerceptronLearner(copy_of(template), options, grams)
-
-            footprint = PerceptronLearner.footprint(template, options, samples)
-            return Learners(make, draws, PerceptronLearner.path, footprint)
+            return _perceptron(template, options, samples)
         if path is not None:
             rule = "the model, the loss or the optimizer is not one that it takes"
             raise ConfigError("path", path, rule)
@@ -120,11 +113,29 @@ def learner_for(
 
 def suits_perceptron(template: nn.Module, options: TrainOptions, samples: Samples) -> bool:
     """Tell whether the fast path for perceptrons gives what was asked for."""
-    plain = is_plain_cross_entropy(options.loss) and options.is_momentum_sgd
+    single = options.train_precision == "float32"
+    elementwise = acts_elementwise(options.make_optimizer(template.parameters()))
+    plain = is_plain_cross_entropy(options.loss) and single and elementwise
     right = samples.x.dtype == torch.float32 and samples.y.dtype == torch.int64
     shaped = samples.y.dim() == 1 and not bool((samples.y < 0).any())
     usual = plain and right and shaped and options.transform is None
     return usual and PerceptronLearner.fits(template, samples.x)
+
+
+def _perceptron(template: nn.Module, options: TrainOptions, samples: Samples) -> Learners:
+    """Return the learners of a perceptron."""
+    grams, draws = Grams(samples), PerceptronLearner(template, options).draws
+    keeps = not options.is_momentum_sgd
+    states = OptimizerStates(len(samples)) if keeps and not options.reset_optimizer else None
+    state = _after_a_step(template, options.in_round(1), samples)[1] if keeps else 0
+
+    def make() -> Learner:
+        learner = PerceptronLearner(copy_of(template), options, grams)
+        learner.states = states
+        return learner
+
+    footprint = PerceptronLearner.footprint(template, options, samples, state)
+    return Learners(make, draws, PerceptronLearner.path, footprint, states)
 
 
 def _general(

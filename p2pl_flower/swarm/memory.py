@@ -13,6 +13,8 @@ from .options import Machine
 _CACHE_BYTES = 16 << 20
 _CACHE_SHARE = 0.75
 _GPU_SHARE = 0.5
+_CACHE_MOST = 96 << 20
+"""A larger cache serves many cores, most of them not this machine's where that is virtual."""
 _LEAST = 16
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -91,7 +93,7 @@ def pick_chunk(machine: Machine, each: int, devices: int) -> int:
     if machine.chunk is not None:
         return min(machine.chunk, devices)
     if machine.is_cpu:
-        fitting = int(_cache() * _CACHE_SHARE) // (machine.threads * each)
+        fitting = int(min(_cache(), _CACHE_MOST) * _CACHE_SHARE) // (machine.threads * each)
         return min(max(_LEAST, fitting), devices)
     fitting = int((available(machine) or 0) * _GPU_SHARE) // each
     return max(1, min(fitting, devices))

@@ -15,6 +15,7 @@ from .losses import loss_function
 from .optimizers import Optimizer
 from .options import PRECISIONS, TrainOptions
 from .samples import Batches
+from .shortcuts import take_shortcuts
 from .stack import is_held_once
 
 
@@ -34,6 +35,7 @@ class OneByOneLearner(Learner):
         self.channels_last = has_convolutions(template)
         if self.channels_last:
             template.to(memory_format=torch.channels_last)
+            take_shortcuts(template)
         self._trained = {n: p for n, p in template.named_parameters() if p.requires_grad}
         named = template.named_parameters()
         self._borrowed = {n for n, p in named if not p.requires_grad}  # see `copy_of`

@@ -88,6 +88,31 @@ def test_every_optimizer_steps_as_it_does_alone(given, plain, path, keep) -> Non
     assert difference(made, expected) < 1e-9
 
 
+def perceptron() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4, bias=False), nn.Linear(4, 3))
+
+
+@pytest.mark.parametrize(("keep", "clip"), [(False, 0.0), (True, 0.3)])
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [*NAMED.items(), *((maker, maker) for maker in OTHERS)],
+    ids=[*NAMED, *(maker.func.__name__ for maker in OTHERS)],
+)
+def test_perceptrons_stay_on_their_path_with_every_optimizer(given, plain, keep, clip) -> None:
+    options = TrainOptions(
+        batch_size=4,
+        learning_rate=RATE,
+        optimizer=given,
+        reset_optimizer=not keep,
+        clip_norm=clip,
+    )
+    made = swarm(perceptron, data(), options)
+    assert made.block.path == "perceptron"
+    expected = train(perceptron, data(), options, partial(plain, lr=RATE), keep=keep)
+    apart = difference(made, expected)
+    assert apart < (1e-3 if "rmsprop" in str(given) else 1e-4)  # it divides by small gradients
+
+
 @pytest.mark.parametrize("machine", [Machine(chunk=1, workers=1), Machine(chunk=2, workers=2)])
 def test_kept_states_do_not_depend_on_chunks(machine) -> None:
     options = TrainOptions(batch_size=4, optimizer="adam", reset_optimizer=False)

@@ -96,7 +96,7 @@ PERCEPTRONS = {
 @pytest.mark.parametrize("case", PERCEPTRONS)
 @pytest.mark.parametrize("width", [2, 60])  # the first layer's dual and plain forms
 def test_a_perceptron_trains_as_it_would_alone(case, width, monkeypatch) -> None:
-    monkeypatch.setattr("p2pl_flower.swarm.perceptron.learner._DUAL_UP_TO", width / 10)
+    monkeypatch.setattr("p2pl_flower.swarm.perceptron.rules.DUAL_UP_TO", width / 10)
     factory, samples = PERCEPTRONS[case]
     made = swarm(factory, samples, OPTIONS)
     assert made.block.path == "perceptron"

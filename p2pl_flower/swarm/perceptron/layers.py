@@ -67,6 +67,30 @@ class PlainLayer(Layer):
         """Do nothing."""
 
 
+class GradientLayer(Layer):
+    """A layer that gives its gradient, for something else to make the step."""
+
+    def __init__(
+        self, name: str, weight: Tensor, gradient: Tensor, gradients: dict[str, Tensor]
+    ) -> None:
+        self._name, self._weight = name, weight
+        self._gradient, self._gradients = gradient, gradients
+
+    def forward(self, step: int, batch: Batch, hidden: Tensor | None) -> Tensor:
+        """Return the outputs without bias."""
+        inputs = batch.x.flatten(2) if hidden is None else hidden
+        return torch.bmm(inputs, self._weight[: batch.active].mT)
+
+    def learn(self, step: int, batch: Batch, hidden: Tensor | None, delta: Tensor) -> None:
+        """Note the gradient."""
+        inputs = batch.x.flatten(2) if hidden is None else hidden
+        gradient = self._gradient[: batch.active]
+        self._gradients[self._name] = torch.bmm(delta.mT, inputs, out=gradient)
+
+    def finish(self) -> None:
+        """Do nothing."""
+
+
 class DualLayer(Layer):
     r"""The first layer, whose inputs are known before the round begins: it changes once.
 

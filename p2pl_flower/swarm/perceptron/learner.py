@@ -10,23 +10,21 @@ from torch import Tensor, nn
 
 from ..footprint import Footprint, parameter_bytes
 from ..inputs import Inputs
-from ..learner import Learner, Pass, Tensors, descend
+from ..learner import Learner, Pass, Tensors
 from ..options import TrainOptions
 from ..products import linear
 from ..samples import Batch, Batches, Samples
 from .activations import Activation, ReLU
 from .gram import Grams
 from .inputs import VaryingInputs, alike
-from .layers import DualLayer, Layer, PlainLayer
+from .layers import Layer
 from .recognition import recognize
+from .rules import DUAL_UP_TO, MomentumRule, OptimizerRule, Rule
 
 Affine = tuple[Tensor, Tensor | None]
 """A layer's weight and bias."""
 
 Activations = tuple[Activation, ...]
-
-_DUAL_UP_TO = 2.0
-"""Samples of a round for each feature of a sample, up to which `DualLayer` is quicker."""
 
 
 class PerceptronLearner(Learner):
@@ -57,29 +55,42 @@ class PerceptronLearner(Learner):
         return found is not None and (found.flattens or x is None or x.dim() == 2)
 
     @staticmethod
-    def footprint(module: nn.Module, options: TrainOptions, samples: Samples) -> Footprint:
-        """Return what training needs of memory."""
+    def footprint(
+        module: nn.Module, options: TrainOptions, samples: Samples, state: int = 0
+    ) -> Footprint:
+        """Return what training needs of memory, where an optimizer keeps ``state`` for a device."""
         parameters = parameter_bytes(module)
+        if not options.is_momentum_sgd:
+            stays = 0 if options.reset_optimizer else state * len(samples)
+            return Footprint(2 * parameters + state, kept=stays)
         most, width = int(samples.counts.max()), options.batch_size
         places = options.local_epochs * -(-most // width) * min(width, most)
         first = next(p for p in module.parameters() if p.dim() == 2)
-        if places > _DUAL_UP_TO * first.shape[1]:
+        if places > DUAL_UP_TO * first.shape[1]:
             return Footprint(2 * parameters)
         beside = places * (places + 3 * len(first)) * first.element_size()
         return Footprint(2 * parameters, beside=beside, kept=Grams.most(samples))
 
-    @torch.inference_mode()  # quicker calls than no_grad
     def train(self, model: Tensors, batches: Batches, pull: Tensors) -> None:
         """Train the devices of a chunk for a round, in place."""
-        layers = [
-            self._layer(place, model[weight], batches, pull.get(weight))
-            for place, (weight, _) in enumerate(self._names)
-        ]
-        biases = {bias: torch.zeros_like(model[bias]) for _, bias in self._names if bias}
-        for step in range(len(batches)):
-            self._step(step, batches.step(step), layers, model, biases, pull)
-        for layer in layers:
-            layer.finish()
+        fused = self.options.is_momentum_sgd
+        # In inference mode calls are quicker; what optimizers keep must be ordinary tensors.
+        with torch.inference_mode() if fused else torch.no_grad():
+            rule = self._rule(model, batches, pull)
+            layers = [rule.layer(place, weight) for place, (weight, _) in enumerate(self._names)]
+            for step in range(len(batches)):
+                self._step(step, batches.step(step), layers, model, rule)
+            for layer in layers:
+                layer.finish()
+            rule.finish()
+
+    def _rule(self, model: Tensors, batches: Batches, pull: Tensors) -> Rule:
+        options, space = self.options, self.space
+        if options.is_momentum_sgd:
+            if self._grams is None:
+                self._grams = Grams(batches.samples)
+            return MomentumRule(options, model, batches, pull, space, self._grams)
+        return OptimizerRule(options, self.template, model, batches, pull, space, self.states)
 
     def order(self, x: Tensor) -> Tensor:
         """Return an order of test samples in which few inputs vary in a batch."""
@@ -118,23 +129,8 @@ class PerceptronLearner(Learner):
         layers = [(model[w][device], model[b][device] if b else None) for w, b in self._names[1:]]
         return [(w.to(precision), None if b is None else b.to(precision)) for w, b in layers]
 
-    def _layer(self, place: int, weight: Tensor, batches: Batches, pull: Tensor | None) -> Layer:
-        samples = len(batches) * batches.width
-        if place == 0 and samples <= _DUAL_UP_TO * weight.shape[2]:
-            if self._grams is None:
-                self._grams = Grams(batches.samples)
-            return DualLayer(weight, batches, self.options, pull, self.space, self._grams)
-        velocity = self.space.zeros(f"velocity {place}", tuple(weight.shape), weight)
-        return PlainLayer(weight, self.options, pull, velocity)
-
     def _step(
-        self,
-        step: int,
-        batch: Batch,
-        layers: list[Layer],
-        model: Tensors,
-        velocities: Tensors,
-        pull: Tensors,
+        self, step: int, batch: Batch, layers: list[Layer], model: Tensors, rule: Rule
     ) -> None:
         """Make a step with the devices that still have one to make."""
         active = batch.active
@@ -156,14 +152,13 @@ class PerceptronLearner(Learner):
             below = None if inputs is None else torch.bmm(delta, model[weight][:active])
             layers[place].learn(step, batch, inputs, delta)
             if bias:
-                velocities[bias][:active].mul_(self.options.momentum).add_(delta.sum(1))
-                rate = self.options.learning_rate
-                descend(model[bias], velocities[bias], active, rate, pull.get(bias))
+                rule.bias(bias, delta.sum(1))
             if below is not None:
                 passed = zip(self._after(place - 1), saved[place - 1], strict=True)
                 for activation, kept in reversed(list(passed)):
                     below = activation.backward(below, kept)
                 delta = below
+        rule.end_step()
 
 
 def _evaluated(x: Tensor, layer: Affine, after: Activations) -> Tensor:
