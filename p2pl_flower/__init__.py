@@ -27,6 +27,7 @@ _HOME = {
     "Mailbox": "relay",
     "MemoryRelay": "relay",
     "Mixed": "algorithms",
+    "MixingRule": "algorithms.mixing",
     "Neighbor": "topology.neighborhood",
     "Options": "options",
     "P2PL": "flower.strategy",

@@ -1,6 +1,7 @@
 """What the package exports, for type checkers; a test holds it to `__init__.py`."""
 
 from .algorithms import Algorithm, Mixed, Sending, Training
+from .algorithms.mixing import MixingRule
 from .errors import (
     ConfigError,
     DeviceError,
@@ -41,6 +42,7 @@ __all__ = [
     "Mailbox",
     "MemoryRelay",
     "Mixed",
+    "MixingRule",
     "Neighbor",
     "Options",
     "P2PLError",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from . import named_arrays
 from .algorithms import State, Training
 from .algorithms.max_norm import Candidates, strongest
+from .algorithms.mixing import Weighted
 from .errors import P2PLError
 from .named_arrays import Model
 from .options import Options
@@ -176,7 +177,9 @@ class Device:
         for j, message in sorted(arrived.items()):
             named_arrays.check_layout(sent, message, f"device {j}")
         gamma = self.options.consensus_gamma * algorithm.mixing_step
-        mixed = _as_arrays(algorithm.combine(sent, arrived, row, gamma))
+        rule = self.options.mixing
+        combine = algorithm.combine if isinstance(rule, Weighted) else rule.combine
+        mixed = _as_arrays(combine(sent, arrived, row, gamma))
         model, state = algorithm.after_mixing(sent, mixed, holding.state, gamma)
         after = Holding({**holding.model, **model}, mixed, state)
         return Step(after, Exchange(_sum_bytes(arrived)))

@@ -64,6 +64,19 @@ def check_layout(own: Model, other: Model, whose: str) -> None:
             )
 
 
+def check_real(model: Model, advice: str) -> None:
+    """Refuse complex arrays, where numbers are to be put in order.
+
+    Raises
+    ------
+    LayoutError
+        Names the first such array, and gives the advice.
+    """
+    for name, array in model.items():
+        if np.iscomplexobj(array):
+            raise LayoutError(f"array {name!r}: complex numbers have no order; {advice}")
+
+
 def conformed(before: Layout, after: Model) -> dict[str, NDArray[Any]]:
     """Return a trained model with the floating-point types that it had before.
 

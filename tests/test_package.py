@@ -42,6 +42,7 @@ def test_exported_names_are_pinned() -> None:
         "Mailbox",
         "MemoryRelay",
         "Mixed",
+        "MixingRule",
         "Neighbor",
         "Options",
         "P2PL",

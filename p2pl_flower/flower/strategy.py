@@ -17,6 +17,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg, Result
 
 from ..algorithms import Algorithm
+from ..algorithms.mixing import MixingRule
 from ..errors import ConfigError
 from ..options import (
     CONNECT_TIMEOUT,
@@ -72,7 +73,7 @@ class P2PL(RunningStrategy):
     shared : str or sequence of str
         Globs on array names, such as ``"features.*"`` or ``"!head.*"``: which arrays are
         mixed, synchronized and shown to neighbors. The others stay at home, as in FedPer.
-    consensus_steps, consensus_gamma, init, max_norm_scope, links, on_missing, seed
+    consensus_steps, consensus_gamma, init, max_norm_scope, links, on_missing, mixing, seed
         See `p2pl_flower.Options`.
     evaluate_every : int
         Devices evaluate, after training and after consensus, in every n-th round and in
@@ -143,6 +144,7 @@ evaluate_metrics_aggr_fn
         max_norm_scope: str = "model",
         links: Any = "perfect",
         on_missing: str = "self",
+        mixing: str | MixingRule = "weighted",
         seed: int = 0,
         evaluate_every: int = 1,
         evaluate_trained: bool = True,
@@ -169,6 +171,7 @@ evaluate_metrics_aggr_fn
             max_norm_scope=max_norm_scope,
             links=links,
             on_missing=on_missing,
+            mixing=mixing,
             shared=shared,
             seed=seed,
         )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..algorithms import ALGORITHMS, Algorithm
+from ..algorithms.mixing import MIXINGS, MixingRule
 from ..config import (
     Converted,
     at_least,
@@ -36,6 +37,7 @@ from ..weights import (
     check_matrix,
     read_matrix,
 )
+from .robust import check_mixing
 from .symmetry import check_symmetry
 
 
@@ -98,6 +100,13 @@ class Options:
         help="where the weight of a neighbor that did not answer goes: to the device itself, "
         "which keeps symmetric losses doubly stochastic, or to those that answered",
     )
+    mixing: Converted[MixingRule, str | MixingRule] = option(
+        "weighted",
+        converted=True,
+        help="how a device mixes what it hears: `weighted` (by its weights), or, where neighbors "
+        "may be hostile, `clipped-gossip:share=0.2`, `trimmed-mean:share=0.2`, `median`, "
+        "`krum:share=0.2`",
+    )
     shared: Converted[Sharing, str | Iterable[str] | Sharing] = option(
         "*",
         converted=True,
@@ -116,7 +125,10 @@ class Options:
         rule, matrix = _weights(self.weights, self.matrix)
         algorithm = ALGORITHMS.of(self.algorithm)
         check_symmetry(algorithm, rule, matrix, self.on_missing)
+        mixing = MIXINGS.of(self.mixing)
+        check_mixing(algorithm, mixing)
         made: dict[str, Any] = {"algorithm": algorithm, "weights": rule, "matrix": matrix}
+        made["mixing"] = mixing
         made["init"] = algorithm.init if self.init == "auto" else self.init
         made |= {"links": LINKS.of(self.links, seed=self.seed), "shared": Sharing.of(self.shared)}
         for name, value in made.items():
@@ -128,6 +140,7 @@ class Options:
             "algorithm": described_text(self.algorithm, ALGORITHMS),
             "weights": described_text(self.weights, WEIGHTS),
             "links": described_text(self.links, LINKS),
+            "mixing": described_text(self.mixing, MIXINGS),
             "shared": self.shared.spec(),
         }
         return {**{name: getattr(self, name) for name in declared(type(self))}, **texts}
@@ -146,6 +159,7 @@ class Options:
             "algorithm": text_of(self.algorithm, ALGORITHMS),
             "weights": text_of(self.weights, WEIGHTS),
             "links": text_of(self.links, LINKS),
+            "mixing": text_of(self.mixing, MIXINGS),
             "shared": self.shared.spec(),
         }
         if not same(self.shared, Sharing.of(texts["shared"])):

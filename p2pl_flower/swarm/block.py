@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..algorithms import Algorithm
+from ..algorithms.mixing import MixingRule
 from ..seeding import Stream, derive, generator
 from ..sharing import Sharing
 from .drawing import Draws, draw
@@ -49,12 +50,15 @@ class Common:
         Which tensors are mixed.
     scope : str
         Which groups of tensors synchronization compares: ``model`` or ``tensor``.
+    mixing : MixingRule
+        How messages are mixed.
     """
 
     seed: int
     algorithm: Algorithm
     shared: Sharing
     scope: str
+    mixing: MixingRule
 
 
 class Block:
@@ -97,7 +101,7 @@ class Block:
         self._scoring = self._test()
         chunk = self._fit(template)
         self.stack = Stack(template, self.devices, machine.torch_device, common.shared)
-        self._hooks = Hooks(common.algorithm, self.stack)
+        self._hooks = Hooks(common.algorithm, self.stack, common.mixing)
         self._trainer = Trainer(self.stack, self._samples, job.training, chunk, common.seed)
         self._workers: Workers[Learner] | None = None
 
@@ -266,7 +270,7 @@ class Block:
         together = min(self.devices, chunk * self._threads)
         self.needs = Needs(
             models=once + self.devices * own,
-            algorithm=self.devices * extra_bytes(common.algorithm, one),
+            algorithm=self.devices * extra_bytes(common.algorithm, one, common.mixing),
             training=footprint.training(together, self._threads),
             kept=footprint.kept,
         )

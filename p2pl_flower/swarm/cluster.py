@@ -162,7 +162,7 @@ class Blocks:
     def mix(self, mixings: Iterable[Mixing]) -> Ids:
         """Make a round's consensus steps; return how many messages each device has sent."""
         sent = np.zeros(self.devices, dtype=np.int64)
-        hooks = Hooks(self._common.algorithm, self.one)
+        hooks = Hooks(self._common.algorithm, self.one, self._common.mixing)
         for mixing in hooks.steps(mixings):
             self._step(mixing)
             sent += mixing.sent

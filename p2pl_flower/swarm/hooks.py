@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..algorithms import Algorithm
+from ..algorithms.mixing import MixingRule, Weighted
 from .mixing import Mixing, folded
 from .stack import Stack, rows_of
 from .workers import Do, Ids, in_turn
@@ -28,6 +31,8 @@ class Hooks:
         The algorithm.
     stack : Stack
         The models.
+    mixing : MixingRule
+        How messages are mixed.
 
     Attributes
     ----------
@@ -35,8 +40,9 @@ class Hooks:
         What devices keep, each tensor of shape (K, ...).
     """
 
-    def __init__(self, algorithm: Algorithm, stack: Stack) -> None:
-        self._algorithm, self._stack = algorithm, stack
+    def __init__(self, algorithm: Algorithm, stack: Stack, mixing: MixingRule) -> None:
+        self._algorithm, self._stack, self._rule = algorithm, stack, mixing
+        self._is_product = isinstance(mixing, Weighted) and algorithm.is_weighted_sum
         self.state: dict[str, Stacked] = {}
         self._message: Stacked = {}
 
@@ -76,7 +82,7 @@ class Hooks:
 
     def steps(self, mixings: Iterable[Mixing]) -> Iterable[Mixing]:
         """Return a round's consensus steps, as few as do the same."""
-        if not (self._algorithm.is_plain and self._algorithm.is_weighted_sum):
+        if not (self._algorithm.is_plain and self._is_product):
             return mixings
         return folded(mixings, self._stack.mixed_size)
 
@@ -98,12 +104,12 @@ class Hooks:
         """
         if not len(self._message):
             self._message = self._models()
-        if self._algorithm.is_plain and self._algorithm.is_weighted_sum:
+        if self._algorithm.is_plain and self._is_product:
             mixing.apply(self._message, do, beside)
             return
         looks_back = self._algorithm.looks_back
         sent = _copies(self._message) if looks_back else self._message
-        if self._algorithm.is_weighted_sum:
+        if self._is_product:
             mixing.apply(self._message, do, beside)
         else:
             self._message = self._combined(mixing, beside or {})
@@ -145,9 +151,23 @@ class Hooks:
                 j: _rows(self._message, j) if j < count else _rows(beside, j - count) for j in row
             }
             own = _rows(self._message, device)
-            for name, tensor in self._algorithm.combine(own, received, row, mixing.gamma).items():
+            for name, tensor in self._combine(own, received, row, mixing.gamma).items():
                 after[name][device] = tensor
         return after
+
+    def _combine(
+        self,
+        own: Stacked,
+        received: Mapping[int, Stacked],
+        row: Mapping[int, float],
+        gamma: float,
+    ) -> Mapping[str, Tensor]:
+        """Return one device's message after a step; mixing rules see NumPy's arrays."""
+        if isinstance(self._rule, Weighted):
+            return self._algorithm.combine(own, received, row, gamma)
+        arrays = {j: _arrays(message) for j, message in received.items()}
+        mixed = self._rule.combine(_arrays(own), arrays, row, gamma)
+        return {name: torch.from_numpy(np.asarray(array)) for name, array in mixed.items()}
 
     def _models(self) -> Stacked:
         return {name: self._stack.tensors[name] for name in self._stack.mixed}
@@ -197,7 +217,7 @@ class Hooks:
         return whole
 
 
-def extra_bytes(algorithm: Algorithm, one: Stack) -> int:
+def extra_bytes(algorithm: Algorithm, one: Stack, mixing: MixingRule) -> int:
     """Return the bytes that an algorithm needs for one device beside its model.
 
     Parameters
@@ -206,9 +226,11 @@ def extra_bytes(algorithm: Algorithm, one: Stack) -> int:
         The algorithm: its hooks are called on tensors without content.
     one : Stack
         A stack of one device on PyTorch's ``meta`` device.
+    mixing : MixingRule
+        How messages are mixed: what is no product is made beside the messages.
     """
     if algorithm.is_plain and algorithm.is_weighted_sum:
-        return 0
+        return 0 if isinstance(mixing, Weighted) else one.model_bytes
     model = {name: one.tensors[name] for name in one.mixed}
     started = algorithm.start(model, (1,))
     training = algorithm.before_training(model, started)
@@ -225,6 +247,14 @@ def _size(*parts: Mapping[str, Tensor]) -> int:
 
 def _rows(tensors: Mapping[str, Tensor], rows: slice | Tensor | int) -> Stacked:
     return {name: tensor[rows] for name, tensor in tensors.items()}
+
+
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """Return tensors as arrays, which have no type for bfloat16."""
+    return {
+        name: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy()
+        for name, tensor in tensors.items()
+    }
 
 
 def _copies(tensors: Mapping[str, Tensor]) -> Stacked:

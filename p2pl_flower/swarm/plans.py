@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..algorithms import Algorithm
+from ..algorithms.mixing import MixingRule, Weighted
 from ..algorithms.p2pl import P2PL
 from ..config import take, within
 from ..errors import ConfigError
@@ -49,6 +50,8 @@ class Plan(ABC):
         Whether all devices start from device 0's draw.
     shared : Sharing
         Which tensors are mixed.
+    mixing : MixingRule
+        How messages are mixed.
     """
 
     samples: Ids
@@ -57,6 +60,7 @@ class Plan(ABC):
     scope: str = "model"
     shared_start: bool = False
     shared: Sharing = EVERYTHING
+    mixing: MixingRule = Weighted()
 
     @property
     def devices(self) -> int:
@@ -143,7 +147,7 @@ class Gossip(Plan):
         self.seed, self.algorithm = self.options.seed, self.options.algorithm
         self.scope = self.options.max_norm_scope
         self.shared_start = self.options.init == "shared"
-        self.shared = self.options.shared
+        self.shared, self.mixing = self.options.shared, self.options.mixing
         self._edges = (None, Edges.of(self.schedule.graph(1)))
         self._known = np.zeros_like(self.samples)  # until a device has trained
 

@@ -167,6 +167,18 @@ def run_peers(nodes: dict[int, ServerlessPeer]) -> None:
             node.close()
 
 
+@pytest.mark.parametrize("mixing", ["clipped-gossip", "trimmed-mean:share=0.3", "median", "krum"])
+@pytest.mark.parametrize("algorithm", ["p2pl", "slowmo"])
+def test_mixing_rules_give_the_same_models(mixing: str, algorithm: str) -> None:
+    scenario = Scenario.of({**KEYS, "mixing": mixing, "algorithm": algorithm})
+    models, rounds = in_flower(scenario, MemoryRelay)
+    found, measured = in_swarm(scenario)
+    for device in range(DEVICES):
+        for array, tensor in zip(models[device].values(), found[device].values(), strict=True):
+            np.testing.assert_allclose(array, tensor, atol=1e-4)
+    assert [r.bytes_sent for r in rounds] == [r.bytes_sent for r in measured]
+
+
 @pytest.mark.parametrize(
     "engine",
     [

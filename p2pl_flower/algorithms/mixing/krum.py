@@ -1,0 +1,55 @@
+"""The message that most others are near to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...named_arrays import Model
+from .base import MixingRule, check_share, finite, hostile, square_distance, towards
+
+
+@dataclass(frozen=True)
+class Krum(MixingRule):
+    r"""The device moves to the one message that is nearest to most others.
+
+    Of the own message and the n - 1 that arrived, it is the one with the least sum of squared
+    distances to its n - b - 2 nearest, one at least; b = ceil(share n), less than n / 2:
+
+    .. math:: m_k \leftarrow m_k + \gamma (m_{j^*} - m_k)
+
+    Mixing weights do not matter. Messages are not averaged, so that noise stays as it is.
+
+    Parameters
+    ----------
+    share : float
+        The share of the messages that may be hostile, in [0, 0.5).
+
+    References
+    ----------
+    P. Blanchard et al., "Machine learning with adversaries: Byzantine tolerant gradient
+    descent", NeurIPS 2017.
+    """
+
+    share: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_share(self.share)
+
+    def combine(
+        self, own: Model, received: Mapping[int, Model], row: Mapping[int, float], gamma: float
+    ) -> Model:
+        """Return the own message, moved to the one that was chosen."""
+        messages = [own, *finite(own, received).values()]
+        count = len(messages)
+        near = max(1, count - hostile(self.share, count) - 2)
+        scores = [0.0] * count
+        apart = {
+            (i, j): square_distance(messages[i], messages[j])
+            for i in range(count)
+            for j in range(i + 1, count)
+        }
+        for i in range(count):
+            others = sorted(apart[min(i, j), max(i, j)] for j in range(count) if j != i)
+            scores[i] = sum(others[:near])
+        return towards(own, messages[scores.index(min(scores))], gamma)
