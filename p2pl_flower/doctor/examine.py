@@ -9,7 +9,7 @@ from .before_run import has_apps, why_no_apps
 from .client import client_of
 from .dependency import notes, requirement, with_dependency
 from .findings import Changed, Findings, Remark, ordered
-from .installed import missing_imports
+from .installed import missing_imports, unfit_name
 from .legacy import legacy_of, old_server
 from .project import PYPROJECT, Project
 from .python.modules import reach
@@ -52,7 +52,7 @@ def examine(project: Project) -> Findings:
     missing = missing_imports([*client.sources, *sources])
     found.notes[:0] = ordered([*client.notes, *server.notes, *missing])
     found.changed = [*rewrites.changed(), *_pyproject(project)]
-    found.notes += notes(project, requirement())
+    found.notes += [*unfit_name(project.name), *notes(project, requirement())]
     return found
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from .findings import Remark
+from .project import PYPROJECT
 from .python.modules import absolute
 from .python.source import Source
 from .versions import installed
@@ -17,6 +19,19 @@ _MISSING = (
     "the installed flwr ({}) has no {}: the import fails, with P2PL as without; run the project "
     "with the flwr that it was written for, or import what took its place"
 )
+_NAME = re.compile(r"[^\W\d_](?:[^\W_]|-){0,31}")
+_UNFIT = (
+    "{}: [project] name = {!r} is one that the installed flwr ({}) does not run, with P2PL as "
+    "without: it takes a letter, and up to 31 letters, digits and hyphens"
+)
+
+
+def unfit_name(name: str) -> Iterator[str]:
+    """Yield what to say of a project's name that the installed flwr does not take."""
+    path = _file(_folder(), "flwr.cli.utils")
+    asks = path is not None and "validate_project_name" in _words(path)
+    if asks and name and not _NAME.fullmatch(name):
+        yield _UNFIT.format(PYPROJECT, name, installed("flwr"))
 
 
 def missing_imports(sources: list[Source]) -> Iterator[Remark]:

@@ -78,6 +78,11 @@ class Project:
         return found
 
     @property
+    def name(self) -> str:
+        """What ``[project] name`` says; empty if it says nothing."""
+        return str(self.table("project").get("name", ""))
+
+    @property
     def dependencies(self) -> tuple[str, ...]:
         """What ``[project] dependencies`` lists."""
         listed = self.table("project").get("dependencies", [])

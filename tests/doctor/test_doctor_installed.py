@@ -6,7 +6,8 @@ from pathlib import Path
 
 import flwr
 import pytest
-from doctor_projects import CLIENT, CLIENT_FN, SERVER, SERVER_FN, found
+from doctor_projects import CLIENT, CLIENT_FN, PYPROJECT, SERVER, SERVER_FN, found
+from flwr.cli import utils
 
 from p2pl_flower.doctor import installed
 
@@ -41,3 +42,17 @@ def test_without_flwr_nothing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(installed, "_folder", lambda: None)
     gone = "from flwr.common import Gone\n"
     assert found(tmp_path, {"server.py": gone + SERVER}).notes == []
+
+
+@pytest.mark.parametrize(
+    "name", ["app", "my-app-2", "x" * 32, "my_app", "2app", "app.one", "x" * 33]
+)
+def test_names_that_flwr_run_does_not_take_are_told(name: str, tmp_path: Path) -> None:
+    refuse = getattr(utils, "validate_project_name", None)
+    refused = False
+    try:
+        refuse and refuse(name, "app")
+    except ValueError:
+        refused = True
+    notes = found(tmp_path, toml=PYPROJECT.replace('name = "app"', f'name = "{name}"')).notes
+    assert [f"name = {name!r} is one that" in str(note) for note in notes] == [True] * refused
