@@ -121,8 +121,9 @@ def measure(name: str, optimizer: str) -> dict[str, Any]:
     _PEAK.write_text("5", encoding="ascii")  # the peak begins anew
     made = _swarm(factory, shape, optimizer, DEVICES)
     made.run()
-    peak = memory("VmHWM") - before - made._samples.x.nbytes
-    needs, stack = made.needs, made.stack
+    block: Any = made.block
+    peak = memory("VmHWM") - before - block._samples.x.nbytes
+    needs, stack = block.needs, block.stack
     found = {"network": name, "optimizer": optimizer, "announced": needs.total, "peak": peak}
     return {**found, "needs": vars(needs), "models": stack.nbytes, "held once": stack.once_bytes}
 

@@ -42,7 +42,7 @@ def test_models_take_what_was_announced(shared: str) -> None:
     swarm = made(shared)
     base, adapter = 4 * (30 * 30 + 30), 4 * (30 * 3 + 3)
     held = base + DEVICES * adapter if shared != "*" else DEVICES * (base + adapter)
-    assert swarm.needs.models == swarm.stack.nbytes == held
+    assert swarm.block.needs.models == swarm.stack.nbytes == held
 
 
 def test_a_step_on_trial_holds_what_is_frozen_once() -> None:
@@ -53,7 +53,7 @@ def test_a_step_on_trial_holds_what_is_frozen_once() -> None:
 
 @pytest.mark.parametrize(("optimizer", "parts"), [("adamw", 2), ("adagrad", 1)])
 def test_what_optimizers_keep_is_announced(optimizer: str, parts: int) -> None:
-    kept = made("!base.*", optimizer, reset=False).needs.kept
+    kept = made("!base.*", optimizer, reset=False).block.needs.kept
     steps = 2 * 4  # a step count, of each parameter
     assert kept == DEVICES * (parts * 4 * (30 * 3 + 3) + steps)
-    assert made("!base.*", optimizer).needs.kept == 0
+    assert made("!base.*", optimizer).block.needs.kept == 0
