@@ -22,7 +22,7 @@ from .job import Job
 from .learner import Learner
 from .mapping import learner_for
 from .memory import Needs, pick_chunk
-from .mixing import Mixing, consensus_distance
+from .mixing import MIXING_BYTES, Mixing, consensus_distance
 from .options import PRECISIONS
 from .samples import Samples
 from .scored import some
@@ -264,8 +264,9 @@ class Block:
         """Return the devices in a chunk; refuse what does not fit into memory."""
         common, machine = self._common, self._job.machine
         self.one = one = Stack(template, 1, "meta", common.shared)
-        once, footprint = one.once_bytes, self.learners.footprint
-        own = one.nbytes - once
+        footprint, two = self.learners.footprint, Stack(template, 2, "meta", common.shared)
+        once = two.once_bytes  # one device has nothing in common with others
+        own = (two.nbytes - once) // 2
         chunk = pick_chunk(machine, own + footprint.each, self.devices)
         together = min(self.devices, chunk * self._threads)
         self.needs = Needs(
@@ -273,6 +274,7 @@ class Block:
             algorithm=self.devices * extra_bytes(common.algorithm, one, common.mixing),
             training=footprint.training(together, self._threads),
             kept=footprint.kept,
+            mixing=min(self.devices * own, self._threads * MIXING_BYTES),
         )
         self.needs.check(machine)
         return chunk

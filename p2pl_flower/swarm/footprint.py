@@ -87,5 +87,6 @@ def state_bytes(states: OptimizerStates) -> int:
 
 
 def model_bytes(template: nn.Module) -> int:
-    """Return the bytes of a device's whole model."""
-    return Stack(template, 1, "meta").nbytes
+    """Return the bytes of a device's model, without what copies of it have in common."""
+    one = Stack(template, 1, "meta")
+    return sum(one.tensors[name].nbytes for name in one.changing)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..errors import ConfigError
+from ..sharing import EVERYTHING, Sharing
 from .augmentation import Augmentation
 from .conversion import fit_inputs, fit_targets
 from .copies import copy_of
@@ -225,8 +226,7 @@ def _try(
 ) -> bool:
     """Let two devices make a step; return whether PyTorch's global generator is drawn from."""
     torch_device = str(samples.x.device)
-    stack = Stack(template, 2, torch_device)
-    stack.put(slice(None), template.state_dict())
+    stack = _two_of(template, torch_device)
     batches = _trial_batches(options, samples)
     learner = way(copy_of(template), options)
     with torch.random.fork_rng(devices=[] if samples.x.is_cpu else None):
@@ -237,6 +237,16 @@ def _try(
         draws = not torch.equal(state, _random_state(samples))
     transform = options.transform
     return draws or (transform is not None and Augmentation(transform).draws_globally)
+
+
+def _two_of(template: nn.Module, torch_device: str) -> Stack:
+    """Return the stack of two such modules, with what is frozen held once."""
+    named = dict(template.named_parameters())
+    trained = [name for name, parameter in named.items() if parameter.requires_grad]
+    shared = EVERYTHING if len(trained) == len(named) else Sharing.of(trained)
+    stack = Stack(template, 2, torch_device, shared)
+    stack.put(slice(None), template.state_dict())
+    return stack
 
 
 def _trial_batches(options: TrainOptions, samples: Samples) -> Batches:
@@ -261,8 +271,7 @@ def _after_a_step(
     learner = OneByOneLearner(copy_of(template), options)
     prototype = options.make_optimizer([p for p in template.parameters() if p.requires_grad])
     learner.states = OptimizerStates(2) if acts_elementwise(prototype) else None
-    stack = Stack(template, 2, str(samples.x.device))
-    stack.put(slice(None), template.state_dict())
+    stack = _two_of(template, str(samples.x.device))
     with torch.random.fork_rng(devices=[] if samples.x.is_cpu else None):
         learner.train(stack.tensors, _trial_batches(options, samples), {})
     named = learner.template.named_parameters()

@@ -27,20 +27,22 @@ class Needs:
 
     Attributes
     ----------
-    models, algorithm, training, kept : int
+    models, algorithm, training, kept, mixing : int
         Bytes of all devices' models, of what the algorithm keeps beside them, of what trains
-        at the same time, and of what training keeps from round to round.
+        at the same time, of what training keeps from round to round, and of what is mixed at
+        the same time: threads' memory for one is not free for the other.
     """
 
     models: int
     algorithm: int
     training: int
     kept: int = 0
+    mixing: int = 0
 
     @property
     def total(self) -> int:
         """Bytes in all."""
-        return self.models + self.algorithm + self.training + self.kept
+        return self.models + self.algorithm + self.training + self.kept + self.mixing
 
     def check(self, machine: Machine, free: int | None = None) -> None:
         """Refuse a run that does not fit.

@@ -24,6 +24,10 @@ _DENSE_BLOCK, _SPARSE_BLOCK = 8 << 20, 1 << 20
 _SAME = 1e-12
 
 
+MIXING_BYTES = _DENSE_BLOCK
+"""What mixing leaves a thread with: measured, between a sparse graph's and a dense one's."""
+
+
 @dataclass(frozen=True)
 class Mixing:
     r"""One product :math:`W \leftarrow M W`, with W the models, one in each row.

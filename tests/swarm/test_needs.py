@@ -1,0 +1,59 @@
+"""What is announced of memory, beside what is held."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from p2pl_flower.options import Options
+from p2pl_flower.swarm import Gossip, Job, Swarm, TrainOptions
+from p2pl_flower.swarm.mapping import _two_of
+from p2pl_flower.swarm.stack import is_held_once
+from p2pl_flower.topology import schedule
+
+DEVICES = 5
+
+
+class Adapted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.base = nn.Linear(30, 30).requires_grad_(False)
+        nn.init.ones_(self.base.weight)
+        nn.init.zeros_(self.base.bias)
+        self.lora = nn.Linear(30, 3)
+
+    def forward(self, x):
+        return self.lora(self.base(x))
+
+
+def made(shared: str, optimizer: str = "sgd", reset: bool = True) -> Swarm:
+    data = [(torch.randn(4, 30), torch.randint(0, 3, (4,))) for _ in range(DEVICES)]
+    training = TrainOptions(batch_size=2, optimizer=optimizer, reset_optimizer=reset)
+    job = Job(lambda _: Adapted(), data, None, 1, training=training)
+    graph = schedule("ring", DEVICES, 0)
+    swarm = Swarm(job, Gossip(graph, Options(shared=shared), [4] * DEVICES))
+    swarm.run()
+    return swarm
+
+
+@pytest.mark.parametrize("shared", ["*", "!base.*"])
+def test_models_take_what_was_announced(shared: str) -> None:
+    swarm = made(shared)
+    base, adapter = 4 * (30 * 30 + 30), 4 * (30 * 3 + 3)
+    held = base + DEVICES * adapter if shared != "*" else DEVICES * (base + adapter)
+    assert swarm.block.needs.models == swarm.stack.nbytes == held
+
+
+def test_a_step_on_trial_holds_what_is_frozen_once() -> None:
+    stack = _two_of(Adapted(), "cpu")
+    assert is_held_once(stack.tensors["base.weight"])
+    assert not is_held_once(stack.tensors["lora.weight"])
+
+
+@pytest.mark.parametrize(("optimizer", "parts"), [("adamw", 2), ("adagrad", 1)])
+def test_what_optimizers_keep_is_announced(optimizer: str, parts: int) -> None:
+    kept = made("!base.*", optimizer, reset=False).block.needs.kept
+    steps = 2 * 4  # a step count, of each parameter
+    assert kept == DEVICES * (parts * 4 * (30 * 3 + 3) + steps)
+    assert made("!base.*", optimizer).block.needs.kept == 0
