@@ -79,8 +79,17 @@ def test_the_change_is_four_lines_at_most(name: str) -> None:
     assert sum("p2pl_flower" in line for line in added) == 2
 
 
-def test_all_seven_kinds_are_there() -> None:
-    assert len(NAMES) == 7
+def test_all_eight_kinds_are_there() -> None:
+    assert len(NAMES) == 8
+
+
+def test_of_a_transformer_with_adapters_only_these_are_mixed(relay: KeptRelay) -> None:
+    peers = run("lora", peer_to_peer=True)
+    for model in relay.last.values():
+        assert model
+        assert all("lora_" in name or "classifier" in name for name in model)
+    assert any("lora_A" in name for name in relay.last[0])
+    assert not any(len(reply.content.array_records) for reply in peers.replies)
 
 
 @pytest.mark.parametrize("name", NAMES)

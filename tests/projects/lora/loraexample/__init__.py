@@ -1,0 +1,1 @@
+"""A transformer whose clients train adapters."""
