@@ -18,7 +18,7 @@ from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
 
 from .. import named_arrays
-from ..errors import ConfigError
+from ..errors import ConfigError, LayoutError
 from ..named_arrays import Model
 from ..options import Options
 from ..topology.neighborhood import Neighbor
@@ -164,7 +164,16 @@ def to_arrays(model: Model) -> ArrayRecord:
 
 
 def to_model(arrays: ArrayRecord) -> dict[str, NDArray[Any]]:
-    """Return Flower's ArrayRecord as a model, in the same order: read-only, and no copy."""
+    """Return Flower's ArrayRecord as a model, in the same order: read-only, and no copy.
+
+    Raises
+    ------
+    LayoutError
+        There is nothing where an array should be.
+    """
+    for name, array in arrays.items():
+        if not array.data:  # as Flower sends an empty list of a client's
+            raise LayoutError(f"array {name!r} is no array: return the model's arrays, all of them")
     return {name: _native(_view(array)) for name, array in arrays.items()}
 
 

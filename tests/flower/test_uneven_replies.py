@@ -6,11 +6,14 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
-from flwr.app import Context, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
+from flwr.client import NumPyClient
 from local_grid import LocalGrid
 from toy_app import device, make_app, run, values
 
+from p2pl_flower import MemoryRelay, PeerApp
 from p2pl_flower.errors import DeviceError
 
 Reply = Callable[[Message, Context], Any]
@@ -116,3 +119,24 @@ def test_a_record_of_our_name_is_refused() -> None:
     app, relay = app_with("evaluate", evaluate)
     with pytest.raises(DeviceError, match="the evaluate function returns a record named 'p2pl'"):
         run(LocalGrid(app, 3), relay, topology="ring")
+
+
+class Client(NumPyClient):
+    """It has trained nothing, or begins with nothing."""
+
+    def __init__(self, begins: list[Any]) -> None:
+        self._begins = begins
+
+    def get_parameters(self, config: Any) -> list[Any]:
+        return self._begins
+
+    def fit(self, parameters: Any, config: Any) -> tuple[list[Any], int, dict[str, Any]]:
+        return [], 1, {}
+
+
+@pytest.mark.parametrize("begins", [[], [np.zeros(2)]])
+def test_clients_that_return_no_arrays(begins: list[Any]) -> None:
+    relay = MemoryRelay()
+    app = PeerApp(lambda context: Client(begins).to_client(), relay=relay)
+    with pytest.raises(DeviceError, match=r"array '\w+' is no array: return the model's arr"):
+        run(LocalGrid(app, 3), relay, initial=ArrayRecord(), topology="ring")
