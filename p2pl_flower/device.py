@@ -26,6 +26,7 @@ from .relay.contents import (
     MODEL,
     STATE,
     Holding,
+    check_names,
     flattened,
     from_publication,
     message_of,
@@ -95,6 +96,7 @@ class Device:
             return
         sharing = self.options.shared
         sharing.check(model)
+        check_names(model)
         self.mailbox.publish(Slot(MODEL, 0, 0), model, sharing.personal(model) if drawn else ())
         candidates = Candidates.of(sharing.part(model), self.options.max_norm_scope, self.me.id)
         self._stand(candidates, held=0, step=0)

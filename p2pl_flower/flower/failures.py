@@ -10,8 +10,8 @@ from . import messages
 RAISE, SKIP = ON_FAILURE = "raise", "skip"
 """What may become of a run in which a device's own function fails."""
 
-_FUNCTIONS = re.compile(r"the (train|evaluate) function (raised|answered)")
-_RAISED = re.compile(r"^(DeviceError: )?the \w+ function raised ")
+_FUNCTIONS = re.compile(r"the (train|evaluate) function (raised|answered|returned no)")
+_RAISED = re.compile(r"^(DeviceError: )?(the \w+ function raised )?")
 _NOT_A_PEER = re.compile(r"No \w+ function registered with name '?p2pl|p2pl_join")
 _EXCEPTION = re.compile(r"^<class '(?P<kind>[\w.()]+)'>:<'(?P<text>.*)'>$", re.DOTALL)
 _WRAPPINGS = "ClientAppException occurred. Message: ", "\nMessage: "
@@ -28,6 +28,14 @@ def raised(category: str, error: Exception) -> DeviceError:
 def answered(category: str, what: str) -> DeviceError:
     """Return what a device answers whose function has answered with an error of its own."""
     return DeviceError(f"the {category} function answered with an error: {what}")
+
+
+def no_message(category: str, returned: object) -> DeviceError:
+    """Return what a device answers whose function has returned something else than a message."""
+    return DeviceError(
+        f"the {category} function returned no Message but {type(returned).__name__}: return "
+        "Message(content, reply_to=message)"
+    )
 
 
 def is_the_functions(reason: str) -> bool:

@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp import Grid
@@ -15,6 +15,7 @@ from flwr.serverapp.strategy import Result, Strategy
 
 from ..errors import ConfigError, P2PLError
 from ..history import Round
+from ..options import Options
 from ..relay import Relay
 from .mean_model import RoundArrays
 from .run import OpenRun, Plan, Settings
@@ -24,6 +25,7 @@ _MARK = "_tells_of_its_run"
 
 
 Start = TypeVar("Start", bound=Callable[..., Any])
+Value = TypeVar("Value")
 
 
 def told_of(start: Start) -> Start:
@@ -41,6 +43,7 @@ def told_of(start: Start) -> Start:
     def run(self: RunningStrategy, *args: Any, **options: Any) -> Any:
         bound = signature.bind(self, *args, **options)
         bound.apply_defaults()
+        _refuse_unmade(self)
         with self.within_run(bound.arguments) as returned:
             returned.append(start(self, *args, **options))
         return returned[0]
@@ -59,6 +62,17 @@ def _inherited(cls: type[RunningStrategy]) -> Callable[..., Any]:
     return start
 
 
+class _Hideable(Generic[Value]):
+    """A property that a subclass may hide: an attribute of its own of that name is its own."""
+
+    def __init__(self, read: Callable[[Any], Value]) -> None:
+        self._read = read
+        self.__doc__ = read.__doc__
+
+    def __get__(self, strategy: Any, kind: type) -> Value:
+        return cast("Value", self) if strategy is None else self._read(strategy)
+
+
 class RunningStrategy(Strategy):
     """A strategy that opens a run when Flower first calls it, and closes it at its end.
 
@@ -70,38 +84,46 @@ class RunningStrategy(Strategy):
 
     relay: Relay
 
+    __plan: Plan | None = None
+    __run: OpenRun | None = None
+
     def __init__(self) -> None:
         self.evaluate_config = ConfigRecord()
-        self._plan: Plan | None = None
-        self._run: OpenRun | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Learn of the runs of a subclass with a ``start`` of its own, or of a mixin's."""
+        """Learn of the runs of a subclass with a ``start`` of its own, or of a mixin's.
+
+        Raises
+        ------
+        ConfigError
+            It is also one of Flower's strategies, which aggregate on a server.
+        """
         super().__init_subclass__(**options)
+        _refuse_bases(cls)
         if "start" in vars(cls):
             cls.start = told_of(cls.start)  # type: ignore[method-assign]
         elif not hasattr(cls.start, _MARK):
             cls.start = told_of(_inherited(cls))  # type: ignore[method-assign]
 
-    @property
+    @_Hideable
     def rounds(self) -> list[Round]:
-        """What the rounds measured."""
-        return self._run.rounds if self._run else []
+        """Return what the rounds measured."""
+        return self.__run.rounds if self.__run else []
 
-    @property
+    @_Hideable
     def setup(self) -> dict[str, int | float]:
-        """What synchronization took."""
-        return self._run.setup if self._run else {}
+        """Return what synchronization took."""
+        return self.__run.setup if self.__run else {}
 
-    @property
+    @_Hideable
     def train_metrics(self) -> dict[int, MetricRecord]:
-        """The last metrics of each device's train function, by device."""
-        return self._run.train_metrics if self._run else {}
+        """Return the last metrics of each device's train function, by device."""
+        return self.__run.train_metrics if self.__run else {}
 
-    @property
+    @_Hideable
     def evaluate_metrics(self) -> dict[int, MetricRecord]:
-        """The last metrics of each device's evaluate function, by device."""
-        return self._run.evaluate_metrics if self._run else {}
+        """Return the last metrics of each device's evaluate function, by device."""
+        return self.__run.evaluate_metrics if self.__run else {}
 
     def mean_model(self) -> ArrayRecord:
         """Return the mean of all devices' models as they are now, read from the relay.
@@ -115,9 +137,9 @@ class RunningStrategy(Strategy):
         RelayError
             The relay cannot be looked into: models are on machines of their own.
         """
-        if self._run is None or not self._run.is_open:
+        if self.__run is None or not self.__run.is_open:
             raise P2PLError("there is a mean model while a run is under way: in on_round, say")
-        return ArrayRecord(dict(self._run.mean.arrays()))
+        return ArrayRecord(dict(self.__run.mean.arrays()))
 
     @contextmanager
     def within_run(self, given: Mapping[str, Any]) -> Iterator[list[Any]]:
@@ -126,50 +148,82 @@ class RunningStrategy(Strategy):
         What the ``start`` returns is put into the list. It gets the run's arrays at the end, if
         it is a `Result` to which nobody has given others.
         """
-        inner, self._plan = self._plan is not None, Plan.of(given)
+        inner, self.__plan = self.__plan is not None, Plan.of(given)
         returned: list[Any] = []
-        before = self._run
+        before = self.__run
         try:
-            if self._plan.evaluate_fn is not None and not self.relay.observable:
+            if self.__plan.evaluate_fn is not None and not self.relay.observable:
                 rule = "there are no models on the server to evaluate; leave it out with this relay"
-                raise ConfigError("evaluate_fn", self._plan.evaluate_fn, rule)
+                raise ConfigError("evaluate_fn", self.__plan.evaluate_fn, rule)
             yield returned
-            if not inner and self._run is not None and self._run is not before:
-                _hand_out(returned[0], self._run.finish())
+            if not inner and self.__run is not None and self.__run is not before:
+                _hand_out(returned[0], self.__run.finish())
         finally:
             if not inner:
-                self._plan = None
-                if self._run is not None:
-                    self._run.close()
+                self.__plan = None
+                if self.__run is not None:
+                    self.__run.close()
 
     def _begin(self, grid: Grid, initial_arrays: ArrayRecord) -> OpenRun:
-        plan = self._plan or Plan()
-        if self._run is not None:
-            self._run.close()
+        _refuse_unmade(self)
+        if not isinstance(initial_arrays, ArrayRecord):
+            rule = (
+                "must be an ArrayRecord: `ArrayRecord(model.state_dict())`, or `ArrayRecord()` "
+                "where devices draw their own"
+            )
+            raise ConfigError("initial_arrays", type(initial_arrays).__name__, rule)
+        plan = self.__plan or Plan()
+        if self.__run is not None:
+            self.__run.close()
         self.evaluate_config = ConfigRecord(dict(plan.evaluate_config or {}))
-        self._run = OpenRun(cast("Settings", self), grid, initial_arrays, plan)
-        return self._run
+        self.__run = OpenRun(cast("Settings", self), grid, initial_arrays, plan)
+        return self.__run
 
     def _run_at(self, server_round: int, arrays: ArrayRecord, grid: Grid) -> OpenRun:
         """Return the run that a round belongs to: a new one, where Flower begins with it here."""
-        run = self._run
+        run = self.__run
         if run is None or not run.is_open or run.round >= server_round:
             _refuse_wrappers(self)
             run = self._begin(grid, arrays)
-            if self._plan and self._plan.evaluate_fn:
+            if self.__plan and self.__plan.evaluate_fn:
                 run.mean.warn_of_personal()
         return run
 
     def _run_in(self, server_round: int) -> OpenRun:
         """Return the run that is in a round, or say what has kept it from getting there."""
-        if self._run is None or self._run.round != server_round:
+        if self.__run is None or self.__run.round != server_round:
             rule = (
                 "its configure_train must call super().configure_train(server_round, arrays, "
                 "config, grid) in every round and return the messages that it returns: they tell "
                 "devices what to do"
             )
             raise ConfigError("strategy", type(self).__name__, rule)
-        return self._run
+        return self.__run
+
+
+def _refuse_bases(cls: type[Strategy]) -> None:
+    """Refuse a class that is also one of Flower's strategies: half of it would do nothing."""
+    for base in cls.__mro__:
+        flowers = base.__module__.startswith("flwr.") and issubclass(base, Strategy)
+        if flowers and base is not Strategy:
+            rule = (
+                f"derives from P2PL and from {base.__name__}, which aggregates on a server: derive "
+                "from P2PL alone, and from mixins that are no strategies"
+            )
+            raise ConfigError("strategy", cls.__name__, rule)
+
+
+def _refuse_unmade(strategy: Any) -> None:
+    """Refuse a strategy without the options that P2PL's own ``__init__`` gives it."""
+    if isinstance(vars(strategy).get("options"), Options) and isinstance(
+        vars(strategy).get("relay"), Relay
+    ):
+        return
+    rule = (
+        "its __init__ must call super().__init__(topology, ...), and leave the attributes "
+        "`options` and `relay` that it sets as they are"
+    )
+    raise ConfigError("strategy", type(strategy).__name__, rule)
 
 
 def _hand_out(result: Any, arrays: ArrayRecord) -> None:

@@ -193,7 +193,7 @@ class Membership:
                 return nodes
             if now - begun >= patience:
                 raise ConfigError(
-                    "num-devices",
+                    "num-devices" if known else "min-available-nodes",
                     wanted,
                     f"must be at most the number of SuperNodes, and {len(nodes)} are connected "
                     f"after {patience:g} s; start more SuperNodes or ask for fewer devices",

@@ -18,6 +18,7 @@ from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
 
 from .. import named_arrays
+from ..errors import ConfigError, LayoutError
 from ..named_arrays import Model
 from ..options import Options
 from ..topology.neighborhood import Neighbor
@@ -69,12 +70,29 @@ the name of the first array with a NaN or an infinity in it."""
 SENDERS, BYTES, ORIGINS = "senders", "bytes", "origins"
 """Keys of what an exchange with neighbors brought."""
 
-HELD_BACK, UNSCORED = "held-back", "unscored"
-"""Keys of a reply: bytes of arrays that a function returned and that stay on the device; and that
-the client has no evaluate function."""
+HELD_BACK, UNSCORED, UNSCORED_WHY = "held-back", "unscored", "unscored-why"
+"""Keys of a reply: bytes of arrays that a function returned and that stay on the device; that the
+client has no evaluate function; and how it failed at scoring what it had trained."""
 
 _NUMPY = "numpy.ndarray"  # how Flower calls arrays in the format of NumPy's own files
 _PREFIX = "neighbor-"
+
+
+def check_keys(arrays_key: str, config_key: str) -> None:
+    """Refuse keys of records under which one would hide another.
+
+    Raises
+    ------
+    ConfigError
+        Two of them are the same, or one is P2PL's own.
+    """
+    given = {"arrayrecord_key": arrays_key, "configrecord_key": config_key}
+    for argument, key in given.items():
+        if key in (RECORD, SCORE_CONFIG, CLIENT_METRICS):
+            raise ConfigError(argument, key, "is the name of a record of P2PL's: take another")
+    if arrays_key == config_key:
+        rule = "must differ from arrayrecord_key: a message holds one record under each name"
+        raise ConfigError("configrecord_key", config_key, rule)
 
 
 def neighbors_to_config(me: Neighbor, neighbors: Sequence[Neighbor]) -> dict[str, Any]:
@@ -146,8 +164,22 @@ def to_arrays(model: Model) -> ArrayRecord:
 
 
 def to_model(arrays: ArrayRecord) -> dict[str, NDArray[Any]]:
-    """Return Flower's ArrayRecord as a model, in the same order: read-only, and no copy."""
-    return {name: _view(array) for name, array in arrays.items()}
+    """Return Flower's ArrayRecord as a model, in the same order: read-only, and no copy.
+
+    Raises
+    ------
+    LayoutError
+        There is nothing where an array should be.
+    """
+    for name, array in arrays.items():
+        if not array.data:  # as Flower sends an empty list of a client's
+            raise LayoutError(f"array {name!r} is no array: return the model's arrays, all of them")
+    return {name: _native(_view(array)) for name, array in arrays.items()}
+
+
+def _native(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in this machine's byte order, in which relays move it."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _view(array: Array) -> NDArray[Any]:

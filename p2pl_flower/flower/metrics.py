@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 
 from flwr.app import MetricRecord, RecordDict
 
+from ..errors import DeviceError
 from ..history import Round, Scores, Spread
 from .messages import AFTER_TRAINING
+
+log = logging.getLogger("flwr.p2pl")
 
 OnRound = Callable[[Round], object]
 MetricsAggregation = Callable[[list[RecordDict], str], MetricRecord]
@@ -77,19 +82,61 @@ def scores(metrics: Iterable[MetricRecord], prefix: str = "") -> Scores | None:
 
 
 def mean_of_metrics(function: MetricsAggregation) -> MetricsAggregation:
-    """Return Flower's weighted mean of metrics, made to serve where all weights are 0.
+    """Return Flower's weighted mean of metrics, made to serve where devices' metrics differ.
 
-    The plain mean is what it is then; Flower itself divides by zero.
+    Each metric's mean is over the devices that report it; that of lists of different lengths is
+    left out. Where all weights are 0 it is the plain mean. Flower itself takes what is missing for
+    0, and fails at the others.
     """
 
     def aggregate(contents: list[RecordDict], weighted_by_key: str) -> MetricRecord:
         records = [next(iter(content.metric_records.values())) for content in contents]
-        if any(as_number(record[weighted_by_key]) for record in records):
-            return function(contents, weighted_by_key)
-        alike = [RecordDict({"m": MetricRecord({**r, weighted_by_key: 1})}) for r in records]
-        return function(alike, weighted_by_key)
+        names = dict.fromkeys(name for record in records for name in record)
+        found = MetricRecord()
+        for name in names:
+            having = [record for record in records if name in record]
+            if name == weighted_by_key:
+                continue
+            if len({_length(record[name]) for record in having}) > 1:
+                log.warning("metric %r has no mean: devices report lists of other lengths", name)
+                continue
+            weighed = any(as_number(record[weighted_by_key]) for record in having)
+            alike = [
+                RecordDict(
+                    {
+                        "m": MetricRecord(
+                            {
+                                weighted_by_key: r[weighted_by_key] if weighed else 1,
+                                name: r[name],
+                            }
+                        )
+                    }
+                )
+                for r in having
+            ]
+            found.update(function(alike, weighted_by_key))
+        return found
 
     return aggregate
+
+
+def _length(value: object) -> int:
+    """Return the length of a list; -1 of a number."""
+    return len(value) if isinstance(value, list) else -1
+
+
+def sample_count(device: int, key: str, value: object) -> float:
+    """Return a number of samples, which may be a fraction.
+
+    Raises
+    ------
+    DeviceError
+        It is none: negative, a NaN or an infinity, or a list.
+    """
+    if not isinstance(value, int | float) or not 0 <= value < math.inf:
+        rule = f"device {device} must report {key!r} as a number of at least 0, not {value!r}"
+        raise DeviceError(rule)
+    return value
 
 
 def with_scores(
@@ -104,8 +151,8 @@ def with_scores(
         for content in contents
         for r in content.metric_records.values()
     ]
-    alike = [RecordDict({"m": MetricRecord(s)}) for s in scored if s.keys() == scored[0].keys()]
-    if not scored or len(scored[0]) < 2:
+    alike = [RecordDict({"m": MetricRecord(s)}) for s in scored if len(s) > 1]
+    if not alike:
         return metrics
     return MetricRecord({**(metrics or {}), **average(alike, weighted_by_key)})
 

@@ -15,7 +15,7 @@ from flwr.app import ArrayRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from ..device import Device, Step
-from ..errors import P2PLError
+from ..errors import DeviceError, P2PLError
 from ..named_arrays import conformed, layout
 from ..relay import Relay, make_relay
 from ..relay.tensors import not_finite
@@ -177,7 +177,7 @@ class PeerApp(UserFunctions):
             model = messages.to_model(self._parameters(message, context))
         elif self._init is not None and device.options.init != "shared":
             seed = derive(device.options.seed, Stream.INIT, device.me.id)
-            model, drawn = messages.to_model(self._init(context, seed)), True
+            model, drawn = messages.to_model(_drawn(self._init(context, seed))), True
         device.start(model, drawn)
         if model is None:
             return records.reply_to(message, {messages.LAYOUT: ""})
@@ -266,6 +266,16 @@ class PeerApp(UserFunctions):
         mailbox = self._relay_of(context).at(context.node_config).mailbox(context.run_id, number)
         me, neighbors, options = told.keep(mailbox, order)
         return order, Device(me, neighbors, mailbox, options)
+
+
+def _drawn(returned: object) -> ArrayRecord:
+    """Return what an init function has returned, or refuse what is no model."""
+    if not isinstance(returned, ArrayRecord):
+        raise DeviceError(
+            f"the init function returned {type(returned).__name__}, and must return an "
+            "ArrayRecord: ArrayRecord(model.state_dict()), say"
+        )
+    return returned
 
 
 def _checked(given: Relay | str | RelayFunction | None) -> Relay | RelayFunction:

@@ -87,6 +87,12 @@ def has_no_scores(content: RecordDict) -> bool:
     return bool(own.get(messages.UNSCORED, False))
 
 
+def unscored_why(content: RecordDict) -> str:
+    """Return why a trained model could not be scored; the empty text where it could."""
+    own = content.config_records.get(messages.RECORD, ConfigRecord())
+    return str(own.get(messages.UNSCORED_WHY, ""))
+
+
 def with_arrays(content: RecordDict, key: str, model: Model) -> RecordDict:
     """Return what FedAvg would have sent, the model first, and after it our own records."""
     return RecordDict({key: messages.to_arrays(model), **content})

@@ -7,7 +7,6 @@ also where a subclass of the strategy answers Flower's calls in a way of its own
 from __future__ import annotations
 
 import logging
-import math
 import time
 import weakref
 from collections.abc import Iterable, Mapping
@@ -23,14 +22,14 @@ from ..history import Round, accuracies
 from ..options import Options, ScoredRounds
 from ..relay import Relay
 from ..weights import needs_samples
-from . import messages, records
+from . import failures, messages, records
 from ._compat import is_simulated
 from .coordinator import Coordinator
 from .final_arrays import final_arrays
 from .grids import PacedGrid, count_bytes
 from .mean_model import EvaluateFunction, MeanModel
 from .membership import Membership, all_evaluate, refuse_mods, warn_of_versions
-from .metrics import RoundMetrics
+from .metrics import RoundMetrics, sample_count
 
 log = logging.getLogger("flwr.p2pl")
 
@@ -193,10 +192,11 @@ class OpenRun:
     def hear_training(self, replies: Iterable[Message]) -> list[RecordDict]:
         """Return what train functions returned, in order of devices."""
         arrived = self._coordinator.hear(messages.TRAIN, self._called, replies)
+        self._hear_unscored(arrived)
         self.train_metrics = {d: self._metrics_of(d, c) for d, c in arrived.items()}
         key = self._strategy.weighted_by_key
         self._coordinator.know_samples(
-            {d: _count(d, key, metrics[key]) for d, metrics in self.train_metrics.items()}
+            {d: sample_count(d, key, metrics[key]) for d, metrics in self.train_metrics.items()}
         )
         self._metrics.after_training(self.train_metrics.values())
         self._enter(_TRAINED)
@@ -282,6 +282,15 @@ class OpenRun:
             "replies): scores after training are not known, nor which devices did not answer"
         )
 
+    def _hear_unscored(self, trained: Mapping[int, RecordDict]) -> None:
+        """Say which devices have trained and could not score it, or end the run for it."""
+        failed = {d: reason for d, c in trained.items() if (reason := records.unscored_why(c))}
+        for device, reason in failed.items():
+            error = failures.failure(device, messages.AFTER_TRAINING + "evaluate", reason)
+            if self._strategy.on_failure == failures.RAISE or len(failed) == len(trained):
+                raise error
+            log.warning("%s; what it has trained counts, without scores", error)
+
     def _instruct(self, kind: str, config: ConfigRecord) -> list[Message]:
         strategy = self._strategy
         config[messages.SERVER_ROUND] = self.round
@@ -300,6 +309,7 @@ class OpenRun:
                 f"device {device} must reply with one metric record that holds "
                 f"{key!r}; it sent {[list(r) for r in found]}"
             )
+        sample_count(device, key, found[0][key])
         if held_back := records.held_back_in(content):
             self._say_once(
                 "evaluate functions return arrays, which P2PL has no use for: they stay on the "
@@ -328,11 +338,3 @@ class OpenRun:
             f"{between:,}",
             f"{self._membership.server_bytes:,}",
         )
-
-
-def _count(device: int, key: str, value: Any) -> float:
-    """Return a number of samples, which may be a fraction, or refuse it."""
-    if not isinstance(value, int | float) or not 0 <= value < math.inf:
-        rule = f"device {device} must report {key!r} as a number of at least 0, not {value!r}"
-        raise DeviceError(rule)
-    return value

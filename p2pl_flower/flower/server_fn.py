@@ -199,7 +199,7 @@ def _translated(function: LegacyAggregation) -> MetricsAggregation:
             count = int(numbers.pop(weighted_by_key))
             returned = content.config_records.get(messages.CLIENT_METRICS, ConfigRecord())
             pairs.append((count, {**numbers, **returned}))
-        return _metrics(function(pairs))
+        return _metrics(function(pairs) or {})
 
     return aggregate
 

@@ -33,7 +33,7 @@ from ..options import (
 from ..relay import Relay, make_relay
 from ..sharing import Sharing
 from ..topology import Schedule
-from . import records
+from . import messages, records
 from .failures import ON_FAILURE, SKIP
 from .final_arrays import AUTO, check_result
 from .lifetime import RunningStrategy, told_of
@@ -184,6 +184,7 @@ evaluate_metrics_aggr_fn
         self.connect_timeout = CONNECT_TIMEOUT.take(connect_timeout)
         self.relay = make_relay(relay)
         self.weighted_by_key = weighted_by_key
+        messages.check_keys(arrayrecord_key, configrecord_key)
         self.arrayrecord_key, self.configrecord_key = arrayrecord_key, configrecord_key
         defaults = FedAvg()  # whose averages of metrics are what users expect
         self._average = mean_of_metrics(defaults.train_metrics_aggr_fn)
@@ -295,7 +296,7 @@ evaluate_metrics_aggr_fn
     ) -> MetricRecord | None:
         """Aggregate the devices' evaluation metrics and end the round."""
         run = self._run_in(server_round)
-        theirs = [records.without_scores(content) for content in run.hear_evaluation(replies)]
+        theirs = [records.without_ours(content) for content in run.hear_evaluation(replies)]
         metrics = self.evaluate_metrics_aggr_fn(theirs, self.weighted_by_key) if theirs else None
         run.finish_round()
         return metrics

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from ..errors import P2PLError
+from ..errors import DeviceError, P2PLError
 from ..named_arrays import Layout, conformed
 from . import client_fn as legacy
 from . import failures, messages, records
@@ -31,6 +33,20 @@ class UserFunctions(ClientApp):
             reply.content = legacy.from_client(category, reply.content)
         return reply
 
+    def _run_own(self, message: Message, context: Context) -> Message:
+        """Run the user's function, and refuse a reply that is none or has a record of our name."""
+        category = message.metadata.message_type
+        reply: Any = self._run(message, context)
+        if not isinstance(reply, Message):
+            raise failures.no_message(category, reply)
+        ours = reply.has_content() and messages.RECORD in reply.content
+        if ours and not self._legacy and messages.RECORD not in reply.content.array_records:
+            raise DeviceError(
+                f"the {category} function returns a record named {messages.RECORD!r}, which is "
+                "the name of P2PL's own: give it another"
+            )
+        return reply
+
     def _train_and_score(
         self, message: Message, context: Context, before: Layout | None = None
     ) -> Message:
@@ -43,7 +59,7 @@ class UserFunctions(ClientApp):
         message.content = records.without_ours(received)  # which functions may change
         config = records.score_config(received)
         theirs = records.without_ours(received) if records.is_scored(received) else None
-        reply = self._run(message, context)
+        reply = self._run_own(message, context)
         message.content = received
         if theirs is None or reply.has_error():
             return reply
@@ -52,7 +68,14 @@ class UserFunctions(ClientApp):
         if before is not None:
             conformed(before, messages.to_model(arrays))
         trained = RecordDict({**theirs, **config, arrays_key: arrays})
-        scores = records.filtered(self._as("evaluate", message, context, trained), None)
+        try:
+            scores = records.filtered(self._as("evaluate", message, context, trained), None)
+        except P2PLError as error:
+            if not failures.is_the_functions(str(error)):
+                raise
+            # what was trained is not lost with its scores
+            reply.content[messages.RECORD] = ConfigRecord({messages.UNSCORED_WHY: str(error)})
+            return reply
         if not records.has_no_scores(scores.content):
             found = records.only_metrics(scores.content)
             records.add_scores(records.only_metrics(reply.content), found)
@@ -83,7 +106,7 @@ class UserFunctions(ClientApp):
                 reply = self._train_and_score(message, context, before)
             else:
                 message.content = records.without_ours(content)
-                reply = self._run(message, context)
+                reply = self._run_own(message, context)
         except P2PLError:
             raise
         except Exception as error:

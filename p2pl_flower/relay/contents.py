@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..algorithms import State
+from ..errors import LayoutError
 from ..named_arrays import Model
 from .parts import Gathered
 
@@ -63,6 +64,22 @@ def from_publication(publication: Model) -> tuple[Model, Model]:
         if not name.startswith(_MODEL_ONLY):
             message[name.removeprefix(_MESSAGE_ONLY)] = array
     return model, message
+
+
+def check_names(model: Model) -> None:
+    """Refuse arrays whose names would be mistaken for marks.
+
+    Raises
+    ------
+    LayoutError
+        Names the first of them.
+    """
+    for name in model:
+        if name.startswith(_MARKS) or name == "__metadata__":
+            raise LayoutError(
+                f"array {name!r}: names that begin with '~' or '+', and '__metadata__', mean "
+                "something in what devices publish; give it another name"
+            )
 
 
 def message_of(publication: Model) -> Model:

@@ -96,7 +96,10 @@ def _head(model: Model, metadata: Mapping[str, str] | None) -> tuple[bytes, list
 
 def _size(name: str, array: NDArray[Any]) -> tuple[int, int]:
     if array.dtype not in _NAMES:
-        raise RelayError(f"cannot publish array {name!r} of dtype {array.dtype}")
+        raise RelayError(
+            f"cannot publish array {name!r} of dtype {array.dtype}: convert it to one of "
+            f"{', '.join(map(str, _NAMES))}, or leave it out of the model"
+        )
     return array.itemsize, array.nbytes
 
 

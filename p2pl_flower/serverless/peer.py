@@ -13,9 +13,9 @@ import numpy as np
 from flwr.app import Context, MetricRecord, RecordDict
 
 from ..errors import DeviceError, P2PLError
-from ..flower import messages
-from ..flower.metrics import as_number
-from ..flower.records import only_metrics, received_in
+from ..flower import failures, messages
+from ..flower.metrics import as_number, sample_count
+from ..flower.records import only_metrics, received_in, unscored_why
 from ..history import Round, Run
 from ..named_arrays import Model
 from ..options import ScoredRounds
@@ -186,7 +186,11 @@ class ServerlessPeer:
         self._publications.round = number
         self._metrics.begin(number, 0)
         report = Report(Round(number))
-        trained = only_metrics(self._train(number))
+        reply = self._train(number)
+        if reason := unscored_why(reply):
+            kind = messages.AFTER_TRAINING + "evaluate"
+            raise failures.failure(self._settings.device, kind, reason)
+        trained = only_metrics(reply)
         self._metrics.after_training([trained])
         self._exchange_sample_counts(number, trained)
         for step in range(1, self._settings.options.consensus_steps + 1):
@@ -229,7 +233,7 @@ class ServerlessPeer:
         if weighed and not isinstance(count, int | float):
             rule = "weights by numbers of samples need a number in every reply"
             raise DeviceError(f"device {own} trained, and returned {_COUNT}={count!r}: {rule}")
-        self._known.samples[own] = as_number(count)
+        self._known.samples[own] = sample_count(own, _COUNT, count) if weighed else as_number(count)
         if not weighed:
             return
         slot = Slot(_SAMPLES, number, 0)

@@ -76,7 +76,7 @@ def test_a_device_that_fails_sits_out_the_round(
 ) -> None:
     app, relay = failing(where=2, when=2)
     grid = LocalGrid(app, 3)
-    options = {"topology": "complete", "weights": "uniform", "algorithm": algorithm}
+    options = {"topology": "complete", "algorithm": algorithm}
     with caplog.at_level(logging.WARNING, "flwr.p2pl"):
         strategy, result = run(grid, relay, rounds=3, evaluate_every=evaluate_every, **options)
     assert "device 2 failed at train.p2pl: KeyError: 'class 7'; it sits out the rou" in caplog.text

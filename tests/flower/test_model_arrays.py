@@ -147,7 +147,8 @@ def test_a_common_start_that_is_not_finite_is_refused() -> None:
 def test_a_network_of_one_trains_alone(topology: str, algorithm: str) -> None:
     relay = MemoryRelay()
     app = make(relay, lambda m, d: {"w": m["w"] + 1})
-    options = {"topology": topology, "algorithm": algorithm, "weights": "data-size"}
+    weights = "metropolis" if algorithm == "exact-diffusion" else "data-size"
+    options = {"topology": topology, "algorithm": algorithm, "weights": weights}
     start = record({"w": np.zeros(2)})
     strategy, result = run(LocalGrid(app, 1), relay, 2, start, num_devices=1, **options)
     assert values(result.arrays)["w"].tolist() == [2, 2]
