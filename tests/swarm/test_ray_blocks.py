@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cluster_run
 import flower_runs
 import numpy as np
 import pytest
+import ray_blocks
 import torch
-from cluster_run import CASES
+from ray_blocks import CASES
 from safetensors.torch import load_file
 
 from p2pl_flower.errors import ConfigError
@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All cases, run one after the other on the same cluster."""
     made = tmp_path_factory.mktemp("cluster")
     with flower_runs.ray_cluster(cpus=1, nodes=2) as address:
-        command = [sys.executable, "-W", "ignore", str(HERE / "cluster_run.py"), address, str(made)]
+        command = [sys.executable, "-W", "ignore", str(HERE / "ray_blocks.py"), address, str(made)]
         done = subprocess.run(
             [*command, *CASES],
             env={**os.environ, "RAY_ADDRESS": ""},
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_two_nodes_give_the_numbers_of_one_machine(case: str, folder: Path) -> None:
-    expected = cluster_run.run(case, Machine())
+    expected = ray_blocks.run(case, Machine())
     found = load_file(folder / f"{case}.safetensors")
     for name, tensor in expected.stack.tensors.items():
         torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5)
@@ -61,9 +61,9 @@ def test_two_nodes_give_the_numbers_of_one_machine(case: str, folder: Path) -> N
 
 @pytest.mark.slow
 def test_one_machine_goes_on_from_a_clusters_checkpoint(folder: Path) -> None:
-    more = cluster_run.ROUNDS + 2
-    resumed = cluster_run.run("plain", Machine(), rounds=more, checkpoint=folder / "plain.pt")
-    whole = cluster_run.run("plain", Machine(), rounds=more)
+    more = ray_blocks.ROUNDS + 2
+    resumed = ray_blocks.run("plain", Machine(), rounds=more, checkpoint=folder / "plain.pt")
+    whole = ray_blocks.run("plain", Machine(), rounds=more)
     for name, tensor in whole.stack.tensors.items():
         torch.testing.assert_close(resumed.stack.tensors[name], tensor, rtol=1e-3, atol=1e-4)
 

@@ -1,4 +1,4 @@
-"""Nine devices; ``python cluster_run.py ADDRESS FOLDER CASE...`` runs them on a cluster."""
+"""Nine devices; ``python ray_blocks.py ADDRESS FOLDER CASE...`` runs them on a cluster."""
 
 from __future__ import annotations
 
