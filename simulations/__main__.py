@@ -29,7 +29,7 @@ def _compare(parsed: argparse.Namespace) -> int:
 
     scenario = Scenario.load(parsed.scenario, change({}, parsed.set))
     folder = parsed.out or Path("results") / Path(parsed.scenario).stem
-    history = compare(scenario, folder, parsed.engine, parsed.ray_address)
+    history = compare(scenario, folder, parsed.engine, parsed.ray_address, parsed.save_models)
     sys.stdout.write(f"\n{report.table(history)}\n\nResults are in {folder}\n")
     return 0
 
@@ -69,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
         default="",
         metavar="HOST:PORT",
         help="a Ray cluster to run on, with either engine",
+    )
+    compare.add_argument(
+        "--save-models",
+        action="store_true",
+        help="write the mean of each contender's models: DIR/models/NAME.safetensors",
     )
     compare.add_argument("--out", type=Path, metavar="DIR", help="default: results/SCENARIO")
     compare.set_defaults(command=_compare)

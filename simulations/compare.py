@@ -17,7 +17,11 @@ ENGINES = {"flower": flower_engine.run_contender, "swarm": swarm_engine.run_cont
 
 
 def compare(
-    scenario: Scenario, folder: Path, engine: str = "flower", ray_address: str = ""
+    scenario: Scenario,
+    folder: Path,
+    engine: str = "flower",
+    ray_address: str = "",
+    save_models: bool = False,
 ) -> History:
     """Run the scenario's contenders, write the results into ``folder`` and return them.
 
@@ -31,6 +35,8 @@ def compare(
         ``flower`` or ``swarm``.
     ray_address : str
         The Ray cluster to run on; empty for this machine alone.
+    save_models : bool
+        Whether the mean of each contender's trained models is written, into ``folder/models``.
 
     Raises
     ------
@@ -44,7 +50,8 @@ def compare(
     _check_writable(folder)
     device_samples(scenario, scenario.num_devices)  # before anything is started
     run = ENGINES[engine]
-    runs = [run(scenario, c, _show, ray_address) for c in scenario.named_contenders()]
+    models = folder / "models" if save_models else None
+    runs = [run(scenario, c, _show, ray_address, models) for c in scenario.named_contenders()]
     history = History(scenario.keys(), environment(), runs)
     report.write(history, folder)
     return history

@@ -6,15 +6,17 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from flwr.app import Context
+from flwr.app import ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
 
 from p2pl_flower.history import Round, Run
 from strategies import Contender
 
+from . import trained
 from .client_app import make_client_app
 from .scenario import Scenario
 from .task import make_task, reported
@@ -28,18 +30,28 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
 def run_contender(
-    scenario: Scenario, contender: Contender, on_round: OnRound, ray_address: str = ""
+    scenario: Scenario,
+    contender: Contender,
+    on_round: OnRound,
+    ray_address: str = "",
+    models: Path | None = None,
 ) -> Run:
     """Run one contender with a SuperNode for each device, and return what was measured.
 
-    Ray is started on this machine, unless there is an address of a cluster.
+    Ray is started on this machine, unless there is an address of a cluster. The mean of the
+    trained models goes into the folder ``models``, if there is one.
 
     Raises
     ------
     P2PLError
         As the contender's strategy does.
     """
-    task = make_task(scenario, reported(scenario, contender, on_round))
+
+    def keep(arrays: ArrayRecord) -> None:
+        if models is not None:
+            trained.save(models, contender.name, arrays.to_torch_state_dict())
+
+    task = make_task(scenario, reported(scenario, contender, on_round), on_result=keep)
     finished: list[Run] = []
     server_app = ServerApp()
 
@@ -77,7 +89,8 @@ def _backend(scenario: Scenario) -> dict[str, Any]:
     """Give each simulated device one core and, where asked for, the GPU to all in turn."""
     gpus = 1.0 if scenario.torch_device == "cuda" else 0.0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    own = {} if os.environ.get(_ADDRESS) else {"num_cpus": cores or 1, "include_dashboard": False}
+    own = {"address": "local", "num_cpus": cores or 1, "include_dashboard": False}
+    own = {} if os.environ.get(_ADDRESS) else own
     return {
         "client_resources": {"num_cpus": 1, "num_gpus": gpus},
         "init_args": {**own, "logging_level": logging.ERROR, "log_to_driver": False},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -11,9 +12,11 @@ from torch import nn
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import Round, Run
 from p2pl_flower.swarm import Job, Machine, RayCluster, Swarm
+from p2pl_flower.swarm.result import mean_of
 from strategies import Contender
 
-from . import datasets, models
+from . import datasets, trained
+from . import models as networks
 from .client_app import device_samples
 from .scenario import Scenario
 from .task import make_task, reported
@@ -22,18 +25,27 @@ OnRound = Callable[[str, Round], None]
 
 
 def run_contender(
-    scenario: Scenario, contender: Contender, on_round: OnRound, ray_address: str = ""
+    scenario: Scenario,
+    contender: Contender,
+    on_round: OnRound,
+    ray_address: str = "",
+    models: Path | None = None,
 ) -> Run:
     """Run one contender with all devices in this process, and return what was measured.
 
-    Or in blocks on the nodes of a Ray cluster, if there is an address.
+    Or in blocks on the nodes of a Ray cluster, if there is an address. The mean of the trained
+    models goes into the folder ``models``, if there is one.
 
     Raises
     ------
     P2PLError
         Options do not fit each other, or the run does not fit into memory.
     """
-    return make_swarm(scenario, contender, on_round, ray_address).run()
+    swarm = make_swarm(scenario, contender, on_round, ray_address)
+    run = swarm.run()
+    if models is not None:
+        trained.save(models, contender.name, mean_of(swarm.stack))
+    return run
 
 
 def make_swarm(
@@ -60,7 +72,7 @@ def make_job(scenario: Scenario, contender: Contender, on_round: OnRound) -> Job
     ]
 
     def model(seed: int) -> nn.Module:
-        return models.build(scenario.model, data.shape, data.classes, seed)
+        return networks.build(scenario.model, data.shape, data.classes, seed)
 
     return Job(
         model=model,

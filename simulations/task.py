@@ -34,6 +34,7 @@ def make_task(
     scenario: Scenario,
     on_round: Callable[[Round], None] | None = None,
     connect_timeout: float = 60.0,
+    on_result: Callable[[ArrayRecord], None] | None = None,
 ) -> Task:
     """Return the task that a scenario sets.
 
@@ -57,6 +58,7 @@ def make_task(
         initial_arrays=ArrayRecord(start.state_dict()),
         evaluate=evaluate,
         on_round=on_round,
+        on_result=on_result,
         fraction_train=scenario.fraction_train,
         connect_timeout=connect_timeout,
         relay=scenario.relay,

@@ -42,6 +42,8 @@ class Task:
         Scores a model on the whole test set.
     on_round : Callable[[Round], None], optional
         Called at the end of every round.
+    on_result : Callable[[ArrayRecord], None], optional
+        Called at the end with the trained model: the mean of those of all devices.
     fraction_train : float
         Share of the devices that train in a round, where a server picks them.
     relay : str or None
@@ -60,6 +62,7 @@ class Task:
     evaluate: Callable[[ArrayRecord], MetricRecord]
     evaluate_trained: bool = True
     on_round: Callable[[Round], None] | None = None
+    on_result: Callable[[ArrayRecord], None] | None = None
     fraction_train: float = 1.0
     relay: str | None = None
     timeout: float = 3600.0
@@ -112,7 +115,9 @@ class PeerToPeer(Contender):
             on_round=task.on_round,
             relay=task.relay,
         )
-        strategy.start(grid, task.initial_arrays, task.rounds, task.timeout)
+        result = strategy.start(grid, task.initial_arrays, task.rounds, task.timeout)
+        if task.on_result is not None:
+            task.on_result(result.arrays)
         devices = task.devices or len(list(grid.get_node_ids()))
         return Run(self.name, "flower", task.seed, devices, strategy.setup, strategy.rounds)
 

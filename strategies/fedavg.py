@@ -41,13 +41,15 @@ class FedAvg(Contender):
             min_available_nodes=count,
             train_metrics_aggr_fn=keeping.after_training,
         )
-        strategy.start(
+        result = strategy.start(
             keeping.grid,
             task.initial_arrays,
             task.rounds,
             task.timeout,
             evaluate_fn=keeping.after_averaging,
         )
+        if task.on_result is not None:
+            task.on_result(result.arrays)
         return Run(self.name, "flower", task.seed, count, {}, keeping.rounds())
 
 

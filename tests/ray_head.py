@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import sys
 
+import ray
 from ray.cluster_utils import Cluster
 
 cpus, nodes = map(int, sys.argv[1:])
-cluster = Cluster(
-    initialize_head=True, head_node_args={"num_cpus": cpus, "include_dashboard": False}
-)
-for _ in range(nodes - 1):
-    cluster.add_node(num_cpus=cpus)
-cluster.wait_for_nodes()
-sys.stdout.write(f"address={cluster.address}\n")
+if nodes == 1:  # whoever looks for a cluster on this machine does not find this one
+    ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False)
+    address, stop = ray.get_runtime_context().gcs_address, ray.shutdown
+else:
+    head = {"num_cpus": cpus, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    for _ in range(nodes - 1):
+        cluster.add_node(num_cpus=cpus)
+    cluster.wait_for_nodes()
+    address, stop = cluster.address, cluster.shutdown
+sys.stdout.write(f"address={address}\n")
 sys.stdout.flush()
 sys.stdin.read()
-cluster.shutdown()
+stop()

@@ -60,17 +60,8 @@ class Result:
         return {name: model[first] for name, first in self.stack.names.items()}
 
     def mean(self) -> dict[str, Tensor]:
-        """Return the mean of all devices' models; what is no floating-point number is device 0's.
-
-        Computed in double precision, and returned in the model's own.
-        """
-        model = {
-            name: tensor.double().mean(0).to(tensor.dtype)
-            if tensor.is_floating_point()
-            else tensor[0].clone()
-            for name, tensor in self.stack.tensors.items()
-        }
-        return {name: model[first] for name, first in self.stack.names.items()}
+        """Return the mean of all devices' models: see `mean_of`."""
+        return mean_of(self.stack)
 
     def save(self, path: str | Path) -> None:
         """Write all devices' models to a safetensors file, which `simulate` can begin with.
@@ -83,3 +74,17 @@ class Result:
             for name, tensor in self.stack.tensors.items()
         }
         save_file(tensors, path, metadata={STACKED: str(self.stack.devices)})
+
+
+def mean_of(stack: Stack) -> dict[str, Tensor]:
+    """Return the mean of all models; what is no floating-point number is device 0's.
+
+    Computed in double precision, and returned in the model's own, under all its names.
+    """
+    model = {
+        name: tensor.double().mean(0).to(tensor.dtype)
+        if tensor.is_floating_point()
+        else tensor[0].clone()
+        for name, tensor in stack.tensors.items()
+    }
+    return {name: model[first] for name, first in stack.names.items()}
