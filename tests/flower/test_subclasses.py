@@ -123,9 +123,13 @@ def test_overrides_that_do_not_call_super(caplog: pytest.LogCaptureFixture) -> N
             expected = by_hand(RING, 3, steps)
             assert values(result.arrays)["w"][0] == pytest.approx(expected.mean()), kind
             assert [r.round for r in strategy.rounds] == [1, 2, 3]
+            assert [r.bytes_sent for r in strategy.rounds] == [10 * 3 * 8 * steps] * 3, kind
             distances = [r.consensus_distance for r in strategy.rounds]
             assert distances[-1] == pytest.approx(3**0.5 * expected.std())
     assert "aggregate_train of Deaf does not call super().aggregate_train" in caplog.text
+    assert "aggregate_evaluate of OwnMetrics does not call super().aggregate_" in caplog.text
+    assert "aggregate_evaluate of Deaf" not in caplog.text
+    assert "aggregate_evaluate of NoEvaluation" not in caplog.text
     app, relay = make_app()
     with pytest.raises(ConfigError, match="strategy='Deaf': its aggregate_train must call super"):
         Deaf("ring", relay=relay, weights="data-size").start(LocalGrid(app, 5), START, 3)
