@@ -3,7 +3,7 @@
 A table stands between ``<!-- table: path/to/file.json -->`` and ``<!-- end -->``; the path is
 relative to the repository's root. The file is a history, or a benchmark's figures: JSON with
 the rows of a table, texts all, under ``table``. ``<!-- table: package.module:Class -->`` is the
-keys of a class of options.
+keys of a class of options, and ``<!-- table: pyproject.toml -->`` the versions that it names.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from p2pl_flower.config import rows
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import History
 
+from . import versions
 from .report import aligned, plain, table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,6 +84,8 @@ def _block(match: re.Match[str], root: Path) -> str:
     path = root / match["path"]
     if not path.is_file():
         raise ConfigError("table", match["path"], "names no file below the repository's root")
+    if path.suffix == ".toml":
+        return f"{match['opening']}\n{plain(versions.rows(path))}\n<!-- end -->"
     text = path.read_text(encoding="utf-8")
     figures = json.loads(text).get("table")
     made = table(History.from_json(text)) if figures is None else aligned(figures)

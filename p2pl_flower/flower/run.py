@@ -27,6 +27,7 @@ from ._compat import is_simulated
 from .coordinator import Coordinator
 from .final_arrays import final_arrays
 from .grids import PacedGrid, count_bytes
+from .hearing import may_keep_replies, unheard
 from .mean_model import EvaluateFunction, MeanModel
 from .membership import Membership, all_evaluate, refuse_mods, warn_of_versions
 from .metrics import RoundMetrics, sample_count
@@ -130,6 +131,7 @@ class OpenRun:
         self.train_metrics: dict[int, MetricRecord] = {}
         self.evaluate_metrics: dict[int, MetricRecord] = {}
         self._called: list[int] = []
+        self._unheard = False
         self._told_of: set[str] = set()
         strategy.relay.open(self.id)
         self._relay_closer = weakref.finalize(self, strategy.relay.close, self.id)
@@ -215,11 +217,12 @@ class OpenRun:
         """Return the messages that ask for evaluation, where it is due."""
         if not self._scored.due(self.round):
             return []  # the last consensus step is made when devices are called to train
-        self._called = self._coordinator.present(self.round)
+        self._called, self._unheard = self._coordinator.present(self.round), True
         return self._instruct(messages.EVALUATE, config)
 
     def hear_evaluation(self, replies: Iterable[Message]) -> list[RecordDict]:
         """Return what evaluate functions returned, in order of devices."""
+        self._unheard = False
         if not self._called:
             return []
         arrived = self._coordinator.hear(messages.EVALUATE, self._called, replies)
@@ -237,6 +240,9 @@ class OpenRun:
         if self._stage != _MIXED:
             self.mix()
         self._coordinator.go_on_unheard()
+        if self._unheard:
+            self._unheard = False
+            self._say_once(unheard(self._strategy, messages.EVALUATE, "scores after consensus"))
         self._enter(_OVER)
         if self._scored.due(self.round) and self._strategy.relay.observable:
             models = map(self._strategy.options.shared.part, self._coordinator.models().values())
@@ -277,10 +283,8 @@ class OpenRun:
                 "weights need the numbers of samples in the replies"
             )
             raise ConfigError("strategy", name, rule)
-        self._say_once(
-            f"aggregate_train of {name} does not call super().aggregate_train(server_round, "
-            "replies): scores after training are not known, nor which devices did not answer"
-        )
+        what = "scores after training, and which devices did not answer,"
+        self._say_once(unheard(self._strategy, messages.TRAIN, what))
 
     def _hear_unscored(self, trained: Mapping[int, RecordDict]) -> None:
         """Say which devices have trained and could not score it, or end the run for it."""
@@ -293,6 +297,8 @@ class OpenRun:
 
     def _instruct(self, kind: str, config: ConfigRecord) -> list[Message]:
         strategy = self._strategy
+        if may_keep_replies(strategy, kind):
+            self._coordinator.make_due()  # by messages of its own, whose replies are ours
         config[messages.SERVER_ROUND] = self.round
         given = RecordDict({strategy.configrecord_key: config})
         if kind == messages.TRAIN and self._scored.due_after_training(self.round):

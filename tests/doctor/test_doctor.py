@@ -22,6 +22,7 @@ DIFFERENT = {
     # the diffs change as few lines as can be; the doctor leaves no import that nothing uses
     "import ClientApp, NumPyClient": "import NumPyClient",
     "import ServerApp, ServerAppComponents,": "import ServerAppComponents,",
+    "import Server, ServerApp, ServerAppComponents,": "import Server, ServerAppComponents,",
 }
 
 

@@ -79,8 +79,8 @@ def test_the_change_is_four_lines_at_most(name: str) -> None:
     assert sum("p2pl_flower" in line for line in added) == 2
 
 
-def test_all_eight_kinds_are_there() -> None:
-    assert len(NAMES) == 8
+def test_all_ten_kinds_are_there() -> None:
+    assert len(NAMES) == 10
 
 
 def test_of_a_transformer_with_adapters_only_these_are_mixed(relay: KeptRelay) -> None:
@@ -224,3 +224,45 @@ def test_batchnorm_statistics_are_mixed_and_counters_are_not(relay: KeptRelay) -
     public = relay.public[0]
     assert "bn1.running_mean" in public
     assert not {"samples_seen", "bn1.num_batches_tracked"} & set(public)
+
+
+def test_a_strategy_class_with_a_start_of_its_own_does_what_it_did(relay: KeptRelay) -> None:
+    grid = run("own-strategy", peer_to_peer=True)
+    report = json.loads(Path("strategy_report.json").read_text(encoding="utf-8"))
+    assert report["replies"] == [DEVICES] * 2  # aggregate_train counts
+    rates = [c["config"]["lr"] for k, d, c in grid.log if k == "train.p2pl" and d == 0]
+    assert rates == [0.5, 0.25]  # the mixin's configure_train
+    found = [report["clients"][n]["accuracy"] for n in ("1", "2")]  # aggregate_evaluate's own mean
+    assert report["best"] == max(found) > 0.8
+    assert report["clients"]["2"]["clients"] == DEVICES
+    best = np.load("best_model.npz")
+    means = {n: np.mean([m[n] for m in relay.last.values()], axis=0) for n in best.files}
+    assert found[1] > found[0]  # so that the best model is that of the last round
+    assert {n: best[n] for n in best.files} == {n: pytest.approx(means[n]) for n in means}
+
+
+def test_no_model_that_is_returned_and_no_state_that_is_replaced_goes_astray(
+    relay: KeptRelay,
+) -> None:
+    grid = run("own-strategy", peer_to_peer=True)
+    shown = [r for r in grid.replies if r.has_content() and len(r.content.array_records)]
+    assert shown == []  # evaluate returns its arrays
+    for context in grid.contexts.values():  # the client's own record, and nothing else
+        assert {name: dict(record) for name, record in context.state.items()} == {
+            "history": {"rounds": 2}
+        }
+
+
+def test_metrics_of_every_type_and_a_client_that_does_not_evaluate(relay: KeptRelay) -> None:
+    reported = {}
+    for peer_to_peer in (False, True):
+        run("mixed-clients", peer_to_peer)
+        reported[peer_to_peer] = json.loads(Path("fit_metrics.json").read_text(encoding="utf-8"))
+    federated, peers = reported[False], reported[True]
+    assert peers[0] == federated[0]  # all start from one client's parameters, and train alike
+    for told in peers:
+        assert [m["name"] for m in told] == ["client-0", "client-1", "client-2"]
+        assert [m["evaluates"] for m in told] == [False, True, True]
+        assert all(len(m["digest"]) == 64 and m["largest"] > 0 for m in told)
+    assert relay.last[0].keys() == relay.last[1].keys()
+    assert sum(np.abs(array).sum() for array in relay.last[0].values()) > 1

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+
 import pytest
 from histories import small
 
+from p2pl_flower.doctor.dependency import LEAST_PYTHON
 from p2pl_flower.errors import ConfigError
 from simulations import readme
 from simulations.report import table
@@ -77,3 +81,35 @@ def test_a_marker_without_its_end(root, text):
 
 def test_the_readme_is_current():
     assert readme.main(["--check"]) == 0
+
+
+def test_versions_are_those_of_pyproject(root):
+    (root / "pyproject.toml").write_text(
+        '[project]\nrequires-python = ">=3.12"\ndependencies = ["flwr>=1.31,<2", "numpy>=2"]\n'
+        'classifiers = ["Programming Language :: Python :: 3.12", "Typing :: Typed"]\n',
+        encoding="utf-8",
+    )
+    new = readme.render("<!-- table: pyproject.toml -->\n<!-- end -->\n", root)
+    assert [line.split("|")[1:4] for line in new.splitlines() if line.startswith("| ")] == [
+        ["  ", " supported ", " tested "],
+        [" --- ", " --- ", " --- "],
+        [" Python ", " `>=3.12` ", " 3.12 "],
+        [
+            " flwr ",
+            " `>=1.31,<2` ",
+            " 1.31 (`make test-oldest`), the newest that installs (`make test`) ",
+        ],
+    ]
+
+
+def test_every_place_that_names_the_least_versions_agrees():
+    project = tomllib.loads((readme.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    least = project["requires-python"].removeprefix(">=")
+    assert least == LEAST_PYTHON
+    assert f"Programming Language :: Python :: {least}" in project["classifiers"]
+    for name in ("README.md", "Makefile", "docs/network.md"):
+        text = (readme.ROOT / name).read_text(encoding="utf-8")
+        assert set(re.findall(r"(?:Python |\()(\d\.\d+) or newer", text)) == {least}, name
+    extra = project["optional-dependencies"]["simulation"]
+    [flwr] = [d.removeprefix("flwr") for d in project["dependencies"] if d.startswith("flwr")]
+    assert f"flwr[simulation]{flwr}" in extra

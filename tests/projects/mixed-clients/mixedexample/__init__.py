@@ -1,0 +1,1 @@
+"""A project of NumPyClients whose metrics are no plain numbers."""

@@ -1,0 +1,1 @@
+"""A project whose strategy is a class of its own, in a file of its own."""
