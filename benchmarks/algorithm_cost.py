@@ -2,9 +2,9 @@
 
 ``python -m benchmarks.algorithm_cost`` runs, in turn and several times over, a few rounds of every
 algorithm on the MNIST scenario (100 devices with 600 images, 784-200-200-10 perceptron, batches of
-10, one epoch, one consensus step on Erdos-Renyi p=0.1), scores nothing, and notes the quickest round of all,
-which other work on the machine disturbs least, and how many times P2PL's it is. What devices send
-is counted, too.
+10, one epoch, one consensus step on Erdos-Renyi p=0.1) and scores nothing. It notes the quickest
+round of each, which other work on the machine disturbs least, how many times P2PL's that is, and
+the bytes that devices send.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from p2pl_flower.algorithms import Algorithm, Mixed, Training, each
+from p2pl_flower.algorithms.mixing import Weighted
 from p2pl_flower.swarm.hooks import Hooks
 from p2pl_flower.swarm.stack import Stack
 
@@ -31,7 +32,7 @@ def test_what_is_kept_shares_its_numbers_with_nothing() -> None:
     stack = Stack(nn.Linear(1, 1, bias=False), 3, "cpu")
     weight = stack.tensors["weight"]
     weight.copy_(torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1))
-    hooks = Hooks(Twice(), stack)
+    hooks = Hooks(Twice(), stack, Weighted())
     hooks.start()
     hooks.before_training(np.arange(3))
     weight += 10
@@ -44,7 +45,7 @@ def test_devices_that_are_away_keep_what_they_had() -> None:
     stack = Stack(nn.Linear(1, 1, bias=False), 3, "cpu")
     weight = stack.tensors["weight"]
     weight.copy_(torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1))
-    hooks = Hooks(Twice(), stack)
+    hooks = Hooks(Twice(), stack, Weighted())
     hooks.start()
     hooks.before_training(np.arange(3))
     weight += 10
