@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..config import check_fields, option, within
 from .base import Algorithm, Arrays, Mixed, State, Training, each, zeros_like
@@ -67,9 +68,13 @@ class LocalExactDiffusion(Algorithm):
 
     def before_training(self, model: Arrays, state: State) -> Training:
         """Spread beta y over the round's local steps."""
-        return Training(model, each(lambda y: self.strength * y, state["pull"]), state)
+        pull = state["pull"]
+        return Training(model, pull if self.strength == 1 else each(self._weakened, pull), state)
 
     def after_mixing(self, sent: Arrays, mixed: Arrays, state: State, gamma: float) -> Mixed:
         """Add to y what the step brought; over S steps that telescopes."""
         pull = each(lambda y, after, before: y + (after - before), state["pull"], mixed, sent)
         return Mixed(mixed, {"pull": pull})
+
+    def _weakened(self, pull: Any) -> Any:
+        return self.strength * pull

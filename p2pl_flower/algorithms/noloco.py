@@ -72,7 +72,11 @@ class NoLoCo(Algorithm):
     def after_mixing(self, sent: Arrays, mixed: Arrays, state: State, gamma: float) -> Mixed:
         """Make the outer step from where the round began; the round's last one stays."""
         model = each(
-            lambda w, average, delta: w + (self.alpha * delta + self.gamma * (average - w)),
+            lambda w, average, delta: (
+                average + (self.gamma - 1) * (average - w) + self.alpha * delta
+                if self.gamma != 1
+                else average + self.alpha * delta
+            ),
             state["begun"],
             mixed,
             state["moved"],

@@ -57,7 +57,11 @@ class SlowMomentum(Algorithm):
     def after_mixing(self, sent: Arrays, mixed: Arrays, state: State, gamma: float) -> Mixed:
         """Make the outer step from where the round began; the round's last one stays."""
         model = each(
-            lambda w, average, moved: w + (self.alpha * (average - w) + self.beta * moved),
+            lambda w, average, moved: (
+                average + (self.alpha - 1) * (average - w) + self.beta * moved
+                if self.alpha != 1
+                else average + self.beta * moved
+            ),
             state["begun"],
             mixed,
             state["moved"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ class Hooks:
         self._is_product = isinstance(mixing, Weighted) and algorithm.is_weighted_sum
         self.state: dict[str, Stacked] = {}
         self._message: Stacked = {}
+        self._mixes_on = True
 
     def start(self) -> None:
         """Make what devices keep before their first training."""
@@ -83,8 +84,19 @@ class Hooks:
     def steps(self, mixings: Iterable[Mixing]) -> Iterable[Mixing]:
         """Return a round's consensus steps, as few as do the same."""
         if not (self._algorithm.is_plain and self._is_product):
-            return mixings
+            return self._until_last(mixings)
         return folded(mixings, self._stack.mixed_size)
+
+    def _until_last(self, mixings: Iterable[Mixing]) -> Iterator[Mixing]:
+        """Note which step is the last: nobody mixes its message any more."""
+        ahead = iter(mixings)
+        step = next(ahead, None)
+        while step is not None:
+            following = next(ahead, None)
+            self._mixes_on = following is not None
+            yield step
+            step = following
+        self._mixes_on = True
 
     def messages(self, devices: Ids) -> Stacked:
         """Return what devices have sent, each tensor of shape (devices, ...)."""
@@ -121,7 +133,8 @@ class Hooks:
             _rows(sent, rows), _rows(self._message, rows), self._state_of(rows), mixing.gamma
         )
         self._keep(rows, state)
-        self._set_apart(rows, model)
+        if self._mixes_on:
+            self._set_apart(rows, model)
         self._set_models(rows, model)
 
     @property
@@ -190,12 +203,20 @@ class Hooks:
 
     def _keep(self, rows: slice | Tensor, state: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Note what some devices keep now; where those are all, nothing else is left."""
-        made = {
-            part: {name: self._kept(part, name, tensor, rows) for name, tensor in tensors.items()}
-            for part, tensors in state.items()
-        }
         everybody = isinstance(rows, slice) and rows == slice(0, self._stack.devices)
+        taken = self._storages()
+        made: dict[str, Stacked] = {}
+        for part, tensors in state.items():
+            made[part] = {}
+            for name, tensor in tensors.items():
+                own = everybody and _lies_alone(tensor, taken)
+                made[part][name] = tensor if own else self._kept(part, name, tensor, rows)
+                taken.add(_storage(made[part][name]))
         self.state = made if everybody else {**self.state, **made}
+
+    def _storages(self) -> set[int]:
+        """Return where models and messages lie, which change under what is kept there."""
+        return {_storage(t) for t in (*self._models().values(), *self._message.values())}
 
     def _kept(self, part: str, name: str, tensor: Tensor, rows: slice | Tensor) -> Tensor:
         own = self.state.get(part, {}).get(name)
@@ -259,6 +280,16 @@ def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
 
 def _copies(tensors: Mapping[str, Tensor]) -> Stacked:
     return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _lies_alone(tensor: Tensor, taken: set[int]) -> bool:
+    """Tell whether a tensor can be kept as it is: its numbers are nobody else's."""
+    whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.nbytes
+    return whole and _storage(tensor) not in taken
 
 
 def _is_view(tensor: Tensor, of: Tensor, rows: slice | Tensor) -> bool:
