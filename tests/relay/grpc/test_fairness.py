@@ -95,6 +95,8 @@ def test_streams_that_have_ended_no_longer_count(endpoints, tmp_path) -> None:
     busy, modest, _ = endpoints
     EndpointMailbox(busy, RUN).publish(THERE, {"w": np.zeros(3)})
     with greedy(tmp_path, busy.address, NOT_YET, MOST_STREAMS):
+        # before that, a stream of ours could take the place of one that is to stay
+        wait_until(lambda: busy._server._streams._open[1] == MOST_STREAMS)
         wait_until(lambda: _is_refused(modest))
     wait_until(lambda: not _is_refused(modest))
 
