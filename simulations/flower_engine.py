@@ -89,12 +89,10 @@ def _backend(scenario: Scenario) -> dict[str, Any]:
     """Give each simulated device one core and, where asked for, the GPU to all in turn."""
     gpus = 1.0 if scenario.torch_device == "cuda" else 0.0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    own = {"address": "local", "num_cpus": cores or 1, "include_dashboard": False}
-    own = {} if os.environ.get(_ADDRESS) else own
-    return {
-        "client_resources": {"num_cpus": 1, "num_gpus": gpus},
-        "init_args": {**own, "logging_level": logging.ERROR, "log_to_driver": False},
-    }
+    settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if not os.environ.get(_ADDRESS):  # a Ray of our own, whatever else runs on this machine
+        settings |= {"address": "local", "num_cpus": cores or 1, "include_dashboard": False}
+    return {"client_resources": {"num_cpus": 1, "num_gpus": gpus}, "init_args": settings}
 
 
 def _quiet(flower: logging.Logger) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..config import check_fields, option, within
-from .base import Algorithm, Arrays, Mixed, Sending, State, Training, each, zeros_like
+from .base import Arrays, Mixed, Sending, State, each
+from .outer_momentum import OuterMomentum, outer_step
 
 
 @dataclass(frozen=True)
-class NoLoCo(Algorithm):
+class NoLoCo(OuterMomentum):
     r"""Outer momentum that moves towards the neighbors' models and along their movements.
 
     .. math:: \Delta_k = \mathrm{train}(w_k^t) - w_k^t, \qquad
@@ -54,15 +55,6 @@ class NoLoCo(Algorithm):
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def start(self, model: Arrays, shape: tuple[int, ...]) -> State:
-        """Begin at rest."""
-        return {"begun": model, "moved": zeros_like(model)}
-
-    def before_training(self, model: Arrays, state: State) -> Training:
-        """Note where the round begins, and delta, how far the round before moved the device."""
-        moved = each(lambda w, before: w - before, model, state["begun"])
-        return Training(model, None, {"begun": model, "moved": moved})
-
     def after_training(self, trained: Arrays, state: State) -> Sending:
         """Send w + (beta / gamma) Delta."""
         share = self.beta / self.gamma
@@ -70,20 +62,5 @@ class NoLoCo(Algorithm):
         return Sending(message, state)
 
     def after_mixing(self, sent: Arrays, mixed: Arrays, state: State, gamma: float) -> Mixed:
-        """Make the outer step from where the round began; the round's last one stays."""
-        model = each(
-            lambda w, average, delta: (
-                average + (self.gamma - 1) * (average - w) + self.alpha * delta
-                if self.gamma != 1
-                else average + self.alpha * delta
-            ),
-            state["begun"],
-            mixed,
-            state["moved"],
-        )
-        return Mixed(model, state)
-
-    @property
-    def looks_back(self) -> bool:
-        """No: what was sent is not compared with what came of it."""
-        return False
+        """Make the outer step."""
+        return Mixed(outer_step(state, mixed, self.gamma, self.alpha), state)

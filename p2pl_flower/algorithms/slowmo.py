@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..config import check_fields, option, within
-from .base import Algorithm, Arrays, Mixed, State, Training, each, zeros_like
+from .base import Arrays, Mixed, State
+from .outer_momentum import OuterMomentum, outer_step
 
 
 @dataclass(frozen=True)
-class SlowMomentum(Algorithm):
+class SlowMomentum(OuterMomentum):
     r"""After consensus, a device goes on in the direction that its rounds have had.
 
     .. math:: \tilde w_k = \sum_j a_{kj} \, \mathrm{train}(w_j^t), \qquad
@@ -45,30 +46,6 @@ class SlowMomentum(Algorithm):
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def start(self, model: Arrays, shape: tuple[int, ...]) -> State:
-        """Begin at rest."""
-        return {"begun": model, "moved": zeros_like(model)}
-
-    def before_training(self, model: Arrays, state: State) -> Training:
-        """Note where the round begins, and how far the round before moved the device."""
-        moved = each(lambda w, before: w - before, model, state["begun"])
-        return Training(model, None, {"begun": model, "moved": moved})
-
     def after_mixing(self, sent: Arrays, mixed: Arrays, state: State, gamma: float) -> Mixed:
-        """Make the outer step from where the round began; the round's last one stays."""
-        model = each(
-            lambda w, average, moved: (
-                average + (self.alpha - 1) * (average - w) + self.beta * moved
-                if self.alpha != 1
-                else average + self.beta * moved
-            ),
-            state["begun"],
-            mixed,
-            state["moved"],
-        )
-        return Mixed(model, state)
-
-    @property
-    def looks_back(self) -> bool:
-        """No: what was sent is not compared with what came of it."""
-        return False
+        """Make the outer step."""
+        return Mixed(outer_step(state, mixed, self.alpha, self.beta), state)

@@ -100,6 +100,16 @@ def square_distance(one: Model, other: Model) -> float:
     return math.fsum(parts)
 
 
+@dataclass(frozen=True)
+class ByShare(MixingRule):
+    """A rule that stands a share of hostile messages, in [0, 0.5)."""
+
+    share: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_share(self.share)
+
+
 def check_share(share: float) -> None:
     """Refuse a share of hostile neighbors that no rule can stand."""
     take("share", share, float, within("[0, 0.5)"))

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...named_arrays import Model, check_real
-from .base import MixingRule, check_share, finite, hostile, towards, wide
+from .base import ByShare, MixingRule, finite, hostile, towards, wide
 
 
 @dataclass(frozen=True)
-class TrimmedMean(MixingRule):
+class TrimmedMean(ByShare):
     r"""The mean of what is left of each number without its b largest and b smallest values.
 
     .. math:: m_k \leftarrow m_k + \gamma (\mathrm{mean}(x_{(b+1)}, \dots, x_{(n-b)}) - m_k)
@@ -32,11 +32,6 @@ class TrimmedMean(MixingRule):
     D. Yin et al., "Byzantine-robust distributed learning: towards optimal statistical rates",
     ICML 2018, arXiv 1803.01498.
     """
-
-    share: float = 0.2
-
-    def __post_init__(self) -> None:
-        check_share(self.share)
 
     def combine(
         self, own: Model, received: Mapping[int, Model], row: Mapping[int, float], gamma: float

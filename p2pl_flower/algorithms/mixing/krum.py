@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...named_arrays import Model
-from .base import MixingRule, check_share, finite, hostile, square_distance, towards
+from .base import ByShare, finite, hostile, square_distance, towards
 
 
 @dataclass(frozen=True)
-class Krum(MixingRule):
+class Krum(ByShare):
     r"""The device moves to the one message that is nearest to most others.
 
     Of the own message and the n - 1 that arrived, it is the one with the least sum of squared
@@ -30,11 +30,6 @@ class Krum(MixingRule):
     P. Blanchard et al., "Machine learning with adversaries: Byzantine tolerant gradient
     descent", NeurIPS 2017.
     """
-
-    share: float = 0.2
-
-    def __post_init__(self) -> None:
-        check_share(self.share)
 
     def combine(
         self, own: Model, received: Mapping[int, Model], row: Mapping[int, float], gamma: float
