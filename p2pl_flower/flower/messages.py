@@ -76,6 +76,12 @@ client has no evaluate function; and how it failed at scoring what it had traine
 
 _NUMPY = "numpy.ndarray"  # how Flower calls arrays in the format of NumPy's own files
 _PREFIX = "neighbor-"
+_NUMBERS = "biufc"
+CONVERT = (
+    "NumPy, in whose format Flower sends arrays, has no numbers of this type (nor of bfloat16 and "
+    "float8); convert it to float32 where arrays are handed to Flower, and back where they come in"
+)
+"""What to do about arrays that no relay can move."""
 
 
 def check_keys(arrays_key: str, config_key: str) -> None:
@@ -169,12 +175,16 @@ def to_model(arrays: ArrayRecord) -> dict[str, NDArray[Any]]:
     Raises
     ------
     LayoutError
-        There is nothing where an array should be.
+        There is nothing where an array should be, or an array of something else than numbers.
     """
     for name, array in arrays.items():
         if not array.data:  # as Flower sends an empty list of a client's
             raise LayoutError(f"array {name!r} is no array: return the model's arrays, all of them")
-    return {name: _native(_view(array)) for name, array in arrays.items()}
+    model = {name: _native(_view(array)) for name, array in arrays.items()}
+    for name, found in model.items():
+        if found.dtype.kind not in _NUMBERS:
+            raise LayoutError(f"array {name!r} is of dtype {arrays[name].dtype}: {CONVERT}")
+    return model
 
 
 def _native(array: NDArray[Any]) -> NDArray[Any]:
