@@ -24,6 +24,7 @@ from ..relay.contents import MODEL, from_publication
 from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay
 from ..relay.grpc.streams import MOST_STREAMS
 from ..relay.tensors import not_finite
+from ..relay.tunnel import Tunnels
 from ..weights import needs_samples
 from . import model_file
 from .handshake import Handshake
@@ -79,6 +80,7 @@ class ServerlessPeer:
             settings.waiting,
             most_calls=MOST_STREAMS * len(settings.neighbors) + 16,
             folder=Path(settings.checkpoint) if settings.checkpoint else None,
+            tunnels=_tunnels(settings, credentials) if settings.tunneled else None,
         )
         if settings.insecure:
             rule = "device %d: insecure, as asked for: whoever reaches %s can read and send models"
@@ -281,3 +283,8 @@ class ServerlessPeer:
         behind = ", ".join(map(str, sorted(everybody - self.endpoint.finished)))
         rule = "device %d: leaves after %g seconds, though neighbors have not said that they are "
         log.info(rule + "through: %s", self._settings.device, self._settings.linger, behind)
+
+
+def _tunnels(settings: Settings, credentials: Credentials | None) -> Tunnels:
+    own = settings.device, settings.listen, credentials
+    return Tunnels(*own, settings.rendezvous, settings.serve_rendezvous)

@@ -8,6 +8,6 @@ neighbors check each other exactly as they do over a direct connection, and whoe
 bytes on (`p2pl-flower rendezvous`, where both ends can only dial out) has no key to them.
 """
 
-from .tunnels import DIAL_OUT, Tunnels
+from .tunnels import DIAL_OUT, Tunnels, serve_rendezvous
 
-__all__ = ["DIAL_OUT", "Tunnels"]
+__all__ = ["DIAL_OUT", "Tunnels", "serve_rendezvous"]

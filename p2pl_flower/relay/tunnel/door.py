@@ -168,9 +168,7 @@ class Door:
             return {"refused": str(error)}
 
 
-def _joined(
-    places: threading.BoundedSemaphore, one: socket.socket, other: socket.socket
-) -> None:
+def _joined(places: threading.BoundedSemaphore, one: socket.socket, other: socket.socket) -> None:
     """Carry bytes between two devices; both connections count as long as they last."""
     if not places.acquire(blocking=False):
         end(one)

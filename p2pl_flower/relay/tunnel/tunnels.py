@@ -132,3 +132,17 @@ class Tunnels:
             own.close()
             raise
         return own
+
+
+def serve_rendezvous(listen: str, credentials: Credentials | None, most_connections: int) -> Door:
+    """Let the devices of a group meet here: return what has begun to accept them.
+
+    Raises
+    ------
+    ConfigError
+        The address cannot be listened at.
+    """
+    context = None if credentials is None else server_context(credentials)
+    door = Door(listen, context, None, passes_on=True, most_connections=most_connections)
+    door.start()
+    return door
