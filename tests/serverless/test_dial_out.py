@@ -81,5 +81,5 @@ def test_who_cannot_be_dialed_is_no_rendezvous(tmp_path) -> None:
 def test_what_is_no_address_is_refused(tmp_path, given) -> None:
     made = settings(nx.path_graph(2), tmp_path)
     made[0]["neighbors"]["1"] = given
-    with pytest.raises(ConfigError, match="must be host:port.* or dial-out"):
+    with pytest.raises(ConfigError, match=r"must be host:port.* or dial-out"):
         Settings.of(made[0])
