@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from p2pl_flower.errors import ConfigError
-from p2pl_flower.group import Revocations
-from p2pl_flower.group.revocations import FILE, MOST
-from p2pl_flower.group.signing import read_authority
+from p2pl_flower.relay.group import Revocations
+from p2pl_flower.relay.group.revocations import FILE, MOST
+from p2pl_flower.relay.group.signing import read_authority
 from p2pl_flower.relay.grpc.certificates import make_certificates
 
 

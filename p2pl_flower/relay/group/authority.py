@@ -15,10 +15,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ..errors import P2PLError
-from ..relay.grpc.certificates import issue
-from ..relay.grpc.credentials import CA_FILE
-from ..system.files import write_text
+from ...errors import P2PLError
+from ...system.files import write_text
+from ..grpc.certificates import issue
+from ..grpc.credentials import CA_FILE
 from .invitation import NAME, Invitation
 from .signing import read_authority
 

@@ -12,8 +12,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ..errors import ConfigError
-from ..relay.grpc.credentials import CA_FILE, CA_KEY_FILE
+from ...errors import ConfigError
+from ..grpc.credentials import CA_FILE, CA_KEY_FILE
 
 _ALGORITHM = ec.ECDSA(hashes.SHA256())
 

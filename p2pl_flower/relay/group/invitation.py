@@ -13,7 +13,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ..errors import ConfigError
+from ...errors import ConfigError
 from .signing import digest, is_signed, signed
 
 _KIND = "invitation"

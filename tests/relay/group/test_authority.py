@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from p2pl_flower.errors import ConfigError
-from p2pl_flower.group.authority import Authority, NotAdmittedError
-from p2pl_flower.group.invitation import Invitation
+from p2pl_flower.relay.group.authority import Authority, NotAdmittedError
+from p2pl_flower.relay.group.invitation import Invitation
 from p2pl_flower.relay.grpc import Credentials
 from p2pl_flower.relay.grpc.certificates import make_certificates
 

@@ -11,8 +11,8 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ..errors import ConfigError
-from ..system.files import write_text
+from ...errors import ConfigError
+from ...system.files import write_text
 from .signing import is_signed, signed
 
 FILE = "revoked.json"
