@@ -246,7 +246,11 @@ class ServerlessPeer:
 
     def _links_up(self, number: int, step: int) -> int:
         """Return how many neighbors a consensus step asks: links may be down on purpose."""
-        ids = np.array(sorted(self._settings.neighbors))
+        _, listed = self._known.listed(number, step)
+        linked = set(self._settings.neighbors)
+        if self._settings.schedule is not None:
+            linked = {neighbor.id for neighbor in listed}
+        ids = np.array(sorted(linked), dtype=np.int64)
         up = self._settings.options.links.up(self._settings.device, ids, number, step)
         return int(np.broadcast_to(up, ids.shape).sum())
 
@@ -264,7 +268,9 @@ class ServerlessPeer:
     def _send(
         self, kind: str, order: dict[str, Any], config: dict[str, Any] | None = None
     ) -> RecordDict:
-        return self._instructions.send(kind, order, *self._known.listed(), config)
+        number = int(order.get(messages.ROUND, 0))
+        listed = self._known.listed(number, int(order.get(messages.MIX_STEP, 1)))
+        return self._instructions.send(kind, order, *listed, config)
 
     def _save(self) -> None:
         self._setup |= self._known.agreement.to_setup()

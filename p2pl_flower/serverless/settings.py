@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,13 @@ from ..options import (
     LOGGERS_KEY,
     NUM_DEVICES,
     ROUNDS,
+    TOPOLOGY,
     Options,
     check_loggers,
 )
 from ..relay.grpc import Waiting
 from ..relay.tunnel import DIAL_OUT
+from ..topology import Schedule, schedule
 from . import model_file
 
 _SECONDS = within("[0, inf)", "seconds")
@@ -73,6 +76,12 @@ class Settings:
         False,
         help="`true` lets devices that can only dial out meet here: what they say to each other "
         "passes through, encrypted between them",
+    )
+    topology: str = TOPOLOGY.field(
+        "",
+        help="which neighbors are linked when, where that changes: a schedule such as "
+        "`random-matchings`, the same on all devices, each of which lists all that it ever meets; "
+        "if left out, all neighbors always are",
     )
     run: str = option("p2pl", help="name of the run; devices of another are refused")
     certificates: str = option(
@@ -140,6 +149,7 @@ class Settings:
             _check_address("rendezvous", self.rendezvous, least_port=1)
         object.__setattr__(self, "neighbors", _neighbors(self.neighbors))
         self._check_neighbors()
+        self._check_topology()
         self._check_options()
         check_loggers(self.loggers)
         self.common()  # refuses objects that the file could not have named
@@ -169,6 +179,13 @@ class Settings:
         beside = Path(self.checkpoint) / model_file.FILE if self.checkpoint else None
         return Path(self.model) if self.model else beside
 
+    @cached_property
+    def schedule(self) -> Schedule | None:
+        """The graph of every consensus step; None where all neighbors are linked in each."""
+        if not self.topology:
+            return None
+        return schedule(self.topology, self.num_devices, self.options.seed)
+
     @property
     def tunneled(self) -> bool:
         """Whether a link of the device has an end that cannot be dialed, or others meet here."""
@@ -182,7 +199,8 @@ class Settings:
 
     def common(self) -> dict[str, Scalar]:
         """Return what must be the same on all devices of a run."""
-        shared = {"num-devices": self.num_devices, "rounds": self.rounds}
+        shared: dict[str, Scalar] = {"num-devices": self.num_devices, "rounds": self.rounds}
+        shared |= {"topology": self.topology} if self.topology else {}
         return {**shared, **{key_of(k): v for k, v in self.options.to_config().items()}}
 
     def _check_neighbors(self) -> None:
@@ -197,6 +215,16 @@ class Settings:
             elif self.listen == DIAL_OUT and not self.rendezvous:
                 rule = "neither end of this link can be dialed: name a rendezvous for both"
                 raise ConfigError(f"neighbors.{device}", address, rule)
+
+    def _check_topology(self) -> None:
+        """Refuse a schedule with links to devices whose addresses are not known."""
+        if self.schedule is None:
+            return
+        linked = self.schedule.ever(self.rounds, max(self.options.consensus_steps, 1))
+        if lacking := sorted(set(linked[self.device]) - set(self.neighbors)):
+            listed = ", ".join(map(str, lacking[:8])) + (", ..." if len(lacking) > 8 else "")
+            rule = f"links device {self.device} to devices that neighbors lacks: {listed}; list all"
+            raise ConfigError("topology", self.topology, rule)
 
     def _check_options(self) -> None:
         """Refuse what takes a server that knows all devices."""

@@ -36,11 +36,13 @@ class ControlStream:
     ----------
     connection : socket.socket
         Connected, and wrapped by TLS unless the run goes without.
+    longest : int
+        Bytes of the longest line that is read.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, longest: int = _LONGEST_LINE) -> None:
         connection.settimeout(_STALL_SECONDS)
-        self._connection = connection
+        self._connection, self._longest = connection, longest
         self._buffer = b""
         self._lock = threading.Lock()  # one thread at a time may use a TLS connection
         self.heard_at = time.monotonic()
@@ -70,11 +72,11 @@ class ControlStream:
             if not self._ready(stop - time.monotonic()):
                 return None
             with self._lock:
-                more = self._connection.recv(_LONGEST_LINE)
+                more = self._connection.recv(self._longest)
             if not more:
                 raise BrokenStreamError("the control stream has ended")
             self._buffer += more
-            if len(self._buffer) > 4 * _LONGEST_LINE:
+            if len(self._buffer) > 4 * self._longest:
                 raise BrokenStreamError("a line of the control stream is too long")
         line, _, self._buffer = self._buffer.partition(b"\n")
         self.heard_at = time.monotonic()

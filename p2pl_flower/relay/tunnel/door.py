@@ -6,7 +6,7 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from ...errors import ConfigError
 from .control import CONTROL, DATA, SILENCE_SECONDS, TOKEN_LENGTH, ControlStream
@@ -20,6 +20,7 @@ _FIRST_SECONDS = 10.0
 _BACKLOG = 128
 
 Inner = Callable[[], socket.socket]
+Serve = Callable[[socket.socket], None]
 
 
 class Door:
@@ -37,6 +38,8 @@ class Door:
         Whether devices may be connected to each other here.
     most_connections : int
         Connections at the same time, of all kinds together.
+    others : Mapping[bytes, Callable], optional
+        Who serves connections that begin with other lines.
 
     Attributes
     ----------
@@ -58,9 +61,11 @@ class Door:
         inner: Inner | None,
         passes_on: bool = False,
         most_connections: int = 512,
+        others: Mapping[bytes, Serve] | None = None,
     ) -> None:
         self._context, self._inner, self._passes_on = context, inner, passes_on
         self.registry = Registry()
+        self._others = dict(others or {})
         self._admitted: frozenset[int] | None = None
         self._places = threading.BoundedSemaphore(most_connections)
         self._socket = _listening(listen)
@@ -115,6 +120,8 @@ class Door:
         line = _line(connection)
         if line == CONTROL:
             self._control(connection)
+        elif line in self._others:
+            self._others[line](connection)
         elif not self._answered(line, connection):
             raise OSError("shows no token of a call")
 

@@ -19,6 +19,13 @@ def server_context(credentials: Credentials) -> ssl.SSLContext:
     return _context(ssl.PROTOCOL_TLS_SERVER, credentials)
 
 
+def open_context(credentials: Credentials) -> ssl.SSLContext:
+    """Return what makes a server show its certificate, and take callers that have none yet."""
+    context = _context(ssl.PROTOCOL_TLS_SERVER, credentials)
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def client_context(credentials: Credentials) -> ssl.SSLContext:
     """Return what makes a caller show its certificate and demand one of the same authority.
 
