@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RelayError
+from ..errors import UnavailableError
 from ..named_arrays import Model
 from .tensors import Buffer, document, entries_of, unpack, view
 
@@ -131,7 +131,7 @@ class Spool:
 
         Raises
         ------
-        RelayError
+        UnavailableError
             The folder cannot be written to, or is full.
         """
         file = None
@@ -147,7 +147,7 @@ class Spool:
                     file.close()
             if isinstance(error, OSError):
                 reason = f"cannot keep a model in {self._folder}: {error.strerror}"
-                raise RelayError(reason) from None
+                raise UnavailableError(reason) from None
             raise
 
 
