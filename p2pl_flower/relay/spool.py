@@ -24,6 +24,7 @@ from ..errors import UnavailableError
 from ..named_arrays import Model
 from .tensors import Buffer, document, entries_of, unpack, view
 
+_RESERVED = 1 << 30  # bytes; who announces more may not have it
 _SMALL = 1 << 14  # bytes; a file of fewer is read, which is quicker than mapping it
 
 
@@ -196,7 +197,7 @@ def _reserve(file: IO[bytes], size: int) -> None:
     """Set room aside at once: that is quicker than block by block, and a full disk is known now."""
     if size and hasattr(os, "posix_fallocate"):  # macOS and Windows have none
         try:
-            os.posix_fallocate(file.fileno(), 0, size)
+            os.posix_fallocate(file.fileno(), 0, min(size, _RESERVED))
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # not every file system can
                 raise
