@@ -98,6 +98,8 @@ class _Fetching:
             statistics.arrived(sender)
         except RefusedError as refused:
             statistics.refused(sender, refused.refusal, refused.reason)
+        except (OSError, RelayError) as error:  # no room, no more files: ours, and it may pass
+            statistics.refused(sender, Refusal.LOCAL, str(error))
 
     def _fetch(self, sender: int, seconds: float) -> Document:
         """Fetch a publication; who cannot be reached is tried again and again."""

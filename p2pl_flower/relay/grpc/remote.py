@@ -197,7 +197,7 @@ def _exactly(size: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _open(device: int, address: str, credentials: Credentials | None) -> grpc.Channel:
-    options: list[tuple[str, Any]] = [*protocol.MESSAGE_OPTIONS, *_RECONNECT]
+    options: list[tuple[str, Any]] = [*protocol.ANSWER_OPTIONS, *_RECONNECT]
     if credentials is None:
         return grpc.insecure_channel(address, options)
     options.append(("grpc.ssl_target_name_override", host_name(device)))

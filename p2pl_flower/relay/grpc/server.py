@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from ...errors import ConfigError
+from ...system import open_files
 from ..mailbox import Slot
 from ..spool import Document
 from . import protocol
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from ..group.standing import Standing
 
 _LONGEST_WAIT = 600.0
+_QUEUED = 4  # calls for each thread, those that wait for one included; more are refused
+_STREAMS = 64
+_HANDSHAKE_SECONDS = 20
+_IDLE_SECONDS = 600
+_CONNECTIONS = 16, 4096
 
 Identify = Callable[[grpc.ServicerContext, Mapping[str, Any]], int]
 Greet = Callable[[OwnPublications, int, dict[str, Any]], dict[str, Any]]
@@ -71,8 +77,8 @@ class Server:
         self._identify = _declared if credentials is None else _certified
         pool = ThreadPoolExecutor(threads, thread_name_prefix="p2pl-server")
         # Two processes could listen at one port and share its calls, unnoticed.
-        options = [*protocol.MESSAGE_OPTIONS, ("grpc.so_reuseport", 0)]
-        self._server = grpc.server(pool, options=options)
+        options = [*protocol.REQUEST_OPTIONS, *_bounds(), ("grpc.so_reuseport", 0)]
+        self._server = grpc.server(pool, options=options, maximum_concurrent_rpcs=_QUEUED * threads)
         self._server.add_generic_rpc_handlers((_Handlers(self._hello, self._fetch),))
         self.port = _bind(self._server, listen, credentials)
         if standing is not None:
@@ -176,6 +182,20 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         return self._methods.get(handler_call_details.method)
+
+
+def _bounds() -> list[tuple[str, int]]:
+    """Return what bounds those that reach the port, before it is known who they are.
+
+    Half of the files that this process may have open are left to itself.
+    """
+    least, most = _CONNECTIONS
+    return [
+        ("grpc.max_allowed_incoming_connections", max(least, min(most, open_files.limit() // 2))),
+        ("grpc.server_handshake_timeout_ms", 1000 * _HANDSHAKE_SECONDS),
+        ("grpc.max_connection_idle_ms", 1000 * _IDLE_SECONDS),
+        ("grpc.max_concurrent_streams", _STREAMS),
+    ]
 
 
 def _bind(server: grpc.Server, listen: str, credentials: Credentials | None) -> int:
