@@ -7,7 +7,7 @@ from pathlib import Path
 
 import flower_projects
 import pytest
-from superlink_runs import federation
+from federation import Federation
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
@@ -36,9 +36,13 @@ def sample_project(folder: Path) -> Path:
 
 def test_what_comes_out_scores_what_the_history_says(tmp_path: Path) -> None:
     app = sample_project(tmp_path)
-    with federation(tmp_path, DEVICES) as processes:
-        printed = processes.run(app, "num-server-rounds=1")
-    assert (tmp_path / "final_model.pt").exists(), printed
+    federation = Federation(tmp_path, DEVICES)
+    try:
+        federation.start()
+        printed, _ = federation.flwr_run("num-server-rounds=1", app).communicate(timeout=500)
+        assert (tmp_path / "final_model.pt").exists(), printed + federation.logs()
+    finally:
+        federation.end()
     rounds = (tmp_path / "rounds.jsonl").read_text(encoding="utf-8").splitlines()
     said = json.loads(rounds[-1])["after_consensus"]
     with flower_projects.loaded(app):
