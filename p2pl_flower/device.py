@@ -78,12 +78,15 @@ class Device:
         Its access to the relay.
     options : Options
         The algorithm and its options; the same on all devices.
+    without : frozenset[int]
+        Neighbors that sit out the round: nothing of theirs is asked for.
     """
 
     me: Neighbor
     neighbors: Sequence[Neighbor]
     mailbox: Mailbox
     options: Options
+    without: frozenset[int] = frozenset()
 
     def start(self, model: Model | None, drawn: bool = True) -> None:
         """Begin with an initial model, or with none, to be given one by a neighbor.
@@ -252,7 +255,8 @@ class Device:
     def _reachable(self, round_number: int, step: int) -> list[int]:
         ids = np.array([n.id for n in self.neighbors], dtype=np.int64)
         up = self.options.links.up(self.me.id, ids, round_number, step)
-        return [int(j) for j in ids[np.broadcast_to(up, ids.shape)]]
+        found: list[int] = ids[np.broadcast_to(up, ids.shape)].tolist()
+        return [j for j in found if j not in self.without]
 
     def _stand(self, candidates: Candidates, held: int, step: int) -> None:
         entry = {"norms": candidates.norms, "origins": candidates.origins, "held": np.array(held)}

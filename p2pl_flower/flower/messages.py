@@ -53,6 +53,9 @@ users' functions expect the model."""
 MIX_ROUND, MIX_STEP = "mix-round", "mix-step"
 """Keys of an order to make a consensus step, alone or before something else."""
 
+MIX_WITHOUT = "mix-without"
+"""Key of such an order: devices that have sat out the round, whatever they have published."""
+
 ADOPT_ROUND, ADOPT_STEP = "adopt-round", "adopt-step"
 """Keys of an order to begin again, to a device that may have lost its model: the slot in which
 neighbors keep theirs, of which it takes one if it has."""
@@ -80,13 +83,13 @@ client has no evaluate function; and how it failed at scoring what it had traine
 
 _NUMPY = "numpy.ndarray"  # how Flower calls arrays in the format of NumPy's own files
 _PREFIX = "neighbor-"
+_ELSEWHERE = f"{_PREFIX}elsewhere"
 _NUMBERS = "biufc"
 CONVERT = (
     "NumPy, in whose format Flower sends arrays, has no numbers of this type (nor of bfloat16 and "
     "float8); convert it to float32 where arrays are handed to Flower, and back where they come in"
 )
 """What to do about arrays that no relay can move."""
-_ELSEWHERE = f"{_PREFIX}elsewhere"
 
 
 def check_keys(arrays_key: str, config_key: str) -> None:

@@ -270,7 +270,8 @@ class PeerApp(UserFunctions):
         number = int(order[messages.DEVICE])
         mailbox = self._relay_of(context).at(context.node_config).mailbox(context.run_id, number)
         me, neighbors, options = told.keep(mailbox, order)
-        return order, Device(me, neighbors, mailbox, options)
+        without = frozenset(order.get(messages.MIX_WITHOUT, ()))
+        return order, Device(me, neighbors, mailbox, options, without)
 
 
 def _drawn(returned: object) -> ArrayRecord:
