@@ -15,8 +15,8 @@ from .hearing import is_ours
 _MARK = "_is_watched"
 
 _NO_ARRAYS = (
-    "its aggregate_train looks for arrays in the devices' replies, where there are none: models stay "
-    "on the devices; `arrays, metrics = super().aggregate_train(server_round, replies)` gives "
+    "its aggregate_train looks for arrays in the devices' replies, where there are none: models "
+    "stay on the devices; `arrays, metrics = super().aggregate_train(server_round, replies)` gives "
     "the mean of the trained models, and self.mean_model() that of the present ones"
 )
 _NO_MESSAGES = "its {} must return messages, of those that super().{} returns: all, some or none"
