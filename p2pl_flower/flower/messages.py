@@ -53,6 +53,9 @@ users' functions expect the model."""
 MIX_ROUND, MIX_STEP = "mix-round", "mix-step"
 """Keys of an order to make a consensus step, alone or before something else."""
 
+SAY_WHY = "say-why"
+"""Key of an order to evaluate whose failure is told beside what the consensus step brought."""
+
 MIX_WITHOUT = "mix-without"
 """Key of such an order: devices that have sat out the round, whatever they have published."""
 
