@@ -169,13 +169,16 @@ class Device:
         ForgottenError
             It has none yet, or none any more.
         """
-        return self._newest()[0]
+        return from_publication(self._newest()[1])[0]
 
     def holding(self) -> Holding:
         """Return what the device holds now, or raise as `model` does."""
-        model, message = self._newest()
+        slot, publication = self._newest()
+        model, message = from_publication(publication)
         states = [] if self.options.algorithm.is_plain else self.mailbox.recall(STATE, newest=1)
-        return Holding(model, message, self._state(model, states[0][1] if states else None))
+        # another one is that of the run before, in a mailbox that outlives runs
+        kept = next((state for at, state in states if at == slot._replace(channel=STATE)), None)
+        return Holding(model, message, self._state(model, kept))
 
     def before_training(self, holding: Holding) -> Training:
         """Return the whole model to train from, the correction of local steps, and the state."""
@@ -219,13 +222,13 @@ class Device:
         after = Holding({**holding.model, **model}, mixed, state)
         return Step(after, Exchange(_sum_bytes(arrived)))
 
-    def _newest(self) -> tuple[Model, Model]:
+    def _newest(self) -> tuple[Slot, Model]:
         kept = self.mailbox.recall(MODEL, newest=1)
         if not kept:
             raise ForgottenError(
                 f"device {self.me.id} has no model: it drew none, and no neighbor's reached it"
             )
-        return from_publication(kept[0][1])
+        return kept[0]
 
     def _published(self, own: Model | None, slot: Slot) -> Holding:
         """Return what the device holds as it stood in a slot."""
