@@ -12,6 +12,7 @@ from ..relay.grpc import Endpoint
 from ..relay.grpc.protocol import Refusal, RefusedError
 from ..topology.neighborhood import Neighbor
 from .agreement import Agreement, InitialModel
+from .membership import Membership
 from .settings import Settings
 
 log = logging.getLogger("flwr.p2pl")
@@ -31,6 +32,8 @@ class Handshake:
         The way to the neighbors.
     run : str
         The run's key at the endpoint.
+    membership : Membership
+        Who its neighbors are.
 
     Attributes
     ----------
@@ -42,21 +45,26 @@ class Handshake:
         What the device and its neighbors start from.
     """
 
-    def __init__(self, settings: Settings, endpoint: Endpoint, run: str) -> None:
+    def __init__(
+        self, settings: Settings, endpoint: Endpoint, run: str, membership: Membership
+    ) -> None:
         self._settings, self._endpoint, self._run = settings, endpoint, run
+        self.membership = membership
         self._degrees: dict[int, int] = {}
         self.samples: dict[int, float] = {}
         self.newest: dict[int, tuple[int, int]] = {}
         self.agreement = Agreement(settings.device)
         self._initial: dict[int, InitialModel] = {}
         self._misfits: set[int] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.tell(finished=False)
+        if membership.changes:
+            endpoint.receive_guests(self._greeted)
 
     @property
     def neighbors(self) -> set[int]:
         """The neighbors but for those whose certificates have been taken back."""
-        return set(self._settings.neighbors) - self._endpoint.revoked
+        return set(self.membership.linked) - self._endpoint.revoked
 
     def with_newer_revocations(self) -> set[int]:
         """Return the neighbors that have said that they know a newer list of revocations."""
@@ -65,14 +73,16 @@ class Handshake:
             return set()
         return {j for j in self.neighbors if self._endpoint.remotes[j].revocations > own.version}
 
-    def tell(self, *, finished: bool) -> None:
+    def tell(self, *, finished: bool, leaving: bool = False) -> None:
         """Set what neighbors are told of this device."""
-        own = self.agreement.own
+        own, number = self.agreement.own, self._endpoint.publications(self._run).round
         greeting = {
             "degree": len(self.neighbors),
             "finished": finished,
             "settings": {**self._settings.common(), **self._steps()},
             "initial": None if own is None else own.to_json(),
+            **self.membership.card(number),
+            **({"leaving": True} if leaving else {}),
         }
         self._endpoint.introduce(self._run, greeting)
 
@@ -91,6 +101,22 @@ class Handshake:
             if waiting:
                 time.sleep(_RETRY_SECONDS)
         return met
+
+    def change(self, number: int) -> None:
+        """Let neighbors be others in a round, where they may be, and greet all of them."""
+        if not self.membership.changes:
+            return
+        out = self._endpoint.revoked | self._misfits | self._endpoint.finished
+        self.membership.begin_round(number, self._endpoint.unreachable, out)
+        self._follow()
+        self.meet(0, self.neighbors)
+        self._follow()
+
+    def leave(self) -> None:
+        """Say to all neighbors that this device goes."""
+        if self.membership.changes:
+            self.tell(finished=False, leaving=True)
+            self.meet(0, self.neighbors)
 
     def unmet(self) -> set[int]:
         """Return the neighbors whose degree is not known yet."""
@@ -126,7 +152,8 @@ class Handshake:
         neighbor alone, if it is not the only one, cannot make the device skip any.
         """
         remotes = self._endpoint.remotes
-        there = [remotes[j].round for j in remotes if j not in self._endpoint.unreachable]
+        asked = self.neighbors & remotes.keys() - self._endpoint.unreachable
+        there = [remotes[j].round for j in asked]
         rounds = sorted(r for r in there if r is not None and r <= self._settings.rounds)
         median = rounds[(len(rounds) - 1) // 2] if rounds else next_round
         return max(next_round, median)
@@ -134,18 +161,22 @@ class Handshake:
     def to_json(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of it."""
         samples = {str(j): count for j, count in self.samples.items()}
-        return {"samples": samples, "initial-models": self.agreement.to_json()}
+        links = {"links": self.membership.to_json()} if self.membership.changes else {}
+        return {"samples": samples, "initial-models": self.agreement.to_json(), **links}
 
     def restore(self, content: Mapping[str, Any]) -> None:
         """Take over what `to_json` returned, and tell it from now on."""
         self.samples = {int(j): count for j, count in content.get("samples", {}).items()}
         self.agreement.restore(content.get("initial-models", {}))
+        self.membership.restore(content.get("links", {}))
         self.tell(finished=False)
 
     def _greet(self, neighbor: int) -> Refusal | None:
         """Exchange greetings with one neighbor; return why not, or None."""
         try:
             said = self._endpoint.hello(self._run, neighbor, _BRIEF_SECONDS)
+            if not self.membership.hear(neighbor, said, asked=True):
+                return Refusal.STRANGER  # it has as many links as it wants
             self._degrees[neighbor] = _degree(said)
             self.newest[neighbor] = _place(said)
             if (initial := InitialModel.from_json(said.get("initial"))) is not None:
@@ -160,6 +191,26 @@ class Handshake:
         self._admit(neighbor, True)
         self._refuse_future(neighbor)
         return None
+
+    def _greeted(self, device: int, said: Mapping[str, Any]) -> None:
+        """Take in a greeting of a device that may be none of the neighbors yet."""
+        linked = self.membership.linked
+        if self.membership.hear(device, said, asked=False):
+            self._degrees[device] = _degree(said)
+            self.newest[device] = _place(said)
+        if self.membership.linked is not linked:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Call and serve those who are neighbors now, and tell others who they are."""
+        with self._lock:
+            for j in set(self._endpoint.remotes) - set(self.membership.linked):
+                self._endpoint.part(j)
+                self.newest.pop(j, None)
+            linked = {j: self.membership.linked[j] for j in sorted(self.neighbors)}
+            self._endpoint.meet(self._run, linked)
+            self._endpoint.publications(self._run).admit(self.fitting())
+            self.tell(finished=False)
 
     def _admit(self, neighbor: int, fits: bool) -> None:
         """Give models to a neighbor, and take its, only while its settings are the same."""
