@@ -10,6 +10,7 @@ from typing import Any
 
 from ..relay.grpc import Endpoint
 from ..relay.grpc.protocol import Refusal, RefusedError
+from ..relay.grpc.remote import Remote
 from ..topology.neighborhood import Neighbor
 from .agreement import Agreement, InitialModel
 from .membership import Membership
@@ -41,6 +42,8 @@ class Handshake:
         Numbers of samples that are known, by device.
     newest : dict[int, tuple[int, int]]
         Round and step of neighbors' newest models, as they last said.
+    settled : dict[int, InitialModel]
+        What neighbors start from, as far as they have come to it and have said so.
     agreement : Agreement
         What the device and its neighbors start from.
     """
@@ -54,7 +57,7 @@ class Handshake:
         self.samples: dict[int, float] = {}
         self.newest: dict[int, tuple[int, int]] = {}
         self.agreement = Agreement(settings.device)
-        self._initial: dict[int, InitialModel] = {}
+        self.settled: dict[int, InitialModel] = {}
         self._misfits: set[int] = set()
         self._lock = threading.RLock()
         self.tell(finished=False)
@@ -71,7 +74,7 @@ class Handshake:
         own = self._endpoint.standing
         if own is None:
             return set()
-        return {j for j in self.neighbors if self._endpoint.remotes[j].revocations > own.version}
+        return {j for j, way in self._ways().items() if way.revocations > own.version}
 
     def tell(self, *, finished: bool, leaving: bool = False) -> None:
         """Set what neighbors are told of this device."""
@@ -94,7 +97,7 @@ class Handshake:
             futures = {j: self._endpoint.pool.submit(self._greet, j) for j in sorted(waiting)}
             answers = {j: future.result() for j, future in futures.items()}
             met |= {j for j, answer in answers.items() if answer is None}
-            self.agreement.hear({j: self._initial[j] for j in met & self._initial.keys()})
+            self.agreement.hear({j: self.settled[j] for j in met & self.settled.keys()})
             waiting = {j for j, answer in answers.items() if answer is Refusal.ABSENT}
             if time.monotonic() >= end:
                 break
@@ -151,9 +154,8 @@ class Handshake:
         It is the lower median of the rounds in which reachable neighbors are, so that one
         neighbor alone, if it is not the only one, cannot make the device skip any.
         """
-        remotes = self._endpoint.remotes
-        asked = self.neighbors & remotes.keys() - self._endpoint.unreachable
-        there = [remotes[j].round for j in asked]
+        away = self._endpoint.unreachable
+        there = [way.round for j, way in self._ways().items() if j not in away]
         rounds = sorted(r for r in there if r is not None and r <= self._settings.rounds)
         median = rounds[(len(rounds) - 1) // 2] if rounds else next_round
         return max(next_round, median)
@@ -180,7 +182,7 @@ class Handshake:
             self._degrees[neighbor] = _degree(said)
             self.newest[neighbor] = _place(said)
             if (initial := InitialModel.from_json(said.get("initial"))) is not None:
-                self._initial[neighbor] = initial
+                self.settled[neighbor] = initial
         except RefusedError as refused:
             if refused.refusal in (Refusal.ABSENT, Refusal.LATE):
                 self._endpoint.unreachable.add(neighbor)
@@ -224,8 +226,12 @@ class Handshake:
             return {}
         return {"sync-steps": self._settings.synchronization_steps}
 
+    def _ways(self) -> dict[int, Remote]:
+        """Return the ways to those who are neighbors now."""
+        return {j: way for j, way in list(self._endpoint.remotes.items()) if j in self.neighbors}
+
     def _refuse_future(self, neighbor: int) -> None:
-        number = self._endpoint.remotes[neighbor].round
+        number = self._endpoint.remote(neighbor).round
         if number is not None and number > self._settings.rounds:
             reason = f"says it is in round {number} of {self._settings.rounds}"
             self._endpoint.statistics.refused(neighbor, Refusal.BEYOND, reason)

@@ -140,16 +140,24 @@ def test_a_device_that_leaves_says_so(group) -> None:
 
 
 def test_who_falls_silent_is_given_up(group) -> None:
-    peers = [ServerlessPeer(Settings.of(v | {"waiting": {"deadline": 0.5}})) for v in group]
+    silent = threading.Event()
+
+    def on_round(report) -> None:
+        if report.measured.round >= 2:
+            assert silent.wait(60)
+
+    quick = [values | {"waiting": {"deadline": 1}} for values in group]
+    peers = [ServerlessPeer(Settings.of(values), on_round) for values in quick]
     dead = peers.pop()
-    dead.endpoint.start()
-    dead._meet_all()
-    until(lambda: 2 in peers[0]._known.membership.linked)
-    dead.endpoint.close()  # without a word
     with ThreadPoolExecutor(2) as pool:
-        for future in [pool.submit(peer.run) for peer in peers]:
+        running = [pool.submit(peer.run) for peer in peers]
+        dead.endpoint.start()
+        until(lambda: dead._meet_all() or 2 in peers[0]._known.membership.linked)
+        dead.endpoint.close()  # without a word
+        silent.set()
+        for future in running:
             future.result(timeout=120)
-    assert 2 not in peers[0]._known.membership.linked
+    assert all(2 not in peer._known.membership.linked for peer in peers)
     for peer in peers:
         peer.close()
 

@@ -103,10 +103,7 @@ class _Fetching:
 
     def _fetch(self, sender: int, seconds: float) -> Document:
         """Fetch a publication; who cannot be reached is tried again and again."""
-        remote, unreachable = self._endpoint.remotes.get(sender), self._endpoint.unreachable
-        if remote is None:
-            raise RefusedError(Refusal.STRANGER, f"device {sender} is not on the neighbor list")
-        self._endpoint.check_standing(sender)
+        remote, unreachable = self._endpoint.remote(sender), self._endpoint.unreachable
         most = self._endpoint.most_bytes if self._own is None else self._own.size + _HEADER_SLACK
         end = time.monotonic() + seconds
         absent: RefusedError | None = None

@@ -166,15 +166,24 @@ class Endpoint:
         RefusedError
             It is not there, or takes part in something else.
         """
-        self.check_standing(neighbor)
-        said = self.remotes[neighbor].hello(run, self._card(run), timeout)
+        said = self.remote(neighbor).hello(run, self._card(run), timeout)
         self._heard(run, neighbor, said)
         return said
 
-    def check_standing(self, device: int) -> None:
-        """Refuse a device whose certificate has been taken back."""
+    def remote(self, device: int) -> Remote:
+        """Return the way to a neighbor.
+
+        Raises
+        ------
+        RefusedError
+            It is none, or its certificate has been taken back.
+        """
         if self.standing is not None:
             self.standing.check(device)
+        remote = self.remotes.get(device)
+        if remote is None:
+            raise RefusedError(Refusal.STRANGER, f"device {device} is not on the neighbor list")
+        return remote
 
     @property
     def revoked(self) -> frozenset[int]:
