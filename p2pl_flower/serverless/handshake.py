@@ -88,16 +88,22 @@ class Handshake:
         """Return the neighbors but for those that are known to have other settings."""
         return sorted(set(self._settings.neighbors) - self._misfits)
 
-    def listed(self) -> tuple[Neighbor, tuple[Neighbor, ...]]:
+    def listed(self, round_number: int = 0, step: int = 1) -> tuple[Neighbor, tuple[Neighbor, ...]]:
         """Return the device's own entry and its neighbor list.
 
         A neighbor that has not been met counts as one with the device's own degree; one whose
-        settings differ is left out.
+        settings differ is left out. Where a schedule says who is linked in a step of a round,
+        those are listed; before round 1, all neighbors are.
         """
         own, degree = self._settings.device, len(self._settings.neighbors)
+        linked, degrees = self.fitting(), self._degrees
+        if self._settings.schedule is not None and round_number:
+            steps = max(self._settings.options.consensus_steps, 1)
+            graph = self._settings.schedule.links(round_number, step, steps)
+            linked = [j for j in linked if j in graph[own]]
+            degrees, degree = dict(graph.degree), graph.degree[own]
         neighbors = tuple(
-            Neighbor(j, self._degrees.get(j, degree), self.samples.get(j, 0))
-            for j in self.fitting()
+            Neighbor(j, degrees.get(j, degree), self.samples.get(j, 0)) for j in linked
         )
         return Neighbor(own, degree, self.samples.get(own, 0)), neighbors
 

@@ -24,6 +24,7 @@ from ..relay.contents import MODEL, from_publication
 from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay
 from ..relay.grpc.streams import MOST_STREAMS
 from ..relay.tensors import not_finite
+from ..relay.tunnel import Tunnels
 from ..weights import needs_samples
 from . import model_file
 from .handshake import Handshake
@@ -79,6 +80,7 @@ class ServerlessPeer:
             settings.waiting,
             most_calls=MOST_STREAMS * len(settings.neighbors) + 16,
             folder=Path(settings.checkpoint) if settings.checkpoint else None,
+            tunnels=_tunnels(settings, credentials) if settings.tunneled else None,
         )
         if settings.insecure:
             rule = "device %d: insecure, as asked for: whoever reaches %s can read and send models"
@@ -244,7 +246,11 @@ class ServerlessPeer:
 
     def _links_up(self, number: int, step: int) -> int:
         """Return how many neighbors a consensus step asks: links may be down on purpose."""
-        ids = np.array(sorted(self._settings.neighbors))
+        _, listed = self._known.listed(number, step)
+        linked = set(self._settings.neighbors)
+        if self._settings.schedule is not None:
+            linked = {neighbor.id for neighbor in listed}
+        ids = np.array(sorted(linked), dtype=np.int64)
         up = self._settings.options.links.up(self._settings.device, ids, number, step)
         return int(np.broadcast_to(up, ids.shape).sum())
 
@@ -262,7 +268,9 @@ class ServerlessPeer:
     def _send(
         self, kind: str, order: dict[str, Any], config: dict[str, Any] | None = None
     ) -> RecordDict:
-        return self._instructions.send(kind, order, *self._known.listed(), config)
+        number = int(order.get(messages.ROUND, 0))
+        listed = self._known.listed(number, int(order.get(messages.MIX_STEP, 1)))
+        return self._instructions.send(kind, order, *listed, config)
 
     def _save(self) -> None:
         self._setup |= self._known.agreement.to_setup()
@@ -281,3 +289,8 @@ class ServerlessPeer:
         behind = ", ".join(map(str, sorted(everybody - self.endpoint.finished)))
         rule = "device %d: leaves after %g seconds, though neighbors have not said that they are "
         log.info(rule + "through: %s", self._settings.device, self._settings.linger, behind)
+
+
+def _tunnels(settings: Settings, credentials: Credentials | None) -> Tunnels:
+    own = settings.device, settings.listen, credentials
+    return Tunnels(*own, settings.rendezvous, settings.serve_rendezvous)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import RelayError
 from ..spool import Spool
@@ -17,6 +17,9 @@ from .remote import Remote
 from .server import Server
 from .transfer_statistics import TransferStatistics
 from .waiting import Waiting
+
+if TYPE_CHECKING:
+    from ..tunnel import Tunnels
 
 MOST_BYTES = 4 << 30
 """Size of the largest model that is taken where the own one's size is not known yet."""
@@ -43,6 +46,9 @@ class Endpoint:
         some free for all.
     folder : Path, optional
         Where models are while they are kept; the folder for temporary files unless given.
+    tunnels : Tunnels, optional
+        Ways to and from devices that cannot be dialed. They listen in the endpoint's place, and
+        are closed with it.
 
     Attributes
     ----------
@@ -68,6 +74,7 @@ class Endpoint:
         most_bytes: int = MOST_BYTES,
         most_calls: int = 64,
         folder: Path | None = None,
+        tunnels: Tunnels | None = None,
     ) -> None:
         self.device, self.waiting, self.most_bytes = device, waiting or Waiting(), most_bytes
         self.statistics = TransferStatistics(device)
@@ -78,15 +85,20 @@ class Endpoint:
         self._credentials = credentials
         self._runs: dict[str, OwnPublications] = {}
         self._cards: dict[str, dict[str, Any]] = {}
+        self._tunnels = tunnels
+        inner = listen if tunnels is None else tunnels.inner
         self._server = Server(
-            listen, credentials, self._runs, self._greet, self.statistics, most_calls
+            inner, credentials, self._runs, self._greet, self.statistics, most_calls
         )
         self.finished: set[int] = set()
-        self.address = f"{listen.rpartition(':')[0]}:{self._server.port}"
+        port = self._server.port if tunnels is None else tunnels.port
+        self.address = f"{listen.rpartition(':')[0]}:{port}" if port else listen
 
     def start(self) -> None:
         """Begin to answer neighbors."""
         self._server.start()
+        if self._tunnels is not None:
+            self._tunnels.start()
 
     def open(self, run: str, last_round: int | None = None) -> None:
         """Take part in a run, with an empty mailbox."""
@@ -107,11 +119,14 @@ class Endpoint:
         for device, address in neighbors.items():
             known = self.remotes.get(device)
             if known is None or known.address != address:
+                target = address if self._tunnels is None else self._tunnels.target(device, address)
                 self.remotes[device] = Remote(
-                    device, address, self.device, self._credentials, self.spool
+                    device, address, self.device, self._credentials, self.spool, target
                 )
                 if known is not None:
                     known.close()
+        if self._tunnels is not None:
+            self._tunnels.meet(self.remotes)
         self.publications(run).admit(neighbors)
 
     def introduce(self, run: str, card: Mapping[str, Any]) -> None:
@@ -135,6 +150,8 @@ class Endpoint:
 
     def close(self) -> None:
         """Stop listening and end all calls."""
+        if self._tunnels is not None:
+            self._tunnels.close()
         self._server.close()
         for remote in self.remotes.values():
             remote.close()

@@ -36,13 +36,15 @@ class Remote:
     device : int
         The neighbor: its certificate must be made out to it.
     address : str
-        ``host:port``.
+        ``host:port``, for people to read where ``target`` is given.
     me : int
         The device that asks.
     credentials : Credentials or None
         None to call without TLS.
     spool : Spool, optional
         Where models that arrive are written to.
+    target : str, optional
+        What gRPC dials in place of the address.
     """
 
     def __init__(
@@ -52,11 +54,12 @@ class Remote:
         me: int,
         credentials: Credentials | None,
         spool: Spool | None = None,
+        target: str = "",
     ) -> None:
         self.device, self.address, self._me = device, address, me
         self._spool = spool or Spool()
         self._credentials = credentials
-        self._channel = _open(device, address, credentials)
+        self._channel = _open(device, target or address, credentials)
         self._hello = self._channel.unary_unary(protocol.HELLO)
         self._fetch = self._channel.unary_stream(protocol.FETCH)
         self.round: int | None = None
@@ -134,8 +137,14 @@ class Remote:
             if reason is not None:
                 return RefusedError(Refusal.IDENTITY, reason)
         if refused.refusal is Refusal.ABSENT:
-            return RefusedError(Refusal.ABSENT, f"{self.address} cannot be reached")
+            return RefusedError(Refusal.ABSENT, self._absence())
         return refused
+
+    def _absence(self) -> str:
+        """Say that the neighbor is not there, of one without an address that it has not dialed."""
+        if ":" in self.address:
+            return f"{self.address} cannot be reached"
+        return "has not dialed, and nobody can dial it"
 
     def _certificate_trouble(self, credentials: Credentials) -> str | None:
         """Say what is wrong with either certificate: gRPC only says that it cannot connect."""
