@@ -14,11 +14,14 @@ from ...named_arrays import Model, check_layout
 from ...system.allocator import give_back
 from ..mailbox import Slot
 from ..spool import Document
-from ..tensors import not_finite
+from ..tensors import not_finite, strangers_header
 from .protocol import Refusal, RefusedError
 
 if TYPE_CHECKING:
     from .endpoint import Endpoint
+
+UNFORESEEN = "what it sends cannot be read"
+"""How a refusal begins whose cause no parser has foreseen."""
 
 _RETRY_SECONDS = 0.2
 _HEADER_SLACK = 1 << 16
@@ -94,7 +97,7 @@ class _Fetching:
         """Check what came, and note it."""
         sender, statistics = self.senders[future], self._endpoint.statistics
         try:
-            self.arrived[sender] = _checked(future.result(), self._own, self._slot, sender)
+            self.arrived[sender] = checked(future.result(), self._own, self._slot, sender)
             statistics.arrived(sender)
         except RefusedError as refused:
             statistics.refused(sender, refused.refusal, refused.reason)
@@ -127,16 +130,44 @@ class _Fetching:
                 return document
 
 
-def _checked(document: Document, own: Document | None, slot: Slot, sender: int) -> Model:
-    """Return the model in a document, or refuse it; nothing of it has been used until then."""
+def checked(document: Document, own: Document | None, slot: Slot, sender: int) -> Model:
+    """Return the model in a document from a neighbor; nothing of it has been used until then.
+
+    Parameters
+    ----------
+    document : Document
+        What came.
+    own : Document or None
+        The own publication, which it must be like.
+    slot : Slot
+        What was asked for.
+    sender : int
+        The neighbor.
+
+    Raises
+    ------
+    RefusedError
+        It is no model that can be used, whatever is the matter with it.
+    OSError
+        This machine cannot look at it.
+    """
     try:
-        model = document.model()
+        return _checked(document, own, slot, sender)
+    except (RefusedError, OSError):
+        raise
     except RelayError as error:
         raise RefusedError(Refusal.MALFORMED, f"what it sends {error}") from None
+    except Exception as error:  # nothing that a neighbor sends may end a device
+        reason = f"{UNFORESEEN}: {type(error).__name__}: {str(error)[:100]}"
+        raise RefusedError(Refusal.MALFORMED, reason) from None
+
+
+def _checked(document: Document, own: Document | None, slot: Slot, sender: int) -> Model:
+    model = document.model(strangers_header(document.size, own.size if own else 0))
     if own is not None:
         _check_fit(own.model(), model, slot, sender)
     if (name := not_finite(model)) is not None:
-        raise RefusedError(Refusal.NOT_FINITE, f"array {name!r} holds a NaN or an infinity")
+        raise RefusedError(Refusal.NOT_FINITE, f"array {name!r:.100} holds a NaN or an infinity")
     return model
 
 

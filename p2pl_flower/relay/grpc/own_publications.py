@@ -158,4 +158,4 @@ class OwnPublications:
 
 def describe(slot: Slot) -> str:
     """Return a slot for people to read."""
-    return f"{slot.channel} of round {slot.round} step {slot.step}"
+    return f"{slot.channel:.50} of round {slot.round} step {slot.step}"

@@ -23,6 +23,7 @@ _RECONNECT = [
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 _PROBE_SECONDS = 2.0
+_LEAST_CHUNK = 1 << 16  # bytes; a model in crumbs takes more time than it has bytes
 _TRANSFER_SECONDS = 3600.0
 
 Watch = Callable[[grpc.Call], None]
@@ -171,9 +172,11 @@ class Remote:
 
 def _exactly(size: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Pass chunks on, and refuse them if they are more or fewer bytes than announced."""
-    end = 0
+    end, before = 0, _LEAST_CHUNK
     for chunk in chunks:
-        end += len(chunk)
+        if before < _LEAST_CHUNK:
+            raise RefusedError(Refusal.MALFORMED, f"sends a model in pieces of {before} bytes")
+        end, before = end + len(chunk), len(chunk)
         if end > size:
             raise RefusedError(Refusal.OVERSIZED, f"sends more than the {size:,} bytes announced")
         yield chunk
