@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from p2pl_flower.errors import RelayError
 from p2pl_flower.relay import Slot
 from p2pl_flower.relay.grpc import protocol
-from p2pl_flower.relay.grpc.collecting import UNFORESEEN, checked
+from p2pl_flower.relay.grpc.checking import UNFORESEEN, checked
 from p2pl_flower.relay.spool import Document, Spool
 from p2pl_flower.serverless.agreement import InitialModel
 

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.fuzz import CORPUS, TARGETS, corpus, run
 from p2pl_flower.relay import Slot
-from p2pl_flower.relay.grpc import collecting
+from p2pl_flower.relay.grpc import checking
 from p2pl_flower.relay.grpc.protocol import Refusal, RefusedError
 from p2pl_flower.relay.spool import Spool
 
@@ -40,7 +40,7 @@ def body(header: bytes, data: int = 0) -> bytes:
 def refusal(content: bytes) -> RefusedError:
     document = Spool().keep(len(content), [content])
     with pytest.raises(RefusedError) as refused:
-        collecting.checked(document, None, SLOT, sender=1)
+        checking.checked(document, None, SLOT, sender=1)
     return refused.value
 
 
@@ -71,5 +71,5 @@ def test_a_fault_of_our_own_in_reading_is_a_refusal(monkeypatch) -> None:
     def fail(model: object) -> None:
         raise ZeroDivisionError("whatever")
 
-    monkeypatch.setattr(collecting, "not_finite", fail)
+    monkeypatch.setattr(checking, "not_finite", fail)
     assert "ZeroDivisionError: whatever" in str(refusal(body(b"{}")))

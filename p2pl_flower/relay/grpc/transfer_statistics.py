@@ -28,10 +28,12 @@ class TransferStatistics:
         self._counts: dict[int, Counter[str]] = defaultdict(Counter)
         self._lock = threading.Lock()
 
-    def arrived(self, neighbor: int) -> None:
-        """Count a model that was taken."""
+    def arrived(self, neighbor: int, stale: bool = False) -> None:
+        """Count a model that was taken, and whether it is of another round than was asked for."""
         with self._lock:
             self._counts[neighbor]["arrived"] += 1
+            if stale:
+                self._counts[neighbor]["stale"] += 1
 
     def refused(self, neighbor: int, refusal: Refusal, reason: str) -> None:
         """Count a refusal, in whichever direction, and log the first of its kind."""
