@@ -6,5 +6,6 @@ who come with one, and the list of those whose certificates count no longer.
 
 from .invitation import Invitation
 from .revocations import Revocations
+from .standing import Standing
 
-__all__ = ["Invitation", "Revocations"]
+__all__ = ["Invitation", "Revocations", "Standing"]

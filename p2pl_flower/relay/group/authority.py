@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ...system.files import write_text
 from ..grpc.certificates import issue
 from ..grpc.credentials import CA_FILE
 from .invitation import NAME, Invitation
+from .revocations import Revocations
 from .signing import read_authority
 
 LEDGER = "issued.json"
@@ -112,6 +113,10 @@ class Authority:
         certificate = issue(self.certificate, self._key, key, device, self._days)
         pem = certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
         return Admission(device, name, pem)
+
+    def revoke(self, listed: Revocations, devices: Iterable[int]) -> Revocations:
+        """Return the list that follows one, with more devices on it."""
+        return listed.adding(self._key, devices)
 
     def device_called(self, name: str) -> int | None:
         """Return the id of the device of a name; None where nobody was let in under it."""

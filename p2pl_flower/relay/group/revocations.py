@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -15,7 +15,6 @@ from ...errors import ConfigError
 from ...system.files import write_text
 from .signing import is_signed, signed
 
-FILE = "revoked.json"
 MOST = 4096
 """Devices on a list: it goes with greetings, which are short."""
 
@@ -35,6 +34,8 @@ class Revocations:
     signature : str
         Of both, by the authority.
     """
+
+    FILE: ClassVar[str] = "revoked.json"
 
     version: int = 0
     devices: frozenset[int] = frozenset()
@@ -87,7 +88,7 @@ class Revocations:
         ConfigError
             There is one that the authority has not signed.
         """
-        path = folder / FILE
+        path = folder / cls.FILE
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -105,7 +106,7 @@ class Revocations:
 
     def save(self, folder: Path) -> None:
         """Write it into a folder."""
-        write_text(folder / FILE, json.dumps(self.to_json()) + "\n")
+        write_text(folder / self.FILE, json.dumps(self.to_json()) + "\n")
 
     def _fields(self) -> dict[str, Any]:
         return {"version": self.version, "devices": sorted(self.devices)}

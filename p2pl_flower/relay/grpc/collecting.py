@@ -185,6 +185,7 @@ class _Fetching:
         remote, unreachable = self._endpoint.remotes.get(sender), self._endpoint.unreachable
         if remote is None:
             raise RefusedError(Refusal.STRANGER, f"device {sender} is not on the neighbor list")
+        self._endpoint.check_standing(sender)
         most = self._endpoint.most_bytes if self._own is None else self._own.size + _HEADER_SLACK
         after = self._endpoint.taken.get((self._run, self._slot.channel, sender))
         end = time.monotonic() + seconds

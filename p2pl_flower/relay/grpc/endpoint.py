@@ -23,6 +23,7 @@ from .transfer_statistics import TransferStatistics
 from .waiting import Waiting
 
 if TYPE_CHECKING:
+    from ..group.standing import Standing
     from ..tunnel import Tunnels
 
 MOST_BYTES = 4 << 30
@@ -56,6 +57,8 @@ class Endpoint:
     tunnels : Tunnels, optional
         Ways to and from devices that cannot be dialed. They listen in the endpoint's place, and
         are closed with it.
+    standing : Standing, optional
+        Whose certificates count no longer; neighbors are told, and say what they know.
 
     Attributes
     ----------
@@ -91,6 +94,7 @@ class Endpoint:
         most_calls: int = 64,
         folder: Path | None = None,
         tunnels: Tunnels | None = None,
+        standing: Standing | None = None,
     ) -> None:
         self.device, self.waiting, self.most_bytes = device, waiting or Waiting(), most_bytes
         self.statistics = TransferStatistics(device)
@@ -105,14 +109,16 @@ class Endpoint:
         self._credentials = credentials
         self._runs: dict[str, OwnPublications] = {}
         self._cards: dict[str, dict[str, Any]] = {}
-        self._tunnels = tunnels
+        self._tunnels, self.standing = tunnels, standing
         inner = listen if tunnels is None else tunnels.inner
         self._server = Server(
-            inner, credentials, self._runs, self._greet, self.statistics, most_calls
+            inner, credentials, self._runs, self._greet, self.statistics, most_calls, standing
         )
         self.finished: set[int] = set()
         port = self._server.port if tunnels is None else tunnels.port
         self.address = f"{listen.rpartition(':')[0]}:{port}" if port else listen
+        if standing is not None:
+            standing.tell(self._expel)
 
     def start(self) -> None:
         """Begin to answer neighbors."""
@@ -164,9 +170,20 @@ class Endpoint:
         RefusedError
             It is not there, or takes part in something else.
         """
+        self.check_standing(neighbor)
         said = self.remotes[neighbor].hello(run, self._card(run), timeout)
         self._heard(run, neighbor, said)
         return said
+
+    def check_standing(self, device: int) -> None:
+        """Refuse a device whose certificate has been taken back."""
+        if self.standing is not None:
+            self.standing.check(device)
+
+    @property
+    def revoked(self) -> frozenset[int]:
+        """The devices whose certificates count no longer."""
+        return frozenset() if self.standing is None else self.standing.revoked
 
     def close(self) -> None:
         """Stop listening and end all calls."""
@@ -194,7 +211,15 @@ class Endpoint:
             "round": publications.round,
             "newest": None if newest is None else [newest.round, newest.step],
         }
-        return {**self._cards.get(run, {}), **card}
+        revoked = None if self.standing is None else self.standing.to_json()
+        return {**self._cards.get(run, {}), **card, "revoked": revoked}
+
+    def _expel(self, devices: frozenset[int]) -> None:
+        """Call these devices no more: what is under way from them ends now."""
+        for device in devices & self.remotes.keys():
+            self.remotes[device].close()
+        if self._tunnels is not None:
+            self._tunnels.expel(devices)
 
     def late(self, neighbor: int) -> None:
         """Note that a neighbor was waited for in vain: who is late twice is not waited for."""
@@ -208,6 +233,8 @@ class Endpoint:
         self.unreachable.discard(neighbor)
 
     def _heard(self, run: str, neighbor: int, said: Mapping[str, Any]) -> None:
+        if self.standing is not None:
+            self.standing.hear(said.get("revoked"))
         self._check(run, neighbor, said)
         number, own = said.get("round"), self.publications(run).round
         if type(number) is int and number >= own - 1:  # else it is behind, and not waited for

@@ -32,6 +32,7 @@ _NOTHING = Slot("", -1, -1)
 _PROBE_SECONDS = 2.0
 _LEAST_CHUNK = 1 << 16  # bytes; a model in crumbs takes more time than it has bytes
 _TRANSFER_SECONDS = 3600.0
+_CLOSED = "is not called any more"
 
 
 class Watch(Protocol):
@@ -68,6 +69,13 @@ class Remote:
         Where models that arrive are written to.
     target : str, optional
         What gRPC dials in place of the address.
+
+    Attributes
+    ----------
+    round : int or None
+        The round that the neighbor is in, as it last said.
+    revocations : int
+        Number of the list of revocations that it has, as it last said.
     """
 
     def __init__(
@@ -86,6 +94,7 @@ class Remote:
         self._hello = self._channel.unary_unary(protocol.HELLO)
         self._fetch = self._channel.unary_stream(protocol.FETCH)
         self.round: int | None = None
+        self.revocations = 0
 
     def close(self) -> None:
         """End all calls."""
@@ -105,6 +114,8 @@ class Remote:
             self.round = protocol.whole(answer, "round")
         except grpc.RpcError as error:
             raise self._refused(error) from None
+        except ValueError:
+            raise RefusedError(Refusal.ABSENT, _CLOSED) from None
         return answer
 
     def fetch(
@@ -143,7 +154,10 @@ class Remote:
         place = {"channel": slot.channel, "round": slot.round, "step": slot.step}
         nearby = {"within": within, "after": list((after or _NOTHING)[1:])} if within else {}
         request = protocol.encode({**place, **wait, **nearby, "run": run, "from": self._me})
-        call = self._fetch(request, timeout=seconds + _TRANSFER_SECONDS)
+        try:
+            call = self._fetch(request, timeout=seconds + _TRANSFER_SECONDS)
+        except ValueError:
+            raise RefusedError(Refusal.ABSENT, _CLOSED) from None
         if watch is not None:
             watch.add(call)
         try:
@@ -161,6 +175,7 @@ class Remote:
             raise RefusedError(Refusal.TRUNCATED, "the answer is empty")
         fields = protocol.decode(first)
         size, self.round = protocol.whole(fields, "size"), protocol.whole(fields, "round")
+        self.revocations = protocol.whole({"revoked": 0, **fields}, "revoked")
         found = Slot(slot.channel, *protocol.place(fields, "slot")) if "slot" in fields else slot
         if found != slot and abs(found.round - slot.round) > within:
             raise RefusedError(Refusal.MALFORMED, f"answers with round {found.round}")

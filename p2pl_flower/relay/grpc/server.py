@@ -5,19 +5,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from ...errors import ConfigError
 from ...system import open_files
 from ..mailbox import Slot
+from ..spool import Document
 from . import protocol
 from .credentials import Credentials, caller
 from .own_publications import OwnPublications
 from .protocol import Refusal, RefusedError
-from .streams import Streams
+from .streams import Calls, Streams
 from .transfer_statistics import TransferStatistics
+
+if TYPE_CHECKING:
+    from ..group.standing import Standing
 
 _LONGEST_WAIT = 600.0
 _QUEUED = 4  # calls for each thread, those that wait for one included; more are refused
@@ -48,6 +52,8 @@ class Server:
         Where refusals are counted.
     threads : int
         Calls that are answered at the same time, those that wait included.
+    standing : Standing, optional
+        Whose certificates count no longer.
 
     Raises
     ------
@@ -63,9 +69,12 @@ class Server:
         greet: Greet,
         statistics: TransferStatistics,
         threads: int,
+        standing: Standing | None = None,
     ) -> None:
         self._runs, self._greet, self._statistics = runs, greet, statistics
         self._streams = Streams()
+        self._calls = Calls()
+        self._standing = standing
         self._identify = _declared if credentials is None else _certified
         pool = ThreadPoolExecutor(threads, thread_name_prefix="p2pl-server")
         # Two processes could listen at one port and share its calls, unnoticed.
@@ -73,6 +82,8 @@ class Server:
         self._server = grpc.server(pool, options=options, maximum_concurrent_rpcs=_QUEUED * threads)
         self._server.add_generic_rpc_handlers((_Handlers(self._hello, self._fetch),))
         self.port = _bind(self._server, listen, credentials)
+        if standing is not None:
+            standing.tell(self._expel)
 
     def start(self) -> None:
         """Begin to answer."""
@@ -85,6 +96,12 @@ class Server:
             publications.wake()
         stopped.wait()
 
+    def _expel(self, devices: frozenset[int]) -> None:
+        """End the calls of these devices that are being answered."""
+        self._calls.end(devices)
+        for publications in list(self._runs.values()):
+            publications.wake()
+
     def _hello(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         with _Answering(self, request, context) as (publications, sender, fields):
             return protocol.encode(self._greet(publications, sender, fields))
@@ -93,17 +110,23 @@ class Server:
         with contextlib.ExitStack() as until_sent:
             with _Answering(self, request, context) as (publications, sender, fields):
                 until_sent.enter_context(self._streams.one_of(sender))
+                until_sent.enter_context(self._calls.one_of(sender, context))
                 slot = Slot(protocol.text(fields, "channel"), *_place(fields))
                 wait = float(protocol.whole(fields, "wait-ms")) / 1000
                 context.add_callback(publications.wake)  # whoever hangs up is not waited for
                 seconds = min(max(wait, 0), _LONGEST_WAIT)
-                nearby = _nearby(fields)
                 found, document = publications.wait_for(
-                    sender, slot, seconds, context.is_active, *nearby
+                    sender, slot, seconds, context.is_active, *_nearby(fields)
                 )
-            head = {"size": document.size, "round": publications.round, "slot": list(found[1:])}
-            yield protocol.encode(head)
+            yield protocol.encode(self._announced(found, document, publications))
             yield from document.chunks(protocol.CHUNK_BYTES)
+
+    def _announced(
+        self, slot: Slot, document: Document, publications: OwnPublications
+    ) -> dict[str, Any]:
+        """Return what goes ahead of a model."""
+        told = {"size": document.size, "round": publications.round, "slot": list(slot[1:])}
+        return told if self._standing is None else {**told, "revoked": self._standing.version}
 
     def publications(self, fields: Mapping[str, Any]) -> OwnPublications:
         """Return the mailbox that a request is about."""
@@ -114,7 +137,10 @@ class Server:
 
     def identify(self, context: grpc.ServicerContext, fields: Mapping[str, Any]) -> int:
         """Return who calls."""
-        return self._identify(context, fields)
+        device = self._identify(context, fields)
+        if self._standing is not None:
+            self._standing.check(device)
+        return device
 
     def count(self, sender: int, refused: RefusedError) -> None:
         """Count a refusal that is the caller's fault."""

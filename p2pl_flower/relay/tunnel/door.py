@@ -67,6 +67,7 @@ class Door:
         self.registry = Registry()
         self._others = dict(others or {})
         self._admitted: frozenset[int] | None = None
+        self._expelled: frozenset[int] = frozenset()
         self._places = threading.BoundedSemaphore(most_connections)
         self._socket = _listening(listen)
         self.port = int(self._socket.getsockname()[1])
@@ -80,6 +81,12 @@ class Door:
     def admit(self, devices: Collection[int]) -> None:
         """Set whose control streams are taken; without this, those of all of the group."""
         self._admitted = frozenset(devices)
+
+    def expel(self, devices: Collection[int]) -> None:
+        """Take no control streams of these devices any more, and end those that are open."""
+        self._expelled = frozenset(devices)
+        for device in devices:
+            self.registry.drop(device)
 
     def close(self) -> None:
         """Stop listening and end all control streams."""
@@ -149,6 +156,8 @@ class Door:
             stream.close()
 
     def _is_welcome(self, device: int) -> bool:
+        if device in self._expelled:
+            return False
         return self._passes_on or self._admitted is None or device in self._admitted
 
     def _listen_to(self, device: int, stream: ControlStream) -> None:

@@ -49,6 +49,13 @@ class Registry:
             if self._streams.get(device) is stream:
                 del self._streams[device]
 
+    def drop(self, device: int) -> None:
+        """Close a device's stream, if it has one open."""
+        with self._lock:
+            stream = self._streams.pop(device, None)
+        if stream is not None:
+            stream.close()
+
     def devices(self) -> list[int]:
         """Return the devices that have a stream open."""
         with self._lock:

@@ -84,6 +84,11 @@ class Tunnels:
         if self._door is not None:
             self._door.admit(neighbors)
 
+    def expel(self, devices: Collection[int]) -> None:
+        """Take no control streams of these devices any more, and end those that are open."""
+        if self._door is not None:
+            self._door.expel(devices)
+
     def target(self, neighbor: int, address: str) -> str:
         """Return what gRPC dials to reach a neighbor whose address is ``host:port`` or dial-out.
 

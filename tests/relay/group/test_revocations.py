@@ -8,7 +8,7 @@ import pytest
 
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.relay.group import Revocations
-from p2pl_flower.relay.group.revocations import FILE, MOST
+from p2pl_flower.relay.group.revocations import MOST
 from p2pl_flower.relay.group.signing import read_authority
 from p2pl_flower.relay.grpc.certificates import make_certificates
 
@@ -69,7 +69,7 @@ def test_it_is_kept_in_a_file(authority, tmp_path) -> None:
     made = Revocations().adding(key, [3])
     made.save(tmp_path)
     assert Revocations.load(tmp_path, certificate) == made
-    (tmp_path / FILE).write_text("{}")
+    (tmp_path / Revocations.FILE).write_text("{}")
     with pytest.raises(ConfigError, match="has signed"):
         Revocations.load(tmp_path, certificate)
 
