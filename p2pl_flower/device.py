@@ -34,8 +34,9 @@ from .relay.contents import (
     to_publication,
     unflattened,
 )
+from .relay.mailbox import Collected
 from .topology.neighborhood import Neighbor
-from .weights import keep_answered, row_of
+from .weights import keep_answered, row_of, weaken_stale
 
 CANDIDATES = "candidates"
 
@@ -199,12 +200,15 @@ class Device:
         """
         slot = Slot(MODEL, round_number, step - 1)
         asked = self._reachable(round_number, step)
-        received = dict(self.mailbox.collect([self.me.id, *asked], slot))
+        collected = self.mailbox.collect([self.me.id, *asked], slot)
+        ages, received = _ages(collected), dict(collected)
+        if not self.options.algorithm.is_plain:  # its state is of this round, and no other
+            received = {j: publication for j, publication in received.items() if j not in ages}
         own = received.pop(self.me.id, None)
         holding = self._published(own, slot)
         arrived = {j: message_of(publication) for j, publication in received.items()}
         row = row_of(self.options.weights, self.me, self.neighbors)
-        row = keep_answered(row, arrived, self.options.on_missing)
+        row = weaken_stale(keep_answered(row, arrived, self.options.on_missing), ages)
         algorithm, sent = self.options.algorithm, holding.message
         for j, message in sorted(arrived.items()):
             named_arrays.check_layout(sent, message, f"device {j}")
@@ -282,6 +286,10 @@ class Device:
                 return None
             merged[name] = chosen[name]
         return merged
+
+
+def _ages(collected: Mapping[int, Model]) -> Mapping[int, int]:
+    return collected.ages if isinstance(collected, Collected) else {}
 
 
 def _candidates(entry: Model) -> Candidates:

@@ -95,10 +95,11 @@ class Membership:
         seed: int,
     ) -> None:
         self._device, self._address, self._joining, self._seed = device, address, joining, seed
-        self.linked: Mapping[int, str] = dict(neighbors)
         self._known = {j: Entry(a) for j, a in neighbors.items()}
+        self.linked: Mapping[int, str] = {j: neighbors[j] for j in self._first_links()}
         self._silent: Counter[int] = Counter()
-        self._left: set[int] = set()
+        self._round = 0
+        self._gone: dict[int, int] = {}  # the round in which a device left, or was given up
         self._lock = threading.Lock()
 
     @property
@@ -133,12 +134,11 @@ class Membership:
         if not self.changes:
             return device in self.linked
         with self._lock:
-            self._note(device, said)
             if said.get("leaving") is True:
-                self._left.add(device)
-                self._unlink(device)
+                self._give_up(device)
                 return False
-            self._left.discard(device)
+            self._gone.pop(device, None)
+            self._note(device, said)
             wanted = not asked or self._device in _ids(said.get("links"))
             if device not in self.linked and wanted and len(self.linked) < self._most:
                 self._link(device)
@@ -162,13 +162,13 @@ class Membership:
         if not self.changes:
             return
         with self._lock:
+            self._round = number
             self._known = {j: replace(e, age=e.age + 1) for j, e in self._known.items()}
             for j in list(self.linked):
                 self._silent[j] = self._silent[j] + 1 if j in silent else 0
                 if j in out or self._silent[j] >= self._joining.patience:
-                    self._unlink(j)
-                    self._known.pop(j, None)
-            self._look_for_more(number, set(out) | self._left)
+                    self._give_up(j)
+            self._look_for_more(number, set(out))
 
     def places(self, most: int = 2 * _TOLD) -> dict[int, str]:
         """Return the own address, and those of a few devices that were heard of lately."""
@@ -192,6 +192,14 @@ class Membership:
     @property
     def _most(self) -> int:
         return 2 * self._joining.links
+
+    def _first_links(self) -> list[int]:
+        """Return whom the device begins with: some of those that it was told, where they change."""
+        told = sorted(self._known)
+        if self.changes and len(told) > self._joining.links:
+            draw = generator(self._seed, Stream.GRAPH, self._device)
+            told = sorted(draw.permutation(told)[: self._joining.links].tolist())
+        return told
 
     def _look_for_more(self, number: int, out: set[int]) -> None:
         lacking = self._joining.links - len(self.linked)
@@ -221,9 +229,16 @@ class Membership:
             return
         if known is not None and known.age < age:
             return
+        if device in self._gone and age >= self._round - self._gone[device]:
+            return  # that is from before it was gone
         self._known[device] = Entry(address, age)
         if device in self.linked and age == 0:
             self.linked = {**self.linked, device: address}
+
+    def _give_up(self, device: int) -> None:
+        self._unlink(device)
+        self._known.pop(device, None)
+        self._gone[device] = self._round
 
     def _link(self, device: int) -> None:
         address = self._known[device].address if device in self._known else DIAL_OUT

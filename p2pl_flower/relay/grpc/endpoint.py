@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import RelayError
+from ..mailbox import Slot
 from ..spool import Spool
 from . import protocol
+from .collecting import Transfer
 from .credentials import Credentials
 from .own_publications import OwnPublications
 from .protocol import Refusal, RefusedError
@@ -26,6 +30,9 @@ Receive = Callable[[int, Mapping[str, Any]], None]
 
 MOST_BYTES = 4 << 30
 """Size of the largest model that is taken where the own one's size is not known yet."""
+
+
+_LATE_TIMES = 2
 
 
 class Endpoint:
@@ -63,6 +70,15 @@ class Endpoint:
         Where it listens.
     finished : set[int]
         The neighbors that have made their last round.
+    unreachable : set[int]
+        The neighbors that are absent, or have been late twice: nobody waits for them until they
+        are heard of.
+    carried : dict[tuple[str, str, int], Transfer]
+        Models that are still on their way, by run, channel and neighbor.
+    taken : dict[tuple[str, str, int], Slot]
+        The newest publication that was taken, by the same.
+    collected_at : float
+        When neighbors were last asked, in seconds of `time.monotonic`.
 
     Raises
     ------
@@ -86,6 +102,10 @@ class Endpoint:
         self.statistics = TransferStatistics(device)
         self.remotes: dict[int, Remote] = {}
         self.unreachable: set[int] = set()
+        self.carried: dict[tuple[str, str, int], Transfer] = {}
+        self.taken: dict[tuple[str, str, int], Slot] = {}
+        self.collected_at = time.monotonic()
+        self._lates: Counter[int] = Counter()
         self.pool = ThreadPoolExecutor(most_calls, thread_name_prefix="p2pl-fetch")
         self.spool = Spool(folder)
         self._credentials = credentials
@@ -195,6 +215,8 @@ class Endpoint:
         if self._tunnels is not None:
             self._tunnels.close()
         self._server.close()
+        for transfer in self.carried.values():
+            transfer.cancel()
         for remote in self.remotes.values():
             remote.close()
         self.pool.shutdown(cancel_futures=True)
@@ -226,11 +248,25 @@ class Endpoint:
         if self._tunnels is not None:
             self._tunnels.expel(devices)
 
+    def late(self, neighbor: int) -> None:
+        """Note that a neighbor was waited for in vain: who is late twice is not waited for."""
+        self._lates[neighbor] += 1
+        if self._lates[neighbor] >= _LATE_TIMES:
+            self.unreachable.add(neighbor)
+
+    def punctual(self, neighbor: int) -> None:
+        """Note that a neighbor had in time what was asked for."""
+        self._lates.pop(neighbor, None)
+        self.unreachable.discard(neighbor)
+
     def _heard(self, run: str, neighbor: int, said: Mapping[str, Any]) -> None:
         if self.standing is not None:
             self.standing.hear(said.get("revoked"))
         self._check(run, neighbor, said)
-        self.unreachable.discard(neighbor)
+        number, own = said.get("round"), self.publications(run).round
+        if type(number) is int and number >= own - 1:  # else it is behind, and not waited for
+            self.unreachable.discard(neighbor)
+            self._lates[neighbor] = min(self._lates[neighbor], _LATE_TIMES - 1)
         if said.get("finished") is True:
             self.finished.add(neighbor)
 
