@@ -122,7 +122,7 @@ class Device:
         kept = self.mailbox.recall(MODEL, newest=1)
         own = from_publication(kept[0][1])[0] if kept else {}
         for neighbor in self.neighbors:
-            arrived = self.mailbox.collect([neighbor.id], slot).get(neighbor.id)
+            arrived = self.mailbox.collect([neighbor.id], slot, 0).get(neighbor.id)
             if arrived is not None:
                 model = adopted(own, arrived)
                 private = model.keys() - self.options.shared.part(model).keys()

@@ -89,15 +89,20 @@ class Handshake:
         }
         self._endpoint.introduce(self._run, greeting)
 
-    def meet(self, seconds: float, whom: set[int]) -> set[int]:
-        """Exchange greetings with neighbors, trying for some seconds; return who answered."""
+    def meet(self, seconds: float, whom: set[int], patience: float = _BRIEF_SECONDS) -> set[int]:
+        """Exchange greetings with neighbors, trying for some seconds; return who answered.
+
+        Each try takes ``patience`` seconds at most, and not much longer than there is time.
+        """
         end = time.monotonic() + seconds
         waiting, met = set(whom), set[int]()
         while waiting:
-            futures = {j: self._endpoint.pool.submit(self._greet, j) for j in sorted(waiting)}
+            left = min(patience, max(_BRIEF_SECONDS, end - time.monotonic()))
+            pool = self._endpoint.pool
+            futures = {j: pool.submit(self.greet, j, left) for j in sorted(waiting)}
             answers = {j: future.result() for j, future in futures.items()}
             met |= {j for j, answer in answers.items() if answer is None}
-            self.agreement.hear({j: self.settled[j] for j in met & self.settled.keys()})
+            self.compare()
             waiting = {j for j, answer in answers.items() if answer is Refusal.ABSENT}
             if time.monotonic() >= end:
                 break
@@ -120,6 +125,10 @@ class Handshake:
         if self.membership.changes:
             self.tell(finished=False, leaving=True)
             self.meet(0, self.neighbors)
+
+    def compare(self) -> None:
+        """Compare what neighbors have said that they start from."""
+        self.agreement.hear(dict(self.settled))
 
     def unmet(self) -> set[int]:
         """Return the neighbors whose degree is not known yet."""
@@ -173,10 +182,10 @@ class Handshake:
         self.membership.restore(content.get("links", {}))
         self.tell(finished=False)
 
-    def _greet(self, neighbor: int) -> Refusal | None:
+    def greet(self, neighbor: int, patience: float) -> Refusal | None:
         """Exchange greetings with one neighbor; return why not, or None."""
         try:
-            said = self._endpoint.hello(self._run, neighbor, _BRIEF_SECONDS)
+            said = self._endpoint.hello(self._run, neighbor, patience)
             if not self.membership.hear(neighbor, said, asked=True):
                 return Refusal.STRANGER  # it has as many links as it wants
             self._degrees[neighbor] = _degree(said)

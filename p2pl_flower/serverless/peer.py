@@ -39,12 +39,14 @@ from .recorder import Recorder
 from .reports import Report
 from .settings import Settings
 from .starting import Start
+from .watch import Watch
 
 log = logging.getLogger("flwr.p2pl")
 
 _SAMPLES = "samples"
 _COUNT = "num-examples"
 _LINGER_STEP_SECONDS = 0.5
+_PATIENCE_SECONDS = 10.0
 
 
 class ServerlessPeer:
@@ -119,6 +121,7 @@ class ServerlessPeer:
             state=RecordDict(),
             run_config=dict(settings.run_config),
         )
+        self._watch = Watch(self.endpoint, self._known)
         self._recorder = Recorder(settings, self._publications, self.endpoint.statistics)
         self._metrics, self._setup = self._recorder.metrics, self._recorder.setup
         self._done, self._begun = 0, False
@@ -141,6 +144,8 @@ class ServerlessPeer:
 
     def close(self) -> None:
         """Leave the network."""
+        if hasattr(self, "_watch"):
+            self._watch.close()
         if self._running:
             self._known.leave()
         self.endpoint.close()
@@ -163,6 +168,7 @@ class ServerlessPeer:
         self.endpoint.start()
         self._running = True
         self._meet_all()
+        self._watch.start()
         if not self._begun:
             self._begin()
         while self._done < self._settings.rounds:
@@ -185,7 +191,8 @@ class ServerlessPeer:
     def _meet_all(self) -> None:
         """Wait for the neighbors, and say who is not there."""
         everybody = self._known.neighbors
-        if absent := everybody - self._known.meet(self._settings.start, everybody):
+        met = self._known.meet(self._settings.start, everybody, _PATIENCE_SECONDS)
+        if absent := everybody - met:
             listed = ", ".join(map(str, sorted(absent)))
             rule = "device %d: goes on without neighbors that did not answer in %g seconds: %s"
             log.warning(rule, self._settings.device, self._settings.start, listed)
@@ -202,8 +209,8 @@ class ServerlessPeer:
             self.endpoint.standing.look()
             self._known.tell(finished=False)
         self._known.change(self._done + 1)
-        brief = self._known.unmet() | self.endpoint.unreachable
-        self._known.meet(0, (brief | self._known.with_newer_revocations()) & self._known.neighbors)
+        self._known.meet(0, self._known.with_newer_revocations() & self._known.neighbors)
+        self._known.compare()
         number = self._known.round_to_join(self._done + 1)
         skipped = list(range(self._done + 1, number))
         if skipped:
@@ -310,7 +317,9 @@ class ServerlessPeer:
         self._known.tell(finished=True)
         end = time.monotonic() + self._settings.linger
         while time.monotonic() < end:
-            self._known.meet(0, everybody)  # which tells them, and asks whether they are through
+            self._known.meet(
+                0, everybody, _PATIENCE_SECONDS
+            )  # which tells them, and asks whether they are through
             if everybody <= self.endpoint.finished:
                 return
             time.sleep(_LINGER_STEP_SECONDS)

@@ -149,7 +149,8 @@ class Start:
 
     def _adopt(self, neighbor: int, slot: Slot) -> bool:
         """Take what neighbors may have of a neighbor's model, if it is handed over."""
-        arrived = self._mailbox.collect([neighbor], slot).get(neighbor)
+        seconds = self._settings.waiting.deadline  # which leaves no choice of another slot
+        arrived = self._mailbox.collect([neighbor], slot, seconds).get(neighbor)
         if arrived is None:
             return False
         kept = self._mailbox.recall(MODEL, newest=1)

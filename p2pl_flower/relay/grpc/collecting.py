@@ -106,8 +106,9 @@ class _Fetching:
         self._endpoint, self._run, self._slot, self._waits = endpoint, run, slot, waits
         kept = endpoint.publications(run).stored(slot.channel)
         self._own = kept[0][1].document if kept else None
-        self._within = MOST_STALE if slot.channel == MODEL and slot.round > 0 else 0
+        self._within = MOST_STALE if waits and slot.channel == MODEL and slot.round > 0 else 0
         self._pending: dict[int, Transfer] = {}
+        self._out_of_time = False
         self.arrived: dict[int, Model] = {}
         self.ages: dict[int, int] = {}
 
@@ -133,6 +134,7 @@ class _Fetching:
                 return
             done, _ = wait(awaited, max(0.0, end - time.monotonic()), FIRST_COMPLETED)
             if not done:
+                self._out_of_time = self._waits
                 return
             for future in done:
                 self._settle(awaited[future])
@@ -170,7 +172,7 @@ class _Fetching:
 
     def _refuse(self, sender: int, refused: RefusedError) -> None:
         self._endpoint.statistics.refused(sender, refused.refusal, refused.reason)
-        if refused.refusal is Refusal.LATE and self._waits and self._slot.round > 0:
+        if refused.refusal is Refusal.LATE and self._out_of_time and self._slot.round > 0:
             self._endpoint.late(sender)
 
     def _age(self, slot: Slot) -> int | None:

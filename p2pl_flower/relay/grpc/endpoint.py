@@ -71,8 +71,8 @@ class Endpoint:
     finished : set[int]
         The neighbors that have made their last round.
     unreachable : set[int]
-        The neighbors that are absent, or have been late twice: nobody waits for them until they
-        are heard of.
+        The neighbors that are absent or were late: they are not waited for until they are heard
+        of, and when they were late twice until they keep up.
     carried : dict[tuple[str, str, int], Transfer]
         Models that are still on their way, by run, channel and neighbor.
     taken : dict[tuple[str, str, int], Slot]
@@ -169,7 +169,7 @@ class Endpoint:
         """Let any device of the group greet: ``receive`` is told who, and what it says."""
         self._receive, self._server.open_to_guests = receive, True
         if self._tunnels is not None:
-            self._tunnels.open_to_guests = True
+            self._tunnels.receive_guests()
 
     def part(self, device: int) -> None:
         """Call a device no more that is no neighbor any longer."""
@@ -249,10 +249,9 @@ class Endpoint:
             self._tunnels.expel(devices)
 
     def late(self, neighbor: int) -> None:
-        """Note that a neighbor was waited for in vain: who is late twice is not waited for."""
+        """Note that a neighbor was waited for in vain: it is absent until it is heard of."""
         self._lates[neighbor] += 1
-        if self._lates[neighbor] >= _LATE_TIMES:
-            self.unreachable.add(neighbor)
+        self.unreachable.add(neighbor)
 
     def punctual(self, neighbor: int) -> None:
         """Note that a neighbor had in time what was asked for."""
@@ -263,12 +262,17 @@ class Endpoint:
         if self.standing is not None:
             self.standing.hear(said.get("revoked"))
         self._check(run, neighbor, said)
-        number, own = said.get("round"), self.publications(run).round
-        if type(number) is int and number >= own - 1:  # else it is behind, and not waited for
+        if self._lates[neighbor] < _LATE_TIMES or self._keeps_up(run, said):
             self.unreachable.discard(neighbor)
             self._lates[neighbor] = min(self._lates[neighbor], _LATE_TIMES - 1)
         if said.get("finished") is True:
             self.finished.add(neighbor)
+
+    def _keeps_up(self, run: str, said: Mapping[str, Any]) -> bool:
+        """Return whether a neighbor that was late before has a model of about this round."""
+        newest = said.get("newest")
+        number = newest[0] if isinstance(newest, list) and newest else None
+        return type(number) is int and number >= self.publications(run).round - 1
 
     def _check(self, run: str, neighbor: int, said: Mapping[str, Any]) -> None:
         if said.get("protocol") != protocol.VERSION:

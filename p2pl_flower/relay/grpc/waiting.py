@@ -23,7 +23,7 @@ class Waiting:
     grace: float = option(
         1.0,
         rule=_SECONDS,
-        help="seconds for a neighbor that could not be reached the last time, or was late twice; a "
+        help="seconds for a neighbor that could not be reached the last time, or was late; a "
         "tenth of a round's time, if that is less",
     )
 

@@ -33,7 +33,7 @@ def test_a_neighbor_that_has_gone_ahead_hands_over_what_is_nearest(network) -> N
     assert b.statistics.counts() == {0: {"arrived": 1, "stale": 1}}
 
 
-def test_who_was_late_twice_is_asked_for_what_it_has_and_not_waited_for(network) -> None:
+def test_who_was_late_is_asked_for_what_it_has_and_not_waited_for(network) -> None:
     a, b, c = network(0, deadline=0.4), network(1), network(2)
     connect(a, b, c)
     mailbox, taken = EndpointMailbox(a, RUN), []
@@ -45,7 +45,7 @@ def test_who_was_late_twice_is_asked_for_what_it_has_and_not_waited_for(network)
         found = mailbox.collect([1, 2], Slot("model", number, 0))
         assert 1 in found
         taken.append((found[2]["b"].item() if 2 in found else None, found.ages))
-        if number == 4:
+        if number in (3, 4):
             assert time.monotonic() - started < 0.3
     assert taken == [(1, {}), (None, {}), (None, {}), (4, {}), (None, {})]
 
