@@ -34,9 +34,11 @@ from .relay.contents import (
     unflattened,
 )
 from .topology.neighborhood import Neighbor
-from .weights import keep_answered, row_of
+from .weights import keep_answered, live_row, row_of
 
 CANDIDATES = "candidates"
+THERE, HEARD = "there", "heard"
+"""Channels on which a device says that its message is there, and whom it has heard saying so."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,19 @@ class Device:
             flat = flattened(holding.state)
             self.mailbox.publish(Slot(STATE, round_number, step), flat, list(flat))
         self.mailbox.publish(Slot(MODEL, round_number, step), publication, private)
+        if self.options.tells_heard:
+            self.mailbox.publish(Slot(THERE, round_number, step), {THERE: np.zeros(0, np.uint8)})
+
+    def hear(self, round_number: int, step: int) -> Exchange:
+        """Find out which neighbors are heard in a consensus step, and tell them.
+
+        It goes before `mix` where weights depend on who is heard. No message is moved yet.
+        """
+        asked = self._reachable(round_number, step)
+        there = self.mailbox.collect(asked, Slot(THERE, round_number, step - 1))
+        heard = np.array(sorted(there), np.int64)
+        self.mailbox.publish(Slot(HEARD, round_number, step), {HEARD: heard})
+        return Exchange({})
 
     def mix(self, round_number: int, step: int) -> Step:
         """Make consensus step ``step`` (from 1) of a round with the neighbors that answer.
@@ -168,12 +183,11 @@ class Device:
         The result is not published: after the last step of a round nobody asks for it.
         """
         slot = Slot(MODEL, round_number, step - 1)
-        asked = self._reachable(round_number, step)
+        row, asked, told = self._weights(round_number, step)
         received = dict(self.mailbox.collect([self.me.id, *asked], slot))
         own = received.pop(self.me.id, None)
         holding = self._published(own, slot)
         arrived = {j: message_of(publication) for j, publication in received.items()}
-        row = row_of(self.options.weights, self.me, self.neighbors)
         row = keep_answered(row, arrived, self.options.on_missing)
         algorithm, sent = self.options.algorithm, holding.message
         for j, message in sorted(arrived.items()):
@@ -184,7 +198,7 @@ class Device:
         mixed = _as_arrays(combine(sent, arrived, row, gamma))
         model, state = algorithm.after_mixing(sent, mixed, holding.state, gamma)
         after = Holding({**holding.model, **model}, mixed, state)
-        return Step(after, Exchange(_sum_bytes(arrived)))
+        return Step(after, Exchange(_sum_bytes(arrived, told)))
 
     def _newest(self) -> tuple[Model, Model]:
         kept = self.mailbox.recall(MODEL, newest=1)
@@ -218,6 +232,21 @@ class Device:
         part = self.options.shared.part(trained)
         message, kept = self.options.algorithm.after_training(part, state)
         return Holding(trained, _as_arrays(message), kept)
+
+    def _weights(
+        self, round_number: int, step: int
+    ) -> tuple[dict[int, float], list[int], Mapping[int, Model]]:
+        """Return the row of a step, whose messages to fetch, and what neighbors told for it."""
+        if not self.options.tells_heard:
+            row = row_of(self.options.weights, self.me, self.neighbors)
+            return row, self._reachable(round_number, step), {}
+        slot = Slot(HEARD, round_number, step)
+        own = self.mailbox.collect([self.me.id], slot).get(self.me.id)
+        mine = [] if own is None else own[HEARD].tolist()
+        told = self.mailbox.collect(mine, slot)
+        heard = {self.me.id: mine, **{j: entry[HEARD].tolist() for j, entry in told.items()}}
+        row = live_row(self.options.weights, self.me, self.neighbors, heard)
+        return row, sorted(row), told
 
     def _reachable(self, round_number: int, step: int) -> list[int]:
         ids = np.array([n.id for n in self.neighbors], dtype=np.int64)

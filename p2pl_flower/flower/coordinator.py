@@ -199,15 +199,24 @@ class Coordinator:
         self.make_due()
         steps = self._options.consensus_steps
         self._change(self.schedule.links(round_number, step, steps), self._admitted)
-        self._due = _Due(round_number, step, frozenset(self.present(round_number)))
+        if self._options.tells_heard:
+            self._order_step(messages.HEAR, self._step(round_number, step))
+        self._due = self._step(round_number, step)
 
     def make_due(self) -> None:
         """Make the consensus step that is due, if there is one, now."""
         due = self._due
         if due is not None and not self._due_is_sent:
-            orders = self._orders(sorted(due.devices), **due.order())
-            sent = self._membership.messages(messages.MIX, orders, due.round_number)
-            self.hear(messages.MIX, due.devices, self._membership.send(sent))
+            self._order_step(messages.MIX, due)
+
+    def _step(self, round_number: int, step: int) -> _Due:
+        return _Due(round_number, step, frozenset(self.present(round_number)))
+
+    def _order_step(self, kind: str, due: _Due) -> None:
+        """Let devices do their part of a consensus step, and hear of it."""
+        orders = self._orders(sorted(due.devices), **due.order())
+        sent = self._membership.messages(kind, orders, due.round_number)
+        self.hear(kind, due.devices, self._membership.send(sent))
 
     def models(self) -> dict[int, Model]:
         """Return all devices' current models, for measuring: read from the relay."""

@@ -30,6 +30,7 @@ from ..sharing import Sharing
 from ..weights import (
     MATRIX_FILE,
     MISSING_POLICIES,
+    REWEIGHT,
     WEIGHTS,
     Custom,
     WeightFunction,
@@ -37,6 +38,7 @@ from ..weights import (
     check_matrix,
     read_matrix,
 )
+from .reweight import check_reweight
 from .robust import check_mixing
 from .symmetry import check_symmetry
 
@@ -98,7 +100,9 @@ class Options:
         "self",
         rule=one_of(*MISSING_POLICIES),
         help="where the weight of a neighbor that did not answer goes: to the device itself, "
-        "which keeps symmetric losses doubly stochastic, or to those that answered",
+        "which keeps symmetric losses doubly stochastic, or to those that answered; `reweight` "
+        "works all weights out anew from the links that are up in that step, which devices tell "
+        "each other: doubly stochastic too, and quicker where much is lost",
     )
     mixing: Converted[MixingRule, str | MixingRule] = option(
         "weighted",
@@ -125,6 +129,7 @@ class Options:
         rule, matrix = _weights(self.weights, self.matrix)
         algorithm = ALGORITHMS.of(self.algorithm)
         check_symmetry(algorithm, rule, matrix, self.on_missing)
+        check_reweight(rule, self.on_missing)
         mixing = MIXINGS.of(self.mixing)
         check_mixing(algorithm, mixing)
         made: dict[str, Any] = {"algorithm": algorithm, "weights": rule, "matrix": matrix}
@@ -133,6 +138,11 @@ class Options:
         made |= {"links": LINKS.of(self.links, seed=self.seed), "shared": Sharing.of(self.shared)}
         for name, value in made.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def tells_heard(self) -> bool:
+        """Whether devices tell each other whom they hear before each consensus step."""
+        return self.on_missing == REWEIGHT
 
     def described(self) -> dict[str, Any]:
         """Return the options as flat values; what has no text is told by its class or name."""

@@ -220,6 +220,8 @@ class ServerlessPeer:
         """Make a consensus step; the last of the round goes with the evaluation, if it is due."""
         order: dict[str, Any] = {messages.ROUND: number}
         order |= {messages.MIX_ROUND: number, messages.MIX_STEP: step}
+        if self._settings.options.tells_heard:
+            self._send(messages.HEAR, order)
         last = step == self._settings.options.consensus_steps
         if last and self._scored.due(number):
             order[messages.ARRAYS_KEY] = ARRAYS_KEY

@@ -17,7 +17,7 @@ from .matrices import (
     spectral_gap,
     stationary_distribution,
 )
-from .rows import MISSING_POLICIES, keep_answered, own_weight, row_of
+from .rows import MISSING_POLICIES, REWEIGHT, keep_answered, live_row, own_weight, row_of
 from .rules import (
     TOLERANCE,
     Custom,
@@ -32,6 +32,7 @@ from .rules import (
 __all__ = [
     "MATRIX_FILE",
     "MISSING_POLICIES",
+    "REWEIGHT",
     "TOLERANCE",
     "WEIGHTS",
     "Custom",
@@ -45,6 +46,7 @@ __all__ = [
     "WeightRule",
     "check_matrix",
     "keep_answered",
+    "live_row",
     "mixing_edges",
     "mixing_matrix",
     "needs_samples",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from ..errors import ConfigError, WeightsError
 from ..topology.neighborhood import Neighbor
 from .rules import WeightRule
 
-MISSING_POLICIES = ("self", "neighbors")
+REWEIGHT = "reweight"
+"""The policy by which a step's weights are those of the links that are up in it."""
+
+MISSING_POLICIES = ("self", "neighbors", REWEIGHT)
 
 
 def row_of(rule: WeightRule, own: Neighbor, neighbors: Sequence[Neighbor]) -> dict[int, float]:
@@ -42,6 +46,44 @@ def row_of(rule: WeightRule, own: Neighbor, neighbors: Sequence[Neighbor]) -> di
     return {j: row.get(j, 0.0) for j in ids}
 
 
+def live_row(
+    rule: WeightRule,
+    own: Neighbor,
+    neighbors: Sequence[Neighbor],
+    heard: Mapping[int, Collection[int]],
+) -> dict[int, float]:
+    """Return a device's row on the live graph: the links that are up in a consensus step.
+
+    It is what the rule gives the device where it has no neighbors but those that it hears, and
+    every device's degree is the number of those that it hears. Metropolis weights are then
+    a_kj = 1 / (1 + max(d_k, d_j)) with the step's own d [1]_. A rule of symmetric weights
+    leaves out neighbors that do not hear the device in turn, so that what gets lost one way
+    keeps the matrix symmetric.
+
+    Parameters
+    ----------
+    rule : WeightRule
+        How devices weigh their neighbors.
+    own : Neighbor
+        The device k itself.
+    neighbors : Sequence[Neighbor]
+        Its neighbors j.
+    heard : Mapping[int, Collection[int]]
+        Whom devices hear in this step: the device itself, and the neighbors that have said it.
+
+    References
+    ----------
+    .. [1] Xiao, Boyd and Lall, "A scheme for robust distributed sensor fusion based on average
+       consensus", IPSN 2005.
+    """
+    mine = set(heard.get(own.id, ()))
+    linked = [j for j in neighbors if j.id in mine]
+    if rule.symmetric:
+        linked = [j for j in linked if own.id in heard.get(j.id, ())]
+    live = [replace(j, degree=len(heard[j.id])) if j.id in heard else j for j in linked]
+    return row_of(rule, replace(own, degree=len(mine)), live) if live else {}
+
+
 def own_weight(row: Mapping[int, float]) -> float:
     """Return what is left for the device itself: a_kk = 1 - sum_j a_kj."""
     return 1.0 - sum(row.values())
@@ -55,7 +97,7 @@ def keep_answered(
     Parameters
     ----------
     row : Mapping[int, float]
-        Weight of each neighbor.
+        Weight of each neighbor; with ``reweight``, as `live_row` gives it.
     answered : Iterable[int]
         Ids of those that answered; others than the row's are ignored.
     on_missing : str
@@ -63,6 +105,7 @@ def keep_answered(
         keeps a symmetric matrix symmetric under symmetric losses, hence doubly
         stochastic. ``neighbors``: to those that did answer, in proportion to their
         weights, so that the own weight stays (to the device itself where none did).
+        ``reweight``: as ``self``, for there it is only what got lost on its way at last.
 
     Raises
     ------
@@ -74,7 +117,7 @@ def keep_answered(
     heard = set(answered)
     kept = {j: weight for j, weight in row.items() if j in heard}
     total = sum(kept.values())
-    if on_missing == "self" or total <= 0 or len(kept) == len(row):
+    if on_missing != "neighbors" or total <= 0 or len(kept) == len(row):
         return kept
     scale = sum(row.values()) / total
     return {j: weight * scale for j, weight in kept.items()}

@@ -219,7 +219,7 @@ def test_what_travels_takes_effect_on_devices(options) -> None:
     assert same(back.weights, made.weights)
     assert same(back.links, made.links)
     edges = Edges.of(graph)
-    swarm = edge_weights(made.weights, graph, edges, np.zeros(4, np.int64), made.matrix)
+    swarm = edge_weights(made.weights, edges, np.zeros(4, np.int64), made.matrix)
     assert np.allclose(swarm, weights[edges.to, edges.source])
 
 

@@ -59,6 +59,11 @@ def test_refused(name, changes, words) -> None:
     assert f"algorithm='{name}" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", WANTING)
+def test_weights_of_the_links_that_are_up_are_taken_over_lossy_links(name) -> None:
+    assert Options(algorithm=name, links="bernoulli:up=0.1", on_missing="reweight").tells_heard
+
+
 @pytest.mark.parametrize("weights", ["metropolis", SYMMETRIC, Half()])
 @pytest.mark.parametrize("name", WANTING)
 def test_taken_and_sent_to_devices(name, weights) -> None:
