@@ -16,11 +16,11 @@ from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
 from ..errors import ConfigError, DeviceError, LayoutError
 from ..named_arrays import Model
-from ..options import Options, check_spectrum
+from ..options import Options, check_direction, check_spectrum
 from ..relay import Relay
 from ..relay.contents import MODEL, models_of
 from ..topology import Schedule, diameter, schedule
-from ..topology.neighborhood import neighborhood
+from ..topology.neighborhood import linked_in, neighborhood
 from ..weights import check_matrix
 from . import failures, messages, records
 from .membership import Membership
@@ -89,6 +89,7 @@ class Coordinator:
         if options.matrix is not None:
             check_matrix(options.matrix, static, n=count)
         check_spectrum(options, static)
+        check_direction(options, self.schedule)
         self._membership, self._options, self._relay, self._run = membership, options, relay, run
         self._arrays_key, self._addresses = arrays_key, addresses or {}
         self._on_failure = on_failure
@@ -319,12 +320,13 @@ class Coordinator:
         """Change to a graph that devices are told of; their mailboxes are open along another.
 
         Where the graph changes within a round, mailboxes are open along the links of all its
-        steps from its beginning on: else a device would be asked before it is told by whom.
+        steps from its beginning on: else a device would be asked before it is told by whom. They
+        are open both ways where links are one-way: acknowledgments go the other way.
         """
         if graph is not self._graph or admitted is not self._admitted or not self._told:
             self.make_due()
         if admitted is not self._admitted or not self._told:
-            self._relay.admit(self._run, {d: sorted(admitted[d]) for d in admitted})
+            self._relay.admit(self._run, {d: linked_in(admitted, d) for d in admitted})
         self._graph, self._admitted = graph, admitted
 
     def _orders(self, devices: Collection[int], **order: Any) -> dict[int, RecordDict]:
@@ -333,7 +335,7 @@ class Coordinator:
         for device in devices:
             me, neighbors = neighborhood(self._graph, device, self._samples, self._options.matrix)
             placed = [replace(n, address=self._addresses.get(n.id, "")) for n in neighbors]
-            others = sorted(set(self._admitted[device]) - set(self._graph[device]))
+            others = sorted({*linked_in(self._admitted, device)} - {n.id for n in neighbors})
             elsewhere = {j: self._addresses[j] for j in others if self._addresses.get(j)}
             news = self._told.news(me, placed, self._listed_options, elsewhere)
             contents[device] = RecordDict({messages.RECORD: ConfigRecord({**order, **news})})

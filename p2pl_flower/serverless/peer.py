@@ -22,6 +22,7 @@ from ..options import ScoredRounds
 from ..relay import Slot
 from ..relay.contents import MODEL, from_publication
 from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay
+from ..relay.grpc.own_publications import KEPT_FAR_AHEAD, KEPT_FOR_THE_SLOW
 from ..relay.grpc.streams import MOST_STREAMS
 from ..relay.tensors import not_finite
 from ..weights import needs_samples
@@ -96,7 +97,8 @@ class ServerlessPeer:
         initial = Path(settings.initial_arrays) if settings.initial_arrays else None
         relay = EndpointRelay(self.endpoint)
         app = load_app(settings.app, settings.init_function, initial, relay)
-        self.endpoint.open(self._run, settings.rounds)
+        kept = KEPT_FAR_AHEAD if settings.links_change else KEPT_FOR_THE_SLOW
+        self.endpoint.open(self._run, settings.rounds, kept)
         self.endpoint.meet(self._run, settings.neighbors)
         self._mailbox = EndpointMailbox(self.endpoint, self._run)
         self._publications = self.endpoint.publications(self._run)

@@ -32,6 +32,7 @@ from ..options import (
     ROUNDS,
     TOPOLOGY,
     Options,
+    check_direction,
     check_loggers,
 )
 from ..relay.grpc import Waiting
@@ -164,6 +165,11 @@ class Settings:
         return schedule(self.topology, self.num_devices, self.options.seed)
 
     @property
+    def links_change(self) -> bool:
+        """Whether a device asks some neighbors in some steps only."""
+        return self.schedule is not None or self.options.to_config()["links"] != "perfect"
+
+    @property
     def synchronization_steps(self) -> int:
         """The steps of max norm synchronization that the device makes."""
         return self.sync_steps or self.num_devices - 1
@@ -187,6 +193,7 @@ class Settings:
         """Refuse a schedule with links to devices whose addresses are not known."""
         if self.schedule is None:
             return
+        check_direction(self.options, self.schedule)
         linked = self.schedule.ever(self.rounds, max(self.options.consensus_steps, 1))
         if lacking := sorted(set(linked[self.device]) - set(self.neighbors)):
             listed = ", ".join(map(str, lacking[:8])) + (", ..." if len(lacking) > 8 else "")

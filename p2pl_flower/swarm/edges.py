@@ -17,32 +17,34 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Edges:
-    """Both directions of every link, in ascending order of (to, source).
+    """Who hears whom, in ascending order of (to, source): links both ways, or one-way ones.
 
     Attributes
     ----------
-    to, source : NDArray[int64], shape (2 E,)
+    to, source : NDArray[int64], shape (2 E,) or, of one-way links, (E,)
         Device k = to[e] hears device j = source[e].
-    degrees : NDArray[int64], shape (K,)
-        Neighbors of each device.
+    degrees, out_degrees : NDArray[int64], shape (K,)
+        How many each device hears, and how many hear it.
     """
 
     to: Ints
     source: Ints
     degrees: Ints
+    out_degrees: Ints
 
     @classmethod
     def of(cls, graph: nx.Graph) -> Edges:
         """Return the links of a graph on the nodes 0, ..., K - 1."""
         pairs = np.array(list(graph.edges), dtype=np.int64).reshape(-1, 2)
-        both = np.concatenate([pairs, pairs[:, ::-1]])
+        heard = pairs[:, ::-1]
+        both = heard if graph.is_directed() else np.concatenate([pairs, heard])
         to, source = both[np.lexsort((both[:, 1], both[:, 0]))].T
-        degrees = np.bincount(to, minlength=len(graph)).astype(np.int64)
-        return cls(np.ascontiguousarray(to), np.ascontiguousarray(source), degrees)
+        degrees = (np.bincount(ends, minlength=len(graph)) for ends in (to, source))
+        return cls(np.ascontiguousarray(to), np.ascontiguousarray(source), *degrees)
 
     def where(self, kept: NDArray[np.bool_]) -> Edges:
         """Return the directions that ``kept`` marks; degrees stay those of the graph."""
-        return Edges(self.to[kept], self.source[kept], self.degrees)
+        return Edges(self.to[kept], self.source[kept], self.degrees, self.out_degrees)
 
     def live(self, heard: NDArray[np.bool_], both_ways: bool) -> Edges:
         """Return the directions on which something was heard, with the degrees that these make.
@@ -60,7 +62,7 @@ class Edges:
         if both_ways:
             opposite = np.isin(to * count + source, source * count + to)
             to, source = to[opposite], source[opposite]
-        return Edges(to, source, degrees)
+        return Edges(to, source, degrees, self.out_degrees)
 
     def sums(self, values: Floats) -> Floats:
         """Return, for each device, the sum of ``values`` over what it hears: shape (K,)."""
@@ -97,6 +99,7 @@ def edge_weights(rule: WeightRule, edges: Edges, samples: Ints, matrix: Floats |
                 int(edges.degrees[j]),
                 int(samples[j]),
                 weight=None if matrix is None else float(matrix[k, j]),
+                out_degree=int(edges.out_degrees[j]),
             )
             for j in (k, *edges.source[places].tolist())
         )
@@ -110,8 +113,8 @@ def _ends(edges: Edges, samples: Ints, matrix: Floats | None) -> tuple[Ends, End
     unknown = np.full(len(to), np.nan)
     weights = unknown if matrix is None else matrix[to, source]
     counts = samples.astype(np.float64)
-    own = Ends(to, edges.degrees[to], counts[to], unknown)
-    other = Ends(source, edges.degrees[source], counts[source], weights)
+    own = Ends(to, edges.degrees[to], counts[to], unknown, edges.out_degrees[to])
+    other = Ends(source, edges.degrees[source], counts[source], weights, edges.out_degrees[source])
     return own, other, Ends(*(edges.sums(column)[to] for column in other))
 
 

@@ -22,7 +22,7 @@ from ..algorithms.mixing import MixingRule, Weighted
 from ..algorithms.p2pl import P2PL
 from ..config import take, within
 from ..errors import ConfigError
-from ..options import Options, check_spectrum
+from ..options import Options, check_direction, check_spectrum
 from ..seeding import Stream, generator
 from ..sharing import EVERYTHING, Sharing
 from ..topology import Schedule
@@ -149,6 +149,7 @@ class Gossip(Plan):
         if self.options.matrix is not None:
             check_matrix(self.options.matrix, static, n=self.devices)
         check_spectrum(self.options, static)
+        check_direction(self.options, self.schedule)
         self.seed, self.algorithm = self.options.seed, self.options.algorithm
         self.scope = self.options.max_norm_scope
         self.shared_start = self.options.init == "shared"

@@ -50,7 +50,7 @@ class Ends(NamedTuple):
 
     Attributes
     ----------
-    id, degree, samples, weight : NDArray
+    id, degree, samples, weight, heard_by : NDArray
         As those of a `Neighbor`; a weight that nobody gave is NaN.
     """
 
@@ -58,6 +58,7 @@ class Ends(NamedTuple):
     degree: NDArray[Any]
     samples: NDArray[Any]
     weight: NDArray[Any]
+    heard_by: NDArray[Any]
 
     @classmethod
     def of(cls, devices: Sequence[Neighbor]) -> Ends:
@@ -68,6 +69,7 @@ class Ends(NamedTuple):
             np.array([d.degree for d in devices]),
             np.array([d.samples for d in devices]),
             np.array(weights),
+            np.array([d.heard_by for d in devices]),
         )
 
 

@@ -17,6 +17,7 @@ from p2pl_flower.serverless.settings import Settings
 from simulations.scenario import Scenario
 
 STEPS: dict[str, Any] = {"consensus-steps": 3}
+ONE_WAY: dict[str, Any] = {"weights": "uniform", **STEPS}
 LOSSY: dict[str, Any] = {"links": "bernoulli:up=0.6"}
 REWEIGHT: dict[str, Any] = {"on-missing": "reweight", **STEPS}
 CASES: dict[str, dict[str, Any]] = {
@@ -24,6 +25,10 @@ CASES: dict[str, dict[str, Any]] = {
     "matchings-of-rounds": {"topology": "random-matchings:per-step=false", **STEPS},
     "one-peer-exponential": {"topology": "one-peer-exponential", "weights": "data-size", **STEPS},
     "moving": {"topology": "random-waypoint:radius=0.6,speed=0.3", **STEPS},
+    "directed": {"topology": "exponential:directed=true", **ONE_WAY},
+    "directed-data-size": {"topology": "directed-ring", "weights": "data-size", **STEPS},
+    "epidemic-local": {"topology": "epidemic-local:s=2", **ONE_WAY},
+    "epidemic-oracle": {"topology": "epidemic-oracle:s=2", **STEPS},
     "reweight": {"topology": "complete", "links": "bernoulli:up=0.5", **REWEIGHT},
     "reweight-uniform": {"topology": "complete", "weights": "uniform", **LOSSY, **REWEIGHT},
     "reweight-data-size": {"topology": "ring", "weights": "data-size", **LOSSY, **REWEIGHT},

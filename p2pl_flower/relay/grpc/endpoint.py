@@ -11,7 +11,7 @@ from ...errors import RelayError
 from ..spool import Spool
 from . import protocol
 from .credentials import Credentials
-from .own_publications import OwnPublications
+from .own_publications import KEPT_FOR_THE_SLOW, OwnPublications
 from .protocol import Refusal, RefusedError
 from .remote import Remote
 from .server import Server
@@ -88,9 +88,9 @@ class Endpoint:
         """Begin to answer neighbors."""
         self._server.start()
 
-    def open(self, run: str, last_round: int | None = None) -> None:
+    def open(self, run: str, last_round: int | None = None, kept: int = KEPT_FOR_THE_SLOW) -> None:
         """Take part in a run, with an empty mailbox."""
-        self._runs[run] = OwnPublications(self.device, last_round, self.spool)
+        self._runs[run] = OwnPublications(self.device, last_round, self.spool, kept)
 
     def end(self, run: str) -> None:
         """Forget a run."""
