@@ -55,6 +55,10 @@ users' functions expect the model."""
 MIX_ROUND, MIX_STEP = "mix-round", "mix-step"
 """Keys of an order to make a consensus step, alone or before something else."""
 
+ADOPT_ROUND, ADOPT_STEP = "adopt-round", "adopt-step"
+"""Keys of an order to begin again, to a device that may have lost its model: the slot in which
+neighbors keep theirs, of which it takes one if it has."""
+
 SCORED = "scored"
 """Key of an order to train that asks for the trained model to be evaluated."""
 

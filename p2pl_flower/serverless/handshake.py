@@ -54,11 +54,23 @@ class Handshake:
         self._lock = threading.Lock()
         self.tell(finished=False)
 
+    @property
+    def neighbors(self) -> set[int]:
+        """The neighbors but for those whose certificates have been taken back."""
+        return set(self._settings.neighbors) - self._endpoint.revoked
+
+    def with_newer_revocations(self) -> set[int]:
+        """Return the neighbors that have said that they know a newer list of revocations."""
+        own = self._endpoint.standing
+        if own is None:
+            return set()
+        return {j for j in self.neighbors if self._endpoint.remotes[j].revocations > own.version}
+
     def tell(self, *, finished: bool) -> None:
         """Set what neighbors are told of this device."""
         own = self.agreement.own
         greeting = {
-            "degree": len(self._settings.neighbors),
+            "degree": len(self.neighbors),
             "finished": finished,
             "settings": {**self._settings.common(), **self._steps()},
             "initial": None if own is None else own.to_json(),
@@ -83,11 +95,11 @@ class Handshake:
 
     def unmet(self) -> set[int]:
         """Return the neighbors whose degree is not known yet."""
-        return set(self._settings.neighbors) - set(self._degrees)
+        return self.neighbors - set(self._degrees)
 
     def fitting(self) -> list[int]:
         """Return the neighbors but for those that are known to have other settings."""
-        return sorted(set(self._settings.neighbors) - self._misfits)
+        return sorted(self.neighbors - self._misfits)
 
     def listed(self, round_number: int = 0, step: int = 1) -> tuple[Neighbor, tuple[Neighbor, ...]]:
         """Return the device's own entry and its neighbor list.
@@ -105,7 +117,7 @@ class Handshake:
                 replace(entry, samples=self.samples.get(entry.id, 0)) for entry in (me, *others)
             )
             return me, tuple(entry for entry in listed if entry.id in fitting)
-        degree = len(self._settings.neighbors)
+        degree = len(self.neighbors)
         neighbors = tuple(
             Neighbor(j, self._degrees.get(j, degree), self.samples.get(j, 0)) for j in fitting
         )

@@ -36,6 +36,7 @@ from ..options import (
     check_loggers,
 )
 from ..relay.grpc import Waiting
+from ..relay.tunnel import DIAL_OUT
 from ..topology import Schedule, schedule
 from . import model_file
 
@@ -55,11 +56,27 @@ class Settings:
 
     device: int = option(help="id of this device, from 0")
     num_devices: int = NUM_DEVICES.field(rule=at_least(2))
-    listen: str = option(help="`host:port` to be reached at")
+    listen: str = option(
+        help="`host:port` to be reached at; `dial-out` for a device that nobody can dial, behind a "
+        "router, say"
+    )
     app: str = option(help="the ClientApp: `package.module:name`")
     rounds: int = ROUNDS.field()
     neighbors: Converted[Mapping[int, str], Mapping[Any, str]] = option(
-        kind=dict, converted=True, help='neighbors\' addresses: lines such as `3 = "host:9400"`'
+        kind=dict,
+        converted=True,
+        help='neighbors\' addresses: lines such as `3 = "host:9400"`, '
+        'or `3 = "dial-out"` for one that dials',
+    )
+    rendezvous: str = option(
+        "",
+        help="`host:port` of a `p2pl-flower rendezvous`, or of a peer with `serve-rendezvous`: "
+        "where this device meets neighbors that cannot be dialed, if it cannot be either",
+    )
+    serve_rendezvous: bool = option(
+        False,
+        help="`true` lets devices that can only dial out meet here: what they say to each other "
+        "passes through, encrypted between them",
     )
     topology: str = TOPOLOGY.field(
         "",
@@ -124,7 +141,13 @@ class Settings:
         check_fields(self)
         if not 0 <= self.device < self.num_devices:
             raise ConfigError("device", self.device, f"must be from 0 to {self.num_devices - 1}")
-        _check_address("listen", self.listen, least_port=0)
+        if self.listen != DIAL_OUT:
+            _check_address("listen", self.listen, least_port=0)
+        elif self.serve_rendezvous:
+            rule = "is for devices that can be dialed: listen at host:port"
+            raise ConfigError("serve-rendezvous", True, rule)
+        if self.rendezvous:
+            _check_address("rendezvous", self.rendezvous, least_port=1)
         object.__setattr__(self, "neighbors", _neighbors(self.neighbors))
         self._check_neighbors()
         self._check_topology()
@@ -170,6 +193,12 @@ class Settings:
         return self.schedule is not None or self.options.to_config()["links"] != "perfect"
 
     @property
+    def tunneled(self) -> bool:
+        """Whether a link of the device has an end that cannot be dialed, or others meet here."""
+        ends = self.listen, *self.neighbors.values()
+        return DIAL_OUT in ends or self.serve_rendezvous
+
+    @property
     def synchronization_steps(self) -> int:
         """The steps of max norm synchronization that the device makes."""
         return self.sync_steps or self.num_devices - 1
@@ -187,7 +216,11 @@ class Settings:
             if device == self.device or not 0 <= device < self.num_devices:
                 rule = f"must be the id of another device, 0 to {self.num_devices - 1}"
                 raise ConfigError(f"neighbors.{device}", address, rule)
-            _check_address(f"neighbors.{device}", address, least_port=1)
+            if address != DIAL_OUT:
+                _check_address(f"neighbors.{device}", address, least_port=1)
+            elif self.listen == DIAL_OUT and not self.rendezvous:
+                rule = "neither end of this link can be dialed: name a rendezvous for both"
+                raise ConfigError(f"neighbors.{device}", address, rule)
 
     def _check_topology(self) -> None:
         """Refuse a schedule with links to devices whose addresses are not known."""
@@ -224,6 +257,5 @@ def _check_address(key: str, address: str, least_port: int) -> None:
     """Refuse what is not ``host:port``."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or not least_port <= int(port) < 65536:
-        raise ConfigError(
-            key, address, f"must be host:port, with a port from {least_port} to 65535"
-        )
+        rule = f"must be host:port, with a port from {least_port} to 65535"
+        raise ConfigError(key, address, rule + (", or dial-out" if key != "rendezvous" else ""))
