@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import named_arrays
-from .algorithms import State, Training
+from .algorithms import State, Training, each
 from .algorithms.max_norm import Candidates, strongest
 from .algorithms.mixing import Weighted
 from .errors import ForgottenError
@@ -35,7 +35,7 @@ from .relay.contents import (
     unflattened,
 )
 from .topology.neighborhood import Neighbor
-from .weights import keep_answered, live_row, row_of
+from .weights import StepWeights, keep_answered, row_of, told_weights
 
 CANDIDATES = "candidates"
 THERE, HEARD = "there", "heard"
@@ -213,19 +213,21 @@ class Device:
         The result is not published: after the last step of a round nobody asks for it.
         """
         slot = Slot(MODEL, round_number, step - 1)
-        row, asked, told = self._weights(round_number, step)
+        weights, asked, told = self._weigh(round_number, step)
         received = dict(self.mailbox.collect([self.me.id, *asked], slot))
         own = received.pop(self.me.id, None)
         holding = self._published(own, slot)
         arrived = {j: message_of(publication) for j, publication in received.items()}
-        row = keep_answered(row, arrived, self.options.on_missing)
+        row = keep_answered(weights.row, arrived, self.options.on_missing)
         algorithm, sent = self.options.algorithm, holding.message
         for j, message in sorted(arrived.items()):
             named_arrays.check_layout(sent, message, f"device {j}")
         gamma = self.options.consensus_gamma * algorithm.mixing_step
         rule = self.options.mixing
         combine = algorithm.combine if isinstance(rule, Weighted) else rule.combine
-        mixed = _as_arrays(combine(sent, arrived, row, gamma))
+        scale = weights.scale(row, gamma)  # else rows sum to 1, and it is 1
+        mixed = combine(sent, arrived, {j: a / scale for j, a in row.items()}, gamma)
+        mixed = _as_arrays(mixed if scale == 1 else each(lambda array: scale * array, mixed))
         model, state = algorithm.after_mixing(sent, mixed, holding.state, gamma)
         after = Holding({**holding.model, **model}, mixed, state)
         return Step(after, Exchange(_sum_bytes(arrived, told)))
@@ -263,20 +265,25 @@ class Device:
         message, kept = self.options.algorithm.after_training(part, state)
         return Holding(trained, _as_arrays(message), kept)
 
-    def _weights(
+    def _weigh(
         self, round_number: int, step: int
-    ) -> tuple[dict[int, float], list[int], Mapping[int, Model]]:
-        """Return the row of a step, whose messages to fetch, and what neighbors told for it."""
+    ) -> tuple[StepWeights, list[int], Mapping[int, Model]]:
+        """Return the weights of a step, whose messages to fetch, and what others told for it."""
+        rule, me = self.options.weights, self.me
         if not self.options.tells_heard:
-            row = row_of(self.options.weights, self.me, self.neighbors)
-            return row, self._reachable(round_number, step), {}
+            row = row_of(rule, me, self.neighbors)
+            return StepWeights(row), self._reachable(round_number, step), {}
         slot = Slot(HEARD, round_number, step)
-        own = self.mailbox.collect([self.me.id], slot).get(self.me.id)
+        own = self.mailbox.collect([me.id], slot).get(me.id)
         mine = [] if own is None else own[HEARD].tolist()
-        told = self.mailbox.collect(mine, slot)
-        heard = {self.me.id: mine, **{j: entry[HEARD].tolist() for j, entry in told.items()}}
-        row = live_row(self.options.weights, self.me, self.neighbors, heard)
-        return row, sorted(row), told
+        told = self.mailbox.collect(self._listeners() if rule.column_stochastic else mine, slot)
+        heard = {me.id: mine, **{j: entry[HEARD].tolist() for j, entry in told.items()}}
+        weights = told_weights(rule, me, self.neighbors, heard)
+        return weights, sorted(weights.row), told
+
+    def _listeners(self) -> Sequence[int]:
+        """Return who may hear the device: its neighbors, unless links are one-way."""
+        return [j.id for j in self.neighbors] if self.me.listeners is None else self.me.listeners
 
     def _reachable(self, round_number: int, step: int) -> list[int]:
         ids = np.array([n.id for n in self.neighbors], dtype=np.int64)

@@ -184,7 +184,9 @@ class Gossip(Plan):
                 weights = self._weights(edges)
             up = options.links.up(edges.to, edges.source, round_number, step)
             heard = np.broadcast_to(up, edges.to.shape) & there[edges.source]
-            if options.tells_heard:
+            if options.weights.column_stochastic:
+                yield self._shared_out(edges, weights, heard, there, gamma)
+            elif options.tells_heard:
                 yield self._reweighted(edges, heard, there, gamma)
             else:
                 kept = keep_heard(weights, heard, edges, options.on_missing)
@@ -225,6 +227,22 @@ class Gossip(Plan):
         return Mixing.gossip(
             live, self._weights(live), np.ones_like(live.to, np.bool_), there, gamma
         )
+
+    def _shared_out(
+        self,
+        edges: Edges,
+        weights: NDArray[np.float64],
+        heard: Present,
+        there: Present,
+        gamma: float,
+    ) -> Mixing:
+        """Return a step in which what did not arrive stays with its sender, who is told."""
+        count = self.devices
+        said = np.bincount(edges.to[heard], minlength=count) * _ID_BYTES
+        self._told += np.bincount(edges.to[there[edges.source]], minlength=count) * said
+        sent = np.bincount(edges.source[heard], weights[heard], count).astype(np.float64)
+        kept = np.where(heard, weights, 0.0)
+        return Mixing.gossip(edges, kept, heard, there, gamma, own=1 - sent)
 
     def _links(self, round_number: int, step: int) -> nx.Graph:
         """Return the graph of a step, whose edges are kept while it stays the same one."""

@@ -17,7 +17,13 @@ from .matrices import (
     spectral_gap,
     stationary_distribution,
 )
-from .rows import MISSING_POLICIES, REWEIGHT, keep_answered, live_row, own_weight, row_of
+from .rows import (
+    MISSING_POLICIES,
+    REWEIGHT,
+    keep_answered,
+    own_weight,
+    row_of,
+)
 from .rules import (
     TOLERANCE,
     Custom,
@@ -25,9 +31,11 @@ from .rules import (
     Ends,
     FormulaRule,
     Metropolis,
+    OutDegree,
     Uniform,
     WeightRule,
 )
+from .told import StepWeights, kept_share, live_row, told_weights
 
 __all__ = [
     "MATRIX_FILE",
@@ -41,11 +49,14 @@ __all__ = [
     "FormulaRule",
     "FunctionRule",
     "Metropolis",
+    "OutDegree",
+    "StepWeights",
     "Uniform",
     "WeightFunction",
     "WeightRule",
     "check_matrix",
     "keep_answered",
+    "kept_share",
     "live_row",
     "mixing_edges",
     "mixing_matrix",
@@ -55,11 +66,17 @@ __all__ = [
     "row_of",
     "spectral_gap",
     "stationary_distribution",
+    "told_weights",
 ]
 
 WEIGHTS: Table[WeightRule] = Table(
     "weights",
-    {"metropolis": Metropolis, "uniform": Uniform, "data-size": DataSize},
+    {
+        "metropolis": Metropolis,
+        "uniform": Uniform,
+        "data-size": DataSize,
+        "out-degree": OutDegree,
+    },
     group="p2pl_flower.weights",
     base=(WeightRule,),
     wrap=FunctionRule,
@@ -69,4 +86,4 @@ WEIGHTS: Table[WeightRule] = Table(
 
 def needs_samples(rule: WeightRule) -> bool:
     """Return whether a rule may depend on the neighbors' numbers of samples."""
-    return type(rule) not in (Metropolis, Uniform, Custom)
+    return type(rule) not in (Metropolis, Uniform, OutDegree, Custom)

@@ -47,6 +47,9 @@ def mixing_matrix(
         row = row_of(rule, *neighborhood(graph, device, samples, matrix))
         mixing[device, list(row)] = list(row.values())
         mixing[device, device] = own_weight(row)
+    if rule.column_stochastic:
+        np.fill_diagonal(mixing, 0.0)
+        np.fill_diagonal(mixing, 1 - mixing.sum(axis=0))
     return mixing
 
 

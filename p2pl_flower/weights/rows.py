@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import ConfigError, WeightsError
 from ..topology.neighborhood import Neighbor
@@ -46,44 +45,6 @@ def row_of(rule: WeightRule, own: Neighbor, neighbors: Sequence[Neighbor]) -> di
     return {j: row.get(j, 0.0) for j in ids}
 
 
-def live_row(
-    rule: WeightRule,
-    own: Neighbor,
-    neighbors: Sequence[Neighbor],
-    heard: Mapping[int, Collection[int]],
-) -> dict[int, float]:
-    """Return a device's row on the live graph: the links that are up in a consensus step.
-
-    It is what the rule gives the device where it has no neighbors but those that it hears, and
-    every device's degree is the number of those that it hears. Metropolis weights are then
-    a_kj = 1 / (1 + max(d_k, d_j)) with the step's own d [1]_. A rule of symmetric weights
-    leaves out neighbors that do not hear the device in turn, so that what gets lost one way
-    keeps the matrix symmetric.
-
-    Parameters
-    ----------
-    rule : WeightRule
-        How devices weigh their neighbors.
-    own : Neighbor
-        The device k itself.
-    neighbors : Sequence[Neighbor]
-        Its neighbors j.
-    heard : Mapping[int, Collection[int]]
-        Whom devices hear in this step: the device itself, and the neighbors that have said it.
-
-    References
-    ----------
-    .. [1] Xiao, Boyd and Lall, "A scheme for robust distributed sensor fusion based on average
-       consensus", IPSN 2005.
-    """
-    mine = set(heard.get(own.id, ()))
-    linked = [j for j in neighbors if j.id in mine]
-    if rule.symmetric:
-        linked = [j for j in linked if own.id in heard.get(j.id, ())]
-    live = [replace(j, degree=len(heard[j.id])) if j.id in heard else j for j in linked]
-    return row_of(rule, replace(own, degree=len(mine)), live) if live else {}
-
-
 def own_weight(row: Mapping[int, float]) -> float:
     """Return what is left for the device itself: a_kk = 1 - sum_j a_kj."""
     return 1.0 - sum(row.values())
@@ -97,7 +58,7 @@ def keep_answered(
     Parameters
     ----------
     row : Mapping[int, float]
-        Weight of each neighbor; with ``reweight``, as `live_row` gives it.
+        Weight of each neighbor; with ``reweight``, as `p2pl_flower.weights.live_row` gives it.
     answered : Iterable[int]
         Ids of those that answered; others than the row's are ignored.
     on_missing : str

@@ -20,6 +20,7 @@ STEPS: dict[str, Any] = {"consensus-steps": 3}
 ONE_WAY: dict[str, Any] = {"weights": "uniform", **STEPS}
 LOSSY: dict[str, Any] = {"links": "bernoulli:up=0.6"}
 REWEIGHT: dict[str, Any] = {"on-missing": "reweight", **STEPS}
+PUSH: dict[str, Any] = {"algorithm": "push-sum", "weights": "out-degree", **STEPS}
 CASES: dict[str, dict[str, Any]] = {
     "matchings": {"topology": "random-matchings", **STEPS},
     "matchings-of-rounds": {"topology": "random-matchings:per-step=false", **STEPS},
@@ -29,6 +30,11 @@ CASES: dict[str, dict[str, Any]] = {
     "directed-data-size": {"topology": "directed-ring", "weights": "data-size", **STEPS},
     "epidemic-local": {"topology": "epidemic-local:s=2", **ONE_WAY},
     "epidemic-oracle": {"topology": "epidemic-oracle:s=2", **STEPS},
+    "one-way-losses": {"topology": "complete", **ONE_WAY, "links": "bernoulli:up=0.6,one-way=true"},
+    "one-way-reweight": {**REWEIGHT, "links": "gilbert-elliott:up=0.6,burst=2,one-way=true"},
+    "push-sum": {"topology": "random-out:s=2", **PUSH, "consensus-gamma": 0.7},
+    "push-sum-losses": {"topology": "complete", **PUSH, "links": "bernoulli:up=0.5,one-way=true"},
+    "push-sum-epidemic": {"topology": "epidemic-local:s=1", **PUSH, **LOSSY},
     "reweight": {"topology": "complete", "links": "bernoulli:up=0.5", **REWEIGHT},
     "reweight-uniform": {"topology": "complete", "weights": "uniform", **LOSSY, **REWEIGHT},
     "reweight-data-size": {"topology": "ring", "weights": "data-size", **LOSSY, **REWEIGHT},

@@ -41,7 +41,7 @@ THINGS = [
     (Bernoulli(1e-17), LINKS, "bernoulli:up=1e-17,seed=0"),
     (Plain(), LINKS, "own_things.Plain"),
     (FunctionLinks(own_things.even_rounds), LINKS, "own_things.even_rounds"),
-    (All((Never(0.5), Perfect())), LINKS, "own_things.Never:up=0.5,seed=0+perfect"),
+    (All((Never(0.5), Perfect())), LINKS, "own_things.Never:up=0.5,seed=0,one_way=False+perfect"),
 ]
 
 
