@@ -262,7 +262,11 @@ class Device:
             return {}
         if kept is not None:
             return unflattened(kept)
-        return self.options.algorithm.start(self.options.shared.part(model), ())
+        algorithm, part = self.options.algorithm, self.options.shared.part(model)
+        if self.me.devices is None:
+            return algorithm.start(part, ())
+        place = np.arange(self.me.devices) == self.me.id
+        return algorithm.start_at(part, (), place.astype(np.float32))
 
     def _sending(self, trained: Model, state: State) -> Holding:
         part = self.options.shared.part(trained)

@@ -114,6 +114,18 @@ class Algorithm:
         """
         return {}
 
+    def start_at(self, model: Arrays, shape: tuple[int, ...], place: Any) -> State:
+        """Return what `start` does, where a device must know which one of how many it is.
+
+        Parameters
+        ----------
+        model, shape
+            As for `start`.
+        place : NDArray[float32], shape (K,) or (devices, K)
+            1 at the device's own place among all K, 0 elsewhere. It is NumPy's.
+        """
+        return self.start(model, shape)
+
     def before_training(self, model: Arrays, state: State) -> Training:
         """Return what a device trains from, given the model that it has."""
         return Training(model, None, state)
@@ -145,6 +157,11 @@ class Algorithm:
     def after_mixing(self, sent: Arrays, mixed: Arrays, state: State, gamma: float) -> Mixed:
         """Return the model after a consensus step that made ``mixed`` of what was ``sent``."""
         return Mixed(mixed, state)
+
+    @property
+    def knows_place(self) -> bool:
+        """Whether it is `start_at` that must be called, and not `start`."""
+        return self._overrides("start_at")
 
     @property
     def is_weighted_sum(self) -> bool:
@@ -185,3 +202,15 @@ def library_of(array: Any) -> Any:
     if hasattr(array, "__array_namespace__"):
         return array.__array_namespace__()
     return sys.modules[type(array).__module__.partition(".")[0]]
+
+
+def beside(numbers: Any, array: Any) -> Any:
+    """Return devices' numbers, shape () or (K,), in a shape that multiplies an array of theirs."""
+    return numbers.reshape(numbers.shape + (1,) * (array.ndim - numbers.ndim))
+
+
+def in_precision_of(array: Any, other: Any) -> Any:
+    """Return an array in the dtype of another of its library."""
+    if array.dtype == other.dtype:
+        return array
+    return array.to(other.dtype) if hasattr(array, "to") else array.astype(other.dtype)

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from .base import Algorithm, Arrays, Mixed, Sending, State, Training, each, library_of
+from .base import (
+    Algorithm,
+    Arrays,
+    Mixed,
+    Sending,
+    State,
+    Training,
+    beside,
+    each,
+    in_precision_of,
+    library_of,
+)
 
 MASS = "mass of push-sum"
 
@@ -62,29 +72,19 @@ class PushSum(Algorithm):
         """Send x = m z + (trained - z), and m."""
         mass = state["mass"][MASS]
         moved = each(
-            lambda new, z: _cast(new + (_beside(mass, z) - 1) * z, z), trained, state["begun"]
+            lambda new, z: in_precision_of(new + (beside(mass, z) - 1) * z, z),
+            trained,
+            state["begun"],
         )
         return Sending({**moved, MASS: mass}, {"mass": state["mass"]})
 
     def after_mixing(self, sent: Arrays, mixed: Arrays, state: State, gamma: float) -> Mixed:
         """Take z = x / m."""
         mass = mixed[MASS]
-        model = {n: _cast(x / _beside(mass, x), x) for n, x in mixed.items() if n != MASS}
+        model = {n: in_precision_of(x / beside(mass, x), x) for n, x in mixed.items() if n != MASS}
         return Mixed(model, {"mass": {MASS: mass}})
 
     @property
     def looks_back(self) -> bool:
         """No: what was sent is not compared with what came of it."""
         return False
-
-
-def _beside(mass: Any, array: Any) -> Any:
-    """Return masses in a shape in which they multiply devices' arrays."""
-    return mass.reshape(mass.shape + (1,) * (array.ndim - mass.ndim))
-
-
-def _cast(array: Any, like: Any) -> Any:
-    """Return an array in the precision of another."""
-    if array.dtype == like.dtype:
-        return array
-    return array.to(like.dtype) if hasattr(array, "to") else array.astype(like.dtype)

@@ -82,7 +82,7 @@ client has no evaluate function; and how it failed at scoring what it had traine
 
 _NUMPY = "numpy.ndarray"  # how Flower calls arrays in the format of NumPy's own files
 _PREFIX = "neighbor-"
-_OUT_DEGREE, _LISTENERS = "out-degree", "listeners"
+_OUT_DEGREE, _LISTENERS, _DEVICES = "out-degree", "listeners", "devices"
 _ELSEWHERE = f"{_PREFIX}elsewhere"
 
 
@@ -123,6 +123,8 @@ def neighbors_to_config(me: Neighbor, neighbors: Sequence[Neighbor]) -> dict[str
     own: dict[str, Any] = {"id": me.id, "degree": me.degree, "samples": me.samples}
     if me.out_degree is not None:
         own[_OUT_DEGREE] = me.out_degree
+    if me.devices is not None:
+        own[_DEVICES] = me.devices
     if me.listeners:
         own[_LISTENERS] = list(me.listeners)
     return {**own, **lists}
@@ -141,6 +143,7 @@ def neighbors_from_config(config: Mapping[str, Any]) -> tuple[Neighbor, tuple[Ne
         config.get(_PREFIX + "out-degree", [None] * len(ids)),
     )
     me = Neighbor(int(config["id"]), int(config["degree"]), config["samples"])
+    me = replace(me, devices=config.get(_DEVICES))
     if _OUT_DEGREE in config:
         listeners = tuple(config.get(_LISTENERS, ()))
         me = replace(me, out_degree=int(config[_OUT_DEGREE]), listeners=listeners)
@@ -167,7 +170,7 @@ def _of_one_type(numbers: list[Any]) -> list[Any]:
 
 def is_neighbor_key(key: str) -> bool:
     """Return whether a config key is one of those that say who is where."""
-    own = ("id", "degree", "samples", _OUT_DEGREE, _LISTENERS)
+    own = ("id", "degree", "samples", _OUT_DEGREE, _LISTENERS, _DEVICES)
     return key in own or key.startswith(_PREFIX)
 
 

@@ -147,6 +147,8 @@ class Handshake:
         those are listed; before round 1, all neighbors are.
         """
         own, fitting = self._settings.device, self.fitting()
+        knows = self._settings.options.algorithm.knows_place
+        devices = self._settings.num_devices if knows else None
         if self._settings.schedule is not None and round_number:
             steps = max(self._settings.options.consensus_steps, 1)
             graph = self._settings.schedule.links(round_number, step, steps)
@@ -154,12 +156,14 @@ class Handshake:
             me, *listed = (
                 replace(entry, samples=self.samples.get(entry.id, 0)) for entry in (me, *others)
             )
-            return me, tuple(entry for entry in listed if entry.id in fitting)
+            return replace(me, devices=devices), tuple(
+                entry for entry in listed if entry.id in fitting
+            )
         degree = len(self.neighbors)
         neighbors = tuple(
             Neighbor(j, self._degrees.get(j, degree), self.samples.get(j, 0)) for j in fitting
         )
-        return Neighbor(own, degree, self.samples.get(own, 0)), neighbors
+        return Neighbor(own, degree, self.samples.get(own, 0), devices=devices), neighbors
 
     def round_to_join(self, next_round: int) -> int:
         """Return the round that the device is to run: later than the next, if it lags behind.

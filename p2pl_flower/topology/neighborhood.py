@@ -34,6 +34,8 @@ class Neighbor:
         None where these are the same ones.
     listeners : tuple[int, ...] or None
         Of the device itself, where links are one-way: which devices hear it.
+    devices : int or None
+        Of the device itself, where its algorithm must know: how many there are in all.
     """
 
     id: int
@@ -43,6 +45,7 @@ class Neighbor:
     weight: float | None = None
     out_degree: int | None = None
     listeners: tuple[int, ...] | None = None
+    devices: int | None = None
 
     @property
     def heard_by(self) -> int:

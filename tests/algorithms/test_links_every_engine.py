@@ -20,6 +20,7 @@ STEPS: dict[str, Any] = {"consensus-steps": 3}
 ONE_WAY: dict[str, Any] = {"weights": "uniform", **STEPS}
 LOSSY: dict[str, Any] = {"links": "bernoulli:up=0.6"}
 REWEIGHT: dict[str, Any] = {"on-missing": "reweight", **STEPS}
+CORRECTED: dict[str, Any] = {"algorithm": "eigenvector-correction"}
 PUSH: dict[str, Any] = {"algorithm": "push-sum", "weights": "out-degree", **STEPS}
 CASES: dict[str, dict[str, Any]] = {
     "matchings": {"topology": "random-matchings", **STEPS},
@@ -30,6 +31,8 @@ CASES: dict[str, dict[str, Any]] = {
     "directed-data-size": {"topology": "directed-ring", "weights": "data-size", **STEPS},
     "epidemic-local": {"topology": "epidemic-local:s=2", **ONE_WAY},
     "epidemic-oracle": {"topology": "epidemic-oracle:s=2", **STEPS},
+    "eigenvector": {"topology": "random-out:s=2", **CORRECTED, **ONE_WAY},
+    "eigenvector-losses": {"topology": "ring", **CORRECTED, **ONE_WAY, **LOSSY},
     "one-way-losses": {"topology": "complete", **ONE_WAY, "links": "bernoulli:up=0.6,one-way=true"},
     "one-way-reweight": {**REWEIGHT, "links": "gilbert-elliott:up=0.6,burst=2,one-way=true"},
     "push-sum": {"topology": "random-out:s=2", **PUSH, "consensus-gamma": 0.7},
