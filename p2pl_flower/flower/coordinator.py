@@ -16,11 +16,11 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 
 from ..errors import ConfigError, DeviceError
 from ..named_arrays import Model
-from ..options import Options, check_spectrum
+from ..options import Options, check_direction, check_spectrum
 from ..relay import Relay
 from ..relay.contents import MODEL, models_of
 from ..topology import Schedule, diameter, schedule
-from ..topology.neighborhood import neighborhood
+from ..topology.neighborhood import linked_in, neighborhood
 from ..weights import check_matrix
 from . import failures, messages, records
 from .initial_models import check_finite, check_layouts
@@ -92,6 +92,7 @@ class Coordinator:
         if options.matrix is not None:
             check_matrix(options.matrix, static, n=count)
         check_spectrum(options, static)
+        check_direction(options, self.schedule)
         self._membership, self._options, self._relay, self._run = membership, options, relay, run
         self._arrays_key, self._addresses = arrays_key, dict(addresses or {})
         self._on_failure = on_failure
@@ -182,7 +183,7 @@ class Coordinator:
         """
         due = self._due if self._due_is_sent else None
         if due and (late := due.devices & set(devices)):
-            replies = self._mix(due, late)
+            replies = self._tell(messages.MIX, due, late)
             arrived = self._membership.sort(messages.MIX, late, replies, self._on_failure, False)
             self._count(due.round_number, arrived.values())
         if kind == messages.TRAIN:
@@ -222,18 +223,28 @@ class Coordinator:
         self.make_due()
         steps = self._options.consensus_steps
         self._change(self.schedule.links(round_number, step, steps), self._admitted)
-        self._due = _Due(
-            round_number,
-            step,
-            frozenset(self.present(round_number)),
-            tuple(sorted(self._untrained)),
-        )
+        if self._options.tells_heard:
+            self._order_step(messages.HEAR, self._step(round_number, step))
+        self._due = self._step(round_number, step)
 
     def make_due(self) -> None:
         """Make the consensus step that is due, if there is one, now."""
         due = self._due
         if due is not None and not self._due_is_sent:
-            self.hear(messages.MIX, due.devices, self._mix(due, due.devices))
+            self._order_step(messages.MIX, due)
+
+    def _step(self, round_number: int, step: int) -> _Due:
+        there, without = self.present(round_number), sorted(self._untrained)
+        return _Due(round_number, step, frozenset(there), tuple(without))
+
+    def _order_step(self, kind: str, due: _Due) -> None:
+        """Let devices do their part of a consensus step, and hear of it."""
+        self.hear(kind, due.devices, self._tell(kind, due, due.devices))
+
+    def _tell(self, kind: str, due: _Due, devices: Collection[int]) -> Iterable[Message]:
+        """Tell devices to do their part of a consensus step, and return their replies."""
+        orders = self._orders(sorted(devices), **due.order())
+        return self._membership.send(self._membership.messages(kind, orders, due.round_number))
 
     def models(self) -> dict[int, Model]:
         """Return all devices' current models, for measuring: read from the relay."""
@@ -271,12 +282,6 @@ class Coordinator:
         for device in devices:
             self._told.forget(device)
 
-    def _mix(self, due: _Due, devices: Collection[int]) -> Iterable[Message]:
-        """Tell devices to make a consensus step, and return their replies."""
-        orders = self._orders(sorted(devices), **due.order())
-        sent = self._membership.messages(messages.MIX, orders, due.round_number)
-        return self._membership.send(sent)
-
     def _starts(
         self, devices: Collection[int], given: Collection[int], **order: int
     ) -> dict[int, RecordDict]:
@@ -297,7 +302,7 @@ class Coordinator:
             return  # in the first round neighbors have no model to hand over
         self._membership.bereft -= set(again)
         self.make_due()
-        slot = {messages.ADOPT_ROUND: round_number - 1, messages.ADOPT_STEP: steps - 1}
+        slot = {messages.ADOPT_ROUND: round_number - 1, messages.ADOPT_STEP: steps}
         contents = self._starts(again, set(again) - self._draws, **slot)
         sent = self._membership.messages(messages.INIT, contents, round_number)
         self.hear(messages.INIT, again, self._membership.send(sent), needed=False)
@@ -359,12 +364,13 @@ class Coordinator:
         """Change to a graph that devices are told of; their mailboxes are open along another.
 
         Where the graph changes within a round, mailboxes are open along the links of all its
-        steps from its beginning on: else a device would be asked before it is told by whom.
+        steps from its beginning on: else a device would be asked before it is told by whom. They
+        are open both ways where links are one-way: acknowledgments go the other way.
         """
         if graph is not self._graph or admitted is not self._admitted or not self._told:
             self.make_due()
         if admitted is not self._admitted or not self._told:
-            self._relay.admit(self._run, {d: sorted(admitted[d]) for d in admitted})
+            self._relay.admit(self._run, {d: linked_in(admitted, d) for d in admitted})
         self._graph, self._admitted = graph, admitted
 
     def _orders(self, devices: Collection[int], **order: Any) -> dict[int, RecordDict]:
@@ -372,8 +378,11 @@ class Coordinator:
         contents = {}
         for device in devices:
             me, neighbors = neighborhood(self._graph, device, self._samples, self._options.matrix)
+            me = replace(
+                me, devices=self.schedule.n if self._options.algorithm.knows_place else None
+            )
             placed = [replace(n, address=self._addresses.get(n.id, "")) for n in neighbors]
-            others = sorted(set(self._admitted[device]) - set(self._graph[device]))
+            others = sorted({*linked_in(self._admitted, device)} - {n.id for n in neighbors})
             elsewhere = {j: self._addresses[j] for j in others if self._addresses.get(j)}
             news = self._told.news(me, placed, self._listed_options, elsewhere)
             contents[device] = RecordDict({messages.RECORD: ConfigRecord({**order, **news})})
