@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import networkx as nx
@@ -23,6 +23,7 @@ from ..topology import Schedule, diameter, schedule
 from ..topology.neighborhood import linked_in, neighborhood
 from ..weights import check_matrix
 from . import failures, messages, records
+from .due import Due
 from .initial_models import check_finite, check_layouts
 from .membership import Membership
 from .told import Told
@@ -31,20 +32,6 @@ log = logging.getLogger("flwr.p2pl")
 
 _SYNC_PATIENCE = 10
 """Over unreliable links, synchronization may take so many steps for each device."""
-
-
-@dataclass(frozen=True)
-class _Due:
-    """A consensus step that devices have still to make."""
-
-    round_number: int
-    step: int
-    devices: frozenset[int]
-    without: tuple[int, ...]
-
-    def order(self) -> dict[str, Any]:
-        order = {messages.MIX_ROUND: self.round_number, messages.MIX_STEP: self.step}
-        return {**order, messages.MIX_WITHOUT: list(self.without)} if self.without else order
 
 
 class Coordinator:
@@ -104,7 +91,7 @@ class Coordinator:
         self._silent: set[int] = set()
         self._untrained: set[int] = set()
         self._initial_arrays, self._draws = ArrayRecord(), set[int]()
-        self._due: _Due | None = None
+        self._due: Due | None = None
         self._due_is_sent = False
         self.sent: dict[int, Counter[int]] = defaultdict(Counter)
 
@@ -233,15 +220,15 @@ class Coordinator:
         if due is not None and not self._due_is_sent:
             self._order_step(messages.MIX, due)
 
-    def _step(self, round_number: int, step: int) -> _Due:
+    def _step(self, round_number: int, step: int) -> Due:
         there, without = self.present(round_number), sorted(self._untrained)
-        return _Due(round_number, step, frozenset(there), tuple(without))
+        return Due(round_number, step, frozenset(there), tuple(without))
 
-    def _order_step(self, kind: str, due: _Due) -> None:
+    def _order_step(self, kind: str, due: Due) -> None:
         """Let devices do their part of a consensus step, and hear of it."""
         self.hear(kind, due.devices, self._tell(kind, due, due.devices))
 
-    def _tell(self, kind: str, due: _Due, devices: Collection[int]) -> Iterable[Message]:
+    def _tell(self, kind: str, due: Due, devices: Collection[int]) -> Iterable[Message]:
         """Tell devices to do their part of a consensus step, and return their replies."""
         orders = self._orders(sorted(devices), **due.order())
         return self._membership.send(self._membership.messages(kind, orders, due.round_number))
