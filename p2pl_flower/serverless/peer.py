@@ -130,7 +130,8 @@ class ServerlessPeer:
         self._failures = OwnFailures(settings.on_failure, self._setup)
         self._done, self._begun = 0, False
         self._resume()
-        self._instructions = Instructions(app, self._context, settings.options)
+        configs = settings.train_config, settings.evaluate_config
+        self._instructions = Instructions(app, self._context, settings.options, *configs)
         every = settings.evaluate_every if self._instructions.evaluates else 0
         self._scored = ScoredRounds(every, settings.rounds)
 

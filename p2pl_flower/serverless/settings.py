@@ -159,6 +159,15 @@ class Settings:
     run_config: Mapping[str, Scalar] = option(
         {}, kind=dict, help="what the app reads from `context.run_config`"
     )
+    train_config: Mapping[str, Scalar] = option(
+        {},
+        kind=dict,
+        help="what train functions find in their message's config, beside the round: the "
+        "`train_config` of a strategy's `start`",
+    )
+    evaluate_config: Mapping[str, Scalar] = option(
+        {}, kind=dict, help="the same for evaluate functions"
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
