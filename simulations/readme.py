@@ -3,8 +3,8 @@
 A table stands between ``<!-- table: path/to/file.json -->`` and ``<!-- end -->``; the path is
 relative to the repository's root. The file is a history, or a benchmark's figures: JSON with
 the rows of a table, texts all, under ``table``; ``file.json#name`` are those under another name,
-with columns of text. ``<!-- table: package.module:Class -->`` is the keys of a class of options, and
-``<!-- table: pyproject.toml -->`` the versions that it names.
+with columns of text. ``<!-- table: package.module:Class -->`` is the keys of a class of options,
+and ``<!-- table: pyproject.toml -->`` the versions that it names.
 """
 
 from __future__ import annotations
