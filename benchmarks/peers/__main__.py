@@ -37,7 +37,7 @@ OUT = Path(__file__).parents[1] / "peers.json"
 def main(arguments: list[str] | None = None) -> int:
     """Measure, write the JSON and print the table."""
     parsed = _line().parse_args(arguments)
-    clones = dict(text.split("=", 1) for text in parsed.clone)
+    clones = {name: Path(path) for name, path in (text.split("=", 1) for text in parsed.clone)}
     chosen = [s for s in SYSTEMS if not parsed.only or s.name in parsed.only.split(",")]
     found = [_prepared(system, clones.get(system.adapter)) for system in chosen]
     with tempfile.TemporaryDirectory() as folder:
@@ -81,30 +81,30 @@ def mnist(rounds: int) -> Setting:
     )
 
 
-def _prepared(system: System, clone: str | None) -> dict[str, Any]:
+def _prepared(system: System, clone: Path | None) -> dict[str, Any]:
     """Return a system's entry in the results, with its Python where it can be had."""
     each: dict[str, Any] = {"name": system.name, "averages": system.averages}
     each |= {"versions": {}, "repeats": []}
     try:
-        each["python"] = interpreter(system, Path(clone) if clone else None)
-        each["versions"] = versions(each["python"], system)
+        each["python"] = interpreter(system, clone)
+        each["versions"] = versions(each["python"], system, clone)
     except UnavailableError as error:
         each["reason"] = str(error)
     return each
 
 
 def _repeat(
-    system: System, each: dict[str, Any], file: Path, limit: float, clone: str | None
+    system: System, each: dict[str, Any], file: Path, limit: float, clone: Path | None
 ) -> None:
     """Run a system once more, unless it could not be run before."""
     if "reason" in each:
         return
     load = round(os.getloadavg()[0], 2)
     try:
-        found = run(system, each["python"], file, limit, Path(clone) if clone else None)
+        found = run(system, each["python"], file, limit, clone)
         each["repeats"].append({**found, "load_before": load})
     except UnavailableError as error:
-        each["reason"] = str(error)
+        each["reason"] = f"{error} (load {load} before)"
 
 
 def _show(title: str, each: dict[str, Any]) -> None:

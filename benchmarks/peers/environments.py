@@ -48,16 +48,18 @@ def interpreter(system: System, clone: Path | None) -> str:
     return str(python)
 
 
-def versions(python: str, system: System) -> dict[str, str]:
-    """Return the versions of a system and of PyTorch in its environment."""
+def versions(python: str, system: System, clone: Path | None) -> dict[str, str]:
+    """Return the versions of a system, a commit for a clone, and of PyTorch in its environment."""
     names = [name for name in (system.package, "torch") if name]
     code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
     done = subprocess.run(
         [python, "-c", code, *names], check=True, stdout=subprocess.PIPE, text=True
     )
     found = dict(zip(names, done.stdout.split(), strict=True))
-    if system.clone:
-        found[system.name] = system.clone.commit
+    if clone is not None:
+        commit = ("git", "-C", str(clone), "rev-parse", "HEAD")
+        done = subprocess.run(commit, check=True, stdout=subprocess.PIPE, text=True)
+        found[system.name] = done.stdout.strip()
     return found
 
 

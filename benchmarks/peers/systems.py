@@ -56,7 +56,8 @@ class System:
     @property
     def package(self) -> str:
         """The name of its own package; empty for what runs here or from a clone."""
-        return re.split(r"[\[<>=]", self.requirements[0])[0] if self.requirements else ""
+        own = self.requirements[:0] if self.clone else self.requirements[:1]
+        return re.split(r"[\[<>=]", own[0])[0] if own else ""
 
 
 NEIGHBORS = "all with their neighbors"
@@ -74,5 +75,12 @@ SYSTEMS = (
     System("QuinkGL", "quinkgl", "each sends to three neighbors", ("quinkgl",)),
     System("pfl-research", "pfl", SERVER, ("pfl",)),
     System("FedLab", "fedlab", SERVER, ("fedlab",)),
+    System(
+        "decentralizepy",
+        "decentralizepy",
+        NEIGHBORS,
+        ("torchvision", "matplotlib", "networkx", "pyzmq", "pandas", "smallworld", "localconfig"),
+        clone=Clone("sacs-epfl/decentralizepy", "a5d46be907bc745652d5482c34117be388324439", "src"),
+    ),
     System("gossipy", "gossipy", "each hears about one neighbor", ("gossipy-dfl", "torchvision")),
 )
