@@ -211,7 +211,8 @@ class Coordinator:
         steps = self._options.consensus_steps
         self._change(self.schedule.links(round_number, step, steps), self._admitted)
         if self._options.tells_heard:
-            self._order_step(messages.HEAR, self._step(round_number, step))
+            heard = self._step(round_number, step)
+            self.hear(messages.HEAR, heard.devices, self._tell(messages.HEAR, heard, heard.devices))
         self._due = self._step(round_number, step)
 
     def make_due(self) -> None:
