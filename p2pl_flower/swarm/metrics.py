@@ -62,12 +62,12 @@ def _top(k: int = 5) -> Metric:
 
 def _mse() -> Metric:
     """Return the mean squared error, over all numbers of a sample."""
-    return Metric(lambda outputs, targets: _errors((outputs - targets).square()))
+    return Metric(lambda outputs, targets: _errors(_apart(outputs, targets).square()))
 
 
 def _mae() -> Metric:
     """Return the mean absolute error, over all numbers of a sample."""
-    return Metric(lambda outputs, targets: _errors((outputs - targets).abs()))
+    return Metric(lambda outputs, targets: _errors(_apart(outputs, targets).abs()))
 
 
 def _perplexity() -> Metric:
@@ -90,7 +90,9 @@ METRICS: Mapping[str, Callable[..., Metric]] = {
 }
 """Metrics by name, with their parameters."""
 
-_TABLE: Table[Metric] = Table("metrics", METRICS)
+_TABLE: Table[Metric | Whole] = Table(
+    "metrics", METRICS, group="p2pl_flower.metrics", wrap=lambda function: function
+)
 
 Given = str | Whole | Iterable[str | Whole] | Mapping[str, str | Whole] | None
 
@@ -124,6 +126,26 @@ def metrics_of(given: Given, loss: Any) -> dict[str, Metric | Whole]:
     return found
 
 
+def check_metrics(given: Given, loss: Any, outputs: Tensor, targets: Tensor) -> None:
+    """Refuse metrics by name that do not suit the outputs and targets of some samples.
+
+    Raises
+    ------
+    ConfigError
+        A metric cannot be computed of them.
+    """
+    for name, metric in metrics_of(given, loss).items():
+        if not isinstance(metric, Metric):
+            continue
+        try:
+            metric.sums(outputs, targets)
+        except (RuntimeError, IndexError, ValueError) as error:
+            shapes = f"outputs of shape {('n', *outputs.shape[1:])} and "
+            shapes += f"{targets.dtype} targets of shape {('n', *targets.shape[1:])}"
+            rule = f"does not suit {shapes} ({' '.join(str(error).split())[:120]})"
+            raise ConfigError("metrics", name, rule) from None
+
+
 def _named(given: Given) -> list[tuple[str, Any]]:
     if given is None:
         return []
@@ -151,6 +173,12 @@ def _hits(outputs: Tensor, targets: Tensor) -> Part:
 
 def _sums_to_one(targets: Tensor) -> bool:
     return bool(((targets.sum(1) - 1).abs() < 1e-3).all())
+
+
+def _apart(outputs: Tensor, targets: Tensor) -> Tensor:
+    if outputs.shape != targets.shape:  # PyTorch would stretch one to the other's shape
+        raise ValueError("they must have the same shape")
+    return outputs - targets
 
 
 def _errors(each: Tensor) -> Part:

@@ -14,7 +14,7 @@ from ..history import Scores, Spread
 from .conversion import fit_inputs, fit_targets
 from .learner import Learner, Tensors
 from .losses import is_plain_cross_entropy, loss_function, sum_and_count
-from .metrics import ACCURACY, Given, Metric, metrics_of
+from .metrics import ACCURACY, Given, Metric, check_metrics, metrics_of
 from .sources import samples
 from .stack import Stack, rows_of
 from .workers import Ids, Workers
@@ -63,6 +63,7 @@ class Scoring:
         self._inputs = learner.inputs(x[order], precision)
         self._targets = torch.split(y[order], self._inputs.sizes)
         self._loss = loss_function(loss)
+        check_metrics(metrics, loss, outputs, y[: len(outputs)])
         found = metrics_of(metrics, loss)
         self._metrics = {n: m for n, m in found.items() if isinstance(m, Metric)}
         self._whole = {n: m for n, m in found.items() if not isinstance(m, Metric)}
