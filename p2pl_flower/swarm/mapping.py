@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import ConfigError
 from ..sharing import EVERYTHING, Sharing
@@ -30,6 +30,7 @@ from .functional import FunctionalLearner
 from .learner import Learner
 from .losses import is_plain_cross_entropy
 from .naming import naming_submodules, refuse_lazy
+from .nested import each
 from .one_by_one import OneByOneLearner, is_quicker_one_by_one
 from .optimizers import acts_elementwise
 from .options import TrainOptions
@@ -117,7 +118,8 @@ def suits_perceptron(template: nn.Module, options: TrainOptions, samples: Sample
     single = options.train_precision == "float32"
     elementwise = acts_elementwise(options.make_optimizer(template.parameters()))
     plain = is_plain_cross_entropy(options.loss) and single and elementwise
-    right = samples.x.dtype == torch.float32 and samples.y.dtype == torch.int64
+    single = isinstance(samples.x, Tensor) and samples.x.dtype == torch.float32
+    right = single and samples.y.dtype == torch.int64
     shaped = samples.y.dim() == 1 and not bool((samples.y < 0).any())
     usual = plain and right and shaped and options.transform is None
     return usual and PerceptronLearner.fits(template, samples.x)
@@ -225,11 +227,11 @@ def _try(
     samples: Samples,
 ) -> bool:
     """Let two devices make a step; return whether PyTorch's global generator is drawn from."""
-    torch_device = str(samples.x.device)
+    torch_device = str(samples.y.device)
     stack = _two_of(template, torch_device)
     batches = _trial_batches(options, samples)
     learner = way(copy_of(template), options)
-    with torch.random.fork_rng(devices=[] if samples.x.is_cpu else None):
+    with torch.random.fork_rng(devices=[] if samples.y.is_cpu else None):
         state = _random_state(samples)
         mapped = way is FunctionalLearner
         with naming_submodules(learner.template, type(template).__name__, mapped):
@@ -254,8 +256,8 @@ def _trial_batches(options: TrainOptions, samples: Samples) -> Batches:
     size = min(options.batch_size, int(samples.counts.max()))
     sizes = [count % size or size for count in samples.counts.tolist()]
     least = min(sizes)
-    few = [(samples.x[:least], samples.y[:least])] * 2
-    own = Samples(few, str(samples.x.device))
+    few = [(each(lambda part: part[:least], samples.x), samples.y[:least])] * 2
+    own = Samples(few, str(samples.y.device))
     trial = TrainOptions(batch_size=least, transform=options.transform)
     return Batches(own, np.arange(2), trial, 0, 1)
 
@@ -271,8 +273,8 @@ def _after_a_step(
     learner = OneByOneLearner(copy_of(template), options)
     prototype = options.make_optimizer([p for p in template.parameters() if p.requires_grad])
     learner.states = OptimizerStates(2) if acts_elementwise(prototype) else None
-    stack = _two_of(template, str(samples.x.device))
-    with torch.random.fork_rng(devices=[] if samples.x.is_cpu else None):
+    stack = _two_of(template, str(samples.y.device))
+    with torch.random.fork_rng(devices=[] if samples.y.is_cpu else None):
         learner.train(stack.tensors, _trial_batches(options, samples), {})
     named = learner.template.named_parameters()
     unused = {name for name, p in named if p.requires_grad and p.grad is None}
@@ -280,6 +282,6 @@ def _after_a_step(
 
 
 def _random_state(samples: Samples) -> torch.Tensor:
-    if samples.x.is_cpu:
+    if samples.y.is_cpu:
         return torch.get_rng_state()
-    return torch.cuda.get_rng_state(samples.x.device)
+    return torch.cuda.get_rng_state(samples.y.device)

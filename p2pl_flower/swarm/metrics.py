@@ -13,6 +13,7 @@ from torch.nn import functional
 from ..config import Table
 from ..errors import ConfigError
 from .losses import classes_second, of_classes
+from .nested import Nested
 
 ACCURACY = "accuracy"
 _IGNORED = -100
@@ -37,7 +38,7 @@ class Metric:
     last: Callable[[float], float] = float
 
 
-Whole = Callable[[Tensor, Tensor], Any]
+Whole = Callable[[Any, Tensor], Any]
 """A metric of the user's: a number, of one model's outputs on the whole test set."""
 
 
@@ -126,7 +127,7 @@ def metrics_of(given: Given, loss: Any) -> dict[str, Metric | Whole]:
     return found
 
 
-def check_metrics(given: Given, loss: Any, outputs: Tensor, targets: Tensor) -> None:
+def check_metrics(given: Given, loss: Any, outputs: Nested, targets: Tensor) -> None:
     """Refuse metrics by name that do not suit the outputs and targets of some samples.
 
     Raises
@@ -137,6 +138,9 @@ def check_metrics(given: Given, loss: Any, outputs: Tensor, targets: Tensor) -> 
     for name, metric in metrics_of(given, loss).items():
         if not isinstance(metric, Metric):
             continue
+        if not isinstance(outputs, Tensor):
+            rule = f"takes one tensor, but the model returns a {type(outputs).__name__}; give a "
+            raise ConfigError("metrics", name, rule + "function of that and the targets")
         try:
             metric.sums(outputs, targets)
         except (RuntimeError, IndexError, ValueError) as error:

@@ -15,6 +15,7 @@ ERRORS = (
     ValueError,
     TypeError,
     IndexError,
+    KeyError,
     NotImplementedError,
     AttributeError,
     UserWarning,  # where it is made an error

@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .nested import Nested, each
+
 
 def some(
-    test: tuple[Tensor, Tensor], most: int | None, draw: np.random.Generator
-) -> tuple[Tensor, Tensor]:
+    test: tuple[Nested, Tensor], most: int | None, draw: np.random.Generator
+) -> tuple[Nested, Tensor]:
     """Return ``most`` of the N test samples at random, in their order; all for None.
 
     Parameters
@@ -25,4 +27,4 @@ def some(
     if most is None or most >= len(y):
         return test
     chosen = torch.from_numpy(np.sort(draw.choice(len(y), most, replace=False)))
-    return x[chosen], y[chosen]
+    return each(lambda part: part[chosen], x), y[chosen]
