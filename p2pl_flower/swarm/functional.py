@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,8 @@ class FunctionalLearner(Learner):
     """
 
     path = "torch.func"
+    unsaved: Sequence[str] = ()
+    """Buffers that training changes and ``state_dict`` lacks: each device's own for a round."""
 
     def __init__(self, template: nn.Module, options: TrainOptions) -> None:
         super().__init__(template, options)
@@ -41,6 +43,7 @@ class FunctionalLearner(Learner):
         weights = {name: model[name] for name in self.trained}
         optimizer = StackedOptimizer(self.options, self._own, weights, batches.devices, self.states)
         rest = {name: tensor for name, tensor in model.items() if name not in weights}
+        rest |= self._unsaved(len(batches.devices))
         for step in range(len(batches)):
             batch = batches.step(step)
             found = [self._of_group(weights, rest, group) for group in batch.groups()]
@@ -87,6 +90,11 @@ class FunctionalLearner(Learner):
             for name in rest.keys() - held:
                 rest[name][group.rows] = buffers[name]
         return group.rows, gradients
+
+    def _unsaved(self, devices: int) -> dict[str, Tensor]:
+        """Return what the buffers begin a round with, shape (C, ...)."""
+        own = {name: self.template.get_buffer(name) for name in self.unsaved}
+        return {name: tensor.expand(devices, *tensor.shape).clone() for name, tensor in own.items()}
 
     def _outputs(self, model: dict[str, Tensor], x: Nested) -> Nested:
         return functional_call(self.template, model, *arguments(self.template, x))
