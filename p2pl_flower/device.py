@@ -18,7 +18,7 @@ from . import named_arrays
 from .algorithms import State, Training
 from .algorithms.max_norm import Candidates, strongest
 from .algorithms.mixing import Weighted
-from .errors import P2PLError
+from .errors import ForgottenError
 from .named_arrays import Model
 from .options import Options
 from .relay import Mailbox, Slot
@@ -26,6 +26,7 @@ from .relay.contents import (
     MODEL,
     STATE,
     Holding,
+    adopted,
     check_names,
     flattened,
     from_publication,
@@ -33,8 +34,9 @@ from .relay.contents import (
     to_publication,
     unflattened,
 )
+from .relay.mailbox import Collected
 from .topology.neighborhood import Neighbor
-from .weights import keep_answered, row_of
+from .weights import keep_answered, row_of, weaken_stale
 
 CANDIDATES = "candidates"
 
@@ -101,6 +103,35 @@ class Device:
         candidates = Candidates.of(sharing.part(model), self.options.max_norm_scope, self.me.id)
         self._stand(candidates, held=0, step=0)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the device holds a model other than one that it has just drawn."""
+        kept = self.mailbox.recall(MODEL, newest=1)
+        return bool(kept) and kept[0][0] != Slot(MODEL, 0, 0)
+
+    def take_over(self, slot: Slot) -> None:
+        """Go on from what the first neighbor that hands its model over shows of it.
+
+        Arrays that stay at home are those that the device has drawn, if it has.
+
+        Raises
+        ------
+        ForgottenError
+            No neighbor hands over a model.
+        """
+        kept = self.mailbox.recall(MODEL, newest=1)
+        own = from_publication(kept[0][1])[0] if kept else {}
+        for neighbor in self.neighbors:
+            arrived = self.mailbox.collect([neighbor.id], slot, 0).get(neighbor.id)
+            if arrived is not None:
+                model = adopted(own, arrived)
+                private = model.keys() - self.options.shared.part(model).keys()
+                self.mailbox.publish(Slot(MODEL, 0, 1), model, private)
+                return
+        raise ForgottenError(
+            f"device {self.me.id} has lost its model, and no neighbor has handed one over"
+        )
+
     def synchronize(self, step: int) -> Exchange:
         """Make step ``step`` (from 1) of max norm synchronization.
 
@@ -133,8 +164,8 @@ class Device:
 
         Raises
         ------
-        P2PLError
-            It has none yet.
+        ForgottenError
+            It has none yet, or none any more.
         """
         return self._newest()[0]
 
@@ -169,12 +200,15 @@ class Device:
         """
         slot = Slot(MODEL, round_number, step - 1)
         asked = self._reachable(round_number, step)
-        received = dict(self.mailbox.collect([self.me.id, *asked], slot))
+        collected = self.mailbox.collect([self.me.id, *asked], slot)
+        ages, received = _ages(collected), dict(collected)
+        if not self.options.algorithm.is_plain:  # its state is of this round, and no other
+            received = {j: publication for j, publication in received.items() if j not in ages}
         own = received.pop(self.me.id, None)
         holding = self._published(own, slot)
         arrived = {j: message_of(publication) for j, publication in received.items()}
         row = row_of(self.options.weights, self.me, self.neighbors)
-        row = keep_answered(row, arrived, self.options.on_missing)
+        row = weaken_stale(keep_answered(row, arrived, self.options.on_missing), ages)
         algorithm, sent = self.options.algorithm, holding.message
         for j, message in sorted(arrived.items()):
             named_arrays.check_layout(sent, message, f"device {j}")
@@ -189,7 +223,7 @@ class Device:
     def _newest(self) -> tuple[Model, Model]:
         kept = self.mailbox.recall(MODEL, newest=1)
         if not kept:
-            raise P2PLError(
+            raise ForgottenError(
                 f"device {self.me.id} has no model: it drew none, and no neighbor's reached it"
             )
         return from_publication(kept[0][1])
@@ -252,6 +286,10 @@ class Device:
                 return None
             merged[name] = chosen[name]
         return merged
+
+
+def _ages(collected: Mapping[int, Model]) -> Mapping[int, int]:
+    return collected.ages if isinstance(collected, Collected) else {}
 
 
 def _candidates(entry: Model) -> Candidates:

@@ -17,7 +17,7 @@ from .matrices import (
     spectral_gap,
     stationary_distribution,
 )
-from .rows import MISSING_POLICIES, keep_answered, own_weight, row_of
+from .rows import MISSING_POLICIES, keep_answered, own_weight, row_of, weaken_stale
 from .rules import (
     TOLERANCE,
     Custom,
@@ -53,6 +53,7 @@ __all__ = [
     "row_of",
     "spectral_gap",
     "stationary_distribution",
+    "weaken_stale",
 ]
 
 WEIGHTS: Table[WeightRule] = Table(
