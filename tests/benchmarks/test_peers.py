@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.peers import clock, report
 from benchmarks.peers.adapters import loop
-from benchmarks.peers.environments import ROOT, UnavailableError, interpreter
+from benchmarks.peers.environments import ROOT, UnavailableError, interpreter, versions
 from benchmarks.peers.runs import run
 from benchmarks.peers.setting import Setting, accuracy, perceptron
 from benchmarks.peers.systems import SYSTEMS, Clone, System
@@ -73,6 +73,15 @@ def test_a_clone_that_is_not_given_is_named():
     system = System("far", "far", "", clone=Clone("somebody/far", "0123456789abcdef"))
     with pytest.raises(UnavailableError, match=r"somebody/far at 0123456789ab, then --clone far="):
         interpreter(system, None)
+
+
+def test_a_clone_is_named_by_its_commit(tmp_path):
+    system = System("far", "far", "", clone=Clone("somebody/far", "0123456789abcdef"))
+    found = versions(sys.executable, system, ROOT)
+    assert len(found["far"]) == 40
+    assert found["torch"].startswith(torch.__version__.partition("+")[0])
+    with pytest.raises(UnavailableError, match="is no git checkout"):
+        versions(sys.executable, system, tmp_path)
 
 
 def test_cpu_seconds_are_those_of_children_too_alive_or_ended():
