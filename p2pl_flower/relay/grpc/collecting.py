@@ -203,6 +203,7 @@ class _Fetching:
                     transfer,
                     within=self._within,
                     after=after,
+                    agreed=self._endpoint.publications(self._run).agreed,
                 )
             except RefusedError as refused:
                 if refused.refusal is Refusal.LATE and absent is not None:

@@ -161,6 +161,7 @@ class Endpoint:
         Under ``settings`` are those that must; a neighbor that differs is refused.
         """
         self._cards[run] = dict(card)
+        self.publications(run).agreed = protocol.agreed(card.get("settings", {}))
 
     def hello(self, run: str, neighbor: int, timeout: float) -> dict[str, Any]:
         """Exchange greetings with a neighbor and return what it says of itself.

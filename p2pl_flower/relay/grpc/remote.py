@@ -127,6 +127,7 @@ class Remote:
         watch: Watch | None = None,
         within: int = 0,
         after: Slot | None = None,
+        agreed: str = protocol.NOTHING_AGREED,
     ) -> Fetched:
         """Fetch what the neighbor has published in a slot, waiting for it up to ``seconds``.
 
@@ -144,6 +145,8 @@ class Remote:
             Rounds by which what comes may be off, where there is nothing in the slot.
         after : Slot, optional
             What is not newer than this is not wanted then.
+        agreed : str
+            What the neighbor must have agreed on, too.
 
         Raises
         ------
@@ -153,7 +156,9 @@ class Remote:
         wait = {"wait-ms": math.ceil(1000 * seconds)}
         place = {"channel": slot.channel, "round": slot.round, "step": slot.step}
         nearby = {"within": within, "after": list((after or _NOTHING)[1:])} if within else {}
-        request = protocol.encode({**place, **wait, **nearby, "run": run, "from": self._me})
+        request = protocol.encode(
+            {**place, **wait, **nearby, "run": run, "from": self._me, "agreed": agreed}
+        )
         try:
             call = self._fetch(request, timeout=seconds + _TRANSFER_SECONDS)
         except ValueError:
@@ -161,14 +166,20 @@ class Remote:
         if watch is not None:
             watch.add(call)
         try:
-            return self._receive(call, slot, within, most_bytes, watch)
+            return self._receive(call, slot, within, most_bytes, watch, agreed)
         except grpc.RpcError as error:
             raise self._refused(error) from None
         finally:
             call.cancel()
 
     def _receive(
-        self, call: Any, slot: Slot, within: int, most_bytes: int, watch: Watch | None
+        self,
+        call: Any,
+        slot: Slot,
+        within: int,
+        most_bytes: int,
+        watch: Watch | None,
+        agreed: str,
     ) -> Fetched:
         first = next(call, None)
         if first is None:
@@ -176,6 +187,7 @@ class Remote:
         fields = protocol.decode(first)
         size, self.round = protocol.whole(fields, "size"), protocol.whole(fields, "round")
         self.revocations = protocol.whole({"revoked": 0, **fields}, "revoked")
+        protocol.check_agreed(agreed, fields.get("agreed"))
         found = Slot(slot.channel, *protocol.place(fields, "slot")) if "slot" in fields else slot
         if found != slot and abs(found.round - slot.round) > within:
             raise RefusedError(Refusal.MALFORMED, f"answers with round {found.round}")

@@ -111,6 +111,7 @@ class Server:
             with _Answering(self, request, context) as (publications, sender, fields):
                 until_sent.enter_context(self._streams.one_of(sender))
                 until_sent.enter_context(self._calls.one_of(sender, context))
+                protocol.check_agreed(publications.agreed, fields.get("agreed"))
                 slot = Slot(protocol.text(fields, "channel"), *_place(fields))
                 wait = float(protocol.whole(fields, "wait-ms")) / 1000
                 context.add_callback(publications.wake)  # whoever hangs up is not waited for
@@ -126,6 +127,7 @@ class Server:
     ) -> dict[str, Any]:
         """Return what goes ahead of a model."""
         told = {"size": document.size, "round": publications.round, "slot": list(slot[1:])}
+        told |= {"agreed": publications.agreed}
         return told if self._standing is None else {**told, "revoked": self._standing.version}
 
     def publications(self, fields: Mapping[str, Any]) -> OwnPublications:
