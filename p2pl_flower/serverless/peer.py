@@ -22,6 +22,8 @@ from ..options import ScoredRounds
 from ..relay import Slot
 from ..relay.contents import MODEL, from_publication
 from ..relay.group import Standing
+from ..relay.group.authority import Admission, Authority
+from ..relay.group.reception import JOIN, Reception
 from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay
 from ..relay.grpc.streams import MOST_STREAMS
 from ..relay.tensors import not_finite
@@ -31,6 +33,8 @@ from . import model_file
 from .handshake import Handshake
 from .instructions import ARRAYS_KEY, Instructions
 from .loading import load_app
+from .membership import Membership
+from .newcomers import welcome
 from .recorder import Recorder
 from .reports import Report
 from .settings import Settings
@@ -69,7 +73,7 @@ class ServerlessPeer:
     def __init__(
         self, settings: Settings, on_round: Callable[[Report], None] | None = None
     ) -> None:
-        self._settings, self._on_round = settings, on_round
+        self._settings, self._on_round, self._running = settings, on_round, False
         self.model_file = settings.model_file
         if self.model_file is not None:
             model_file.prepare(self.model_file)
@@ -81,9 +85,9 @@ class ServerlessPeer:
             settings.listen,
             credentials,
             settings.waiting,
-            most_calls=MOST_STREAMS * len(settings.neighbors) + 16,
+            most_calls=MOST_STREAMS * settings.most_neighbors + 16,
             folder=Path(settings.checkpoint) if settings.checkpoint else None,
-            tunnels=_tunnels(settings, credentials) if settings.tunneled else None,
+            tunnels=self._tunnels(credentials) if settings.tunneled else None,
             standing=None if credentials is None else Standing(credentials.ca, folder),
         )
         if settings.insecure:
@@ -106,7 +110,9 @@ class ServerlessPeer:
         self.endpoint.meet(self._run, settings.neighbors)
         self._mailbox = EndpointMailbox(self.endpoint, self._run)
         self._publications = self.endpoint.publications(self._run)
-        self._known = Handshake(settings, self.endpoint, self._run)
+        address = settings.address or self.endpoint.address
+        told = settings.device, address, settings.neighbors, settings.joining, settings.options.seed
+        self._known = Handshake(settings, self.endpoint, self._run, Membership(*told))
         places = {"partition-id": settings.device, "num-partitions": settings.num_devices}
         self._context = Context(
             run_id=run_id,
@@ -124,10 +130,24 @@ class ServerlessPeer:
         every = settings.evaluate_every if self._instructions.evaluates else 0
         self._scored = ScoredRounds(every, settings.rounds)
 
+    def _tunnels(self, credentials: Credentials | None) -> Tunnels:
+        settings = self._settings
+        others = {}
+        if settings.authority and credentials is not None:
+            authority = Authority(Path(settings.authority))
+            others[JOIN] = Reception(authority, credentials, self._welcome).receive
+        own = settings.device, settings.listen, credentials
+        return Tunnels(*own, settings.rendezvous, settings.serve_rendezvous, others)
+
+    def _welcome(self, admission: Admission, address: str) -> dict[str, Any]:
+        return welcome(self._settings, self._known.membership)
+
     def close(self) -> None:
         """Leave the network."""
         if hasattr(self, "_watch"):
             self._watch.close()
+        if self._running:
+            self._known.leave()
         self.endpoint.close()
 
     def model(self) -> Model:
@@ -146,6 +166,7 @@ class ServerlessPeer:
     def run(self) -> Run:
         """Run all rounds that are left, write the model, and return what was measured."""
         self.endpoint.start()
+        self._running = True
         self._meet_all()
         self._watch.start()
         if not self._begun:
@@ -156,6 +177,7 @@ class ServerlessPeer:
             model_file.write(self.model_file, self.model())
         self._linger()
         self._save()
+        self._running = False
         return self._recorder.run()
 
     def _resume(self) -> None:
@@ -186,6 +208,7 @@ class ServerlessPeer:
         if self.endpoint.standing is not None:
             self.endpoint.standing.look()
             self._known.tell(finished=False)
+        self._known.change(self._done + 1)
         self._known.meet(0, self._known.with_newer_revocations() & self._known.neighbors)
         self._known.compare()
         number = self._known.round_to_join(self._done + 1)
@@ -303,8 +326,3 @@ class ServerlessPeer:
         behind = ", ".join(map(str, sorted(everybody - self.endpoint.finished)))
         rule = "device %d: leaves after %g seconds, though neighbors have not said that they are "
         log.info(rule + "through: %s", self._settings.device, self._settings.linger, behind)
-
-
-def _tunnels(settings: Settings, credentials: Credentials | None) -> Tunnels:
-    own = settings.device, settings.listen, credentials
-    return Tunnels(*own, settings.rendezvous, settings.serve_rendezvous)

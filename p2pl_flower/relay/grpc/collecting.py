@@ -184,10 +184,7 @@ class _Fetching:
 
     def _fetch(self, transfer: Transfer, sender: int, seconds: float, wait_for: float) -> Fetched:
         """Fetch a publication; who cannot be reached is tried again and again."""
-        remote, unreachable = self._endpoint.remotes.get(sender), self._endpoint.unreachable
-        if remote is None:
-            raise RefusedError(Refusal.STRANGER, f"device {sender} is not on the neighbor list")
-        self._endpoint.check_standing(sender)
+        remote, unreachable = self._endpoint.remote(sender), self._endpoint.unreachable
         most = self._endpoint.most_bytes if self._own is None else self._own.size + _HEADER_SLACK
         after = self._endpoint.taken.get((self._run, self._slot.channel, sender))
         end = time.monotonic() + seconds

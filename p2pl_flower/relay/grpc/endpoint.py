@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ from .waiting import Waiting
 if TYPE_CHECKING:
     from ..group.standing import Standing
     from ..tunnel import Tunnels
+
+Receive = Callable[[int, Mapping[str, Any]], None]
 
 MOST_BYTES = 4 << 30
 """Size of the largest model that is taken where the own one's size is not known yet."""
@@ -115,6 +117,7 @@ class Endpoint:
             inner, credentials, self._runs, self._greet, self.statistics, most_calls, standing
         )
         self.finished: set[int] = set()
+        self._receive: Receive | None = None
         port = self._server.port if tunnels is None else tunnels.port
         self.address = f"{listen.rpartition(':')[0]}:{port}" if port else listen
         if standing is not None:
@@ -163,6 +166,19 @@ class Endpoint:
         self._cards[run] = dict(card)
         self.publications(run).agreed = protocol.agreed(card.get("settings", {}))
 
+    def receive_guests(self, receive: Receive) -> None:
+        """Let any device of the group greet: ``receive`` is told who, and what it says."""
+        self._receive, self._server.open_to_guests = receive, True
+        if self._tunnels is not None:
+            self._tunnels.open_to_guests = True
+
+    def part(self, device: int) -> None:
+        """Call a device no more that is no neighbor any longer."""
+        remote = self.remotes.pop(device, None)
+        self.unreachable.discard(device)
+        if remote is not None:
+            remote.close()
+
     def hello(self, run: str, neighbor: int, timeout: float) -> dict[str, Any]:
         """Exchange greetings with a neighbor and return what it says of itself.
 
@@ -171,15 +187,24 @@ class Endpoint:
         RefusedError
             It is not there, or takes part in something else.
         """
-        self.check_standing(neighbor)
-        said = self.remotes[neighbor].hello(run, self._card(run), timeout)
+        said = self.remote(neighbor).hello(run, self._card(run), timeout)
         self._heard(run, neighbor, said)
         return said
 
-    def check_standing(self, device: int) -> None:
-        """Refuse a device whose certificate has been taken back."""
+    def remote(self, device: int) -> Remote:
+        """Return the way to a neighbor.
+
+        Raises
+        ------
+        RefusedError
+            It is none, or its certificate has been taken back.
+        """
         if self.standing is not None:
             self.standing.check(device)
+        remote = self.remotes.get(device)
+        if remote is None:
+            raise RefusedError(Refusal.STRANGER, f"device {device} is not on the neighbor list")
+        return remote
 
     @property
     def revoked(self) -> frozenset[int]:
@@ -202,6 +227,8 @@ class Endpoint:
     ) -> dict[str, Any]:
         run = protocol.text(fields, "run")
         self._heard(run, sender, fields)
+        if self._receive is not None:
+            self._receive(sender, fields)
         return self._card(run)
 
     def _card(self, run: str) -> dict[str, Any]:

@@ -55,6 +55,13 @@ class Server:
     standing : Standing, optional
         Whose certificates count no longer.
 
+    Attributes
+    ----------
+    port : int
+        Where it listens.
+    open_to_guests : bool
+        Whether devices may greet that are not on the neighbor list.
+
     Raises
     ------
     ConfigError
@@ -75,6 +82,7 @@ class Server:
         self._streams = Streams()
         self._calls = Calls()
         self._standing = standing
+        self.open_to_guests = False
         self._identify = _declared if credentials is None else _certified
         pool = ThreadPoolExecutor(threads, thread_name_prefix="p2pl-server")
         # Two processes could listen at one port and share its calls, unnoticed.
@@ -103,7 +111,8 @@ class Server:
             publications.wake()
 
     def _hello(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        with _Answering(self, request, context) as (publications, sender, fields):
+        guests = self.open_to_guests
+        with _Answering(self, request, context, guests) as (publications, sender, fields):
             return protocol.encode(self._greet(publications, sender, fields))
 
     def _fetch(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
@@ -153,8 +162,11 @@ class Server:
 class _Answering:
     """Finds out who calls about what, and turns refusals into the call's end."""
 
-    def __init__(self, server: Server, request: bytes, context: grpc.ServicerContext) -> None:
+    def __init__(
+        self, server: Server, request: bytes, context: grpc.ServicerContext, guests: bool = False
+    ) -> None:
         self._server, self._request, self._context = server, request, context
+        self._guests = guests
         self._sender, self._round = -1, 0
 
     def __enter__(self) -> tuple[OwnPublications, int, dict[str, Any]]:
@@ -163,7 +175,8 @@ class _Answering:
             self._sender = self._server.identify(self._context, fields)
             publications = self._server.publications(fields)
             self._round = publications.round
-            publications.check_admitted(self._sender)
+            if not self._guests:
+                publications.check_admitted(self._sender)
         except RefusedError as refused:
             self._end(refused)
             raise

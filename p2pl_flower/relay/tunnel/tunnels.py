@@ -6,12 +6,12 @@ import contextlib
 import shutil
 import socket
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ..grpc.credentials import Credentials
 from .dialer import Dialer
-from .door import Door
+from .door import Door, Serve
 from .doorway import Doorway
 from .identity import client_context, server_context
 
@@ -34,11 +34,15 @@ class Tunnels:
         ``host:port`` of a rendezvous, for ways between two devices that can only dial out.
     passes_on : bool
         Whether this device is a rendezvous for others, too.
+    others : Mapping[bytes, Callable], optional
+        Who serves connections that begin with other lines; see `Door`.
 
     Attributes
     ----------
     inner : str
         Where the device's gRPC server is to listen.
+    open_to_guests : bool
+        Whether control streams of devices are taken that are no neighbors.
 
     Raises
     ------
@@ -53,6 +57,7 @@ class Tunnels:
         credentials: Credentials | None,
         rendezvous: str = "",
         passes_on: bool = False,
+        others: Mapping[bytes, Serve] | None = None,
     ) -> None:
         self._device = device
         self._folder = Path(tempfile.mkdtemp(prefix="p2pl-"))
@@ -61,10 +66,11 @@ class Tunnels:
         self._doorways: dict[int, Doorway] = {}
         self._dialers: dict[str, Dialer] = {}
         self._rendezvous, self._door = rendezvous, None
+        self.open_to_guests = False
         if listen != DIAL_OUT:
             server = None if credentials is None else server_context(credentials)
             try:
-                self._door = Door(listen, server, self._dial_own, passes_on)
+                self._door = Door(listen, server, self._dial_own, passes_on, others=others)
             except BaseException:
                 self.close()
                 raise
@@ -80,8 +86,8 @@ class Tunnels:
             self._door.start()
 
     def meet(self, neighbors: Collection[int]) -> None:
-        """Set whose control streams are taken."""
-        if self._door is not None:
+        """Set whose control streams are taken, unless anybody's of the group are."""
+        if self._door is not None and not self.open_to_guests:
             self._door.admit(neighbors)
 
     def expel(self, devices: Collection[int]) -> None:
