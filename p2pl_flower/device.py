@@ -7,6 +7,7 @@ that it can be made anew for every message that reaches a device.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from . import named_arrays
 from .algorithms import State, Training
-from .algorithms.max_norm import Candidates, strongest
+from .algorithms.max_norm import Candidates, is_as_named, is_believable, strongest
 from .algorithms.mixing import Weighted
 from .errors import ForgottenError
 from .named_arrays import Model
@@ -37,6 +38,8 @@ from .relay.contents import (
 from .relay.mailbox import Collected
 from .topology.neighborhood import Neighbor
 from .weights import keep_answered, row_of, weaken_stale
+
+log = logging.getLogger("flwr.p2pl")
 
 CANDIDATES = "candidates"
 
@@ -147,9 +150,8 @@ class Device:
         groups = own.norms.size or max([0, *(c.norms.size for c in others.values())])
         others = {j: c for j, c in others.items() if c.norms.shape == c.origins.shape == (groups,)}
         mine = own if own.norms.size else Candidates.nothing(groups, self.me.id)
-        holder = strongest(self.me.id, mine, others)
-        sources = set(holder.tolist()) - {self.me.id}
-        offers = self._fetch({j: int(entries[j]["held"]) for j in sources})
+        others = {j: c for j, c in others.items() if self._is_believed(j, own, c)}
+        holder, offers = self._strongest(mine, others, entries)
         merged = self._merge(offers, holder) if offers else None
         if merged is not None:
             had_none = not own.norms.size  # then this is the common start
@@ -158,6 +160,41 @@ class Device:
             self.mailbox.publish(Slot(MODEL, 0, step), merged, private)
         self._stand(own, held, step)
         return Exchange(_sum_bytes(entries, offers), tuple(own.origins.tolist()))
+
+    def _strongest(
+        self, mine: Candidates, others: dict[int, Candidates], entries: Mapping[int, Model]
+    ) -> tuple[NDArray[np.int64], dict[int, Model]]:
+        """Return who holds the strongest of each group, and what came of those that others hold.
+
+        Who sends another model than it has named, or a broken one, does not count from then on.
+        """
+        while True:
+            holder = strongest(self.me.id, mine, others)
+            sources = set(holder.tolist()) - {self.me.id}
+            offers = self._fetch({j: int(entries[j]["held"]) for j in sources})
+            liars = {
+                j
+                for j, offer in offers.items()
+                if not is_as_named(
+                    others[j],
+                    self.options.shared.part(offer),
+                    self.options.max_norm_scope,
+                    holder == j,
+                )
+            }
+            if not liars:
+                return holder, offers
+            for j in sorted(liars):
+                log.warning("device %d: device %d sent another model than named", self.me.id, j)
+                del others[j]
+
+    def _is_believed(self, neighbor: int, own: Candidates, other: Candidates) -> bool:
+        believed = is_believable(own, other)
+        if not believed:
+            text = "device %d: device %d names a norm of %.3g, where %.3g is the largest here"
+            largest = own.norms.max(), other.norms.max()
+            log.warning(text, self.me.id, neighbor, largest[1], largest[0])
+        return believed
 
     def model(self) -> Model:
         """Return the device's current model.

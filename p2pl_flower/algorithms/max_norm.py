@@ -66,6 +66,27 @@ class Candidates:
         return Candidates(norms, origins)
 
 
+_BEYOND_BELIEF = 1000.0
+_APART = 1e-3
+
+
+def is_believable(own: Candidates, other: Candidates) -> bool:
+    """Return whether norms that a neighbor names are of the kind of those drawn here.
+
+    They are at most a thousand times the largest of the device's own, or of 1 if that is more.
+    """
+    most = _BEYOND_BELIEF * max(1.0, float(own.norms.max(initial=0.0)))
+    return not own.norms.size or bool((own.norms < 0).all() or (other.norms <= most).all())
+
+
+def is_as_named(named: Candidates, model: Model, scope: str, groups: NDArray[np.bool_]) -> bool:
+    """Return whether a model that has come has the norms that its sender has named for it."""
+    found = Candidates.of(model, scope, 0).norms
+    if found.shape != named.norms.shape:
+        return False
+    return bool(np.allclose(found[groups], named.norms[groups], rtol=_APART, atol=_APART))
+
+
 def comparable(norms: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return norms that can be compared: those that are no finite numbers are `NOT_FINITE`.
 

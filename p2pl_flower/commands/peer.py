@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from ..serverless.problems import problems
+from ..serverless.problems import exit_code, problems
 from ..serverless.process import run_alone
 from ..serverless.reports import Report
 from ..serverless.settings import Settings
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(f"device {settings.device:3d}  model in {settings.model_file}\n")
     wrong = problems(settings.device, ended.setup)
     sys.stderr.write("".join(f"p2pl-flower peer: {problem}\n" for problem in wrong))
-    return 1 if wrong else 0
+    return exit_code(ended.setup, wrong)
 
 
 def _show(device: int, report: Report) -> None:

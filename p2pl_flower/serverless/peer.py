@@ -31,6 +31,7 @@ from ..relay.tunnel import Tunnels
 from ..weights import needs_samples
 from . import model_file
 from .handshake import Handshake
+from .healing import Healing
 from .instructions import ARRAYS_KEY, Instructions
 from .loading import load_app
 from .membership import Membership
@@ -185,7 +186,8 @@ class ServerlessPeer:
         if state is not None:
             log.info("device %d: goes on after round %d", self._settings.device, state.round)
             self._done, self._context.state, self._begun = state.round, state.context, True
-            self._known.restore(self._recorder.known)
+            seconds = [r.seconds for r in self._recorder.metrics.rounds]
+            self._known.restore(self._recorder.known, seconds)
             self._publications.round = max(self._publications.round, state.round)
 
     def _meet_all(self) -> None:
@@ -211,7 +213,8 @@ class ServerlessPeer:
         self._known.change(self._done + 1)
         self._known.meet(0, self._known.with_newer_revocations() & self._known.neighbors)
         self._known.compare()
-        number = self._known.round_to_join(self._done + 1)
+        late = not self._done and "model_from" in self._setup
+        number = self._known.round_to_join(self._done + 1, late)
         skipped = list(range(self._done + 1, number))
         if skipped:
             own = self._settings.device
@@ -244,6 +247,7 @@ class ServerlessPeer:
         self._recorder.count(report)
         self._look_at_model(number)
         self._done = number
+        self._known.pace.ended(report.measured.seconds or 0.0)
         self._save()
         if self._on_round is not None:
             self._on_round(report)
@@ -290,8 +294,14 @@ class ServerlessPeer:
         return int(np.broadcast_to(up, ids.shape).sum())
 
     def _look_at_model(self, number: int) -> None:
-        """Say it when the device's own model is no longer made of numbers."""
+        """Take a neighbor's model, and say it, when the own one is no longer made of numbers."""
         broken = not_finite(self.model())
+        if broken is not None and (healer := self._heal(number)) is not None:
+            self._setup.setdefault("healed", {})[str(number)] = healer
+            rule = "device %d: array %r of its own model holds a NaN or an infinity after round "
+            rule += "%d: it goes on from device %d's"
+            log.warning(rule, self._settings.device, broken, number, healer)
+            broken = None
         if broken is None:
             self._setup.pop("not_finite_since", None)
         elif "not_finite_since" not in self._setup:
@@ -299,6 +309,11 @@ class ServerlessPeer:
             rule = "device %d: array %r of its own model holds a NaN or an infinity after round "
             rule += "%d: neighbors refuse the model from now on"
             log.error(rule, self._settings.device, broken, number)
+
+    def _heal(self, number: int) -> int | None:
+        """Go on from a neighbor's model of this round; return whose, None where there is none."""
+        healing = Healing(self._mailbox, self._settings.options)
+        return healing.heal(self._known.fitting(), number)
 
     def _send(
         self, kind: str, order: dict[str, Any], config: dict[str, Any] | None = None

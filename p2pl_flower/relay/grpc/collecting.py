@@ -184,7 +184,7 @@ class _Fetching:
 
     def _fetch(self, transfer: Transfer, sender: int, seconds: float, wait_for: float) -> Fetched:
         """Fetch a publication; who cannot be reached is tried again and again."""
-        remote, unreachable = self._endpoint.remote(sender), self._endpoint.unreachable
+        remote = self._endpoint.remote(sender)
         most = self._endpoint.most_bytes if self._own is None else self._own.size + _HEADER_SLACK
         after = self._endpoint.taken.get((self._run, self._slot.channel, sender))
         end = time.monotonic() + seconds
@@ -208,6 +208,6 @@ class _Fetching:
                 if refused.refusal is not Refusal.ABSENT:
                     raise
                 absent = refused
-                unreachable.add(sender)
+                self._endpoint.out_of_reach(sender)
                 if left <= _RETRY_SECONDS or transfer.over.wait(_RETRY_SECONDS):
                     raise

@@ -11,6 +11,7 @@ import grpc
 
 from ...errors import ConfigError
 from ...system import open_files
+from ..contents import MODEL
 from ..mailbox import Slot
 from ..spool import Document
 from . import protocol
@@ -130,6 +131,8 @@ class Server:
                 )
             yield protocol.encode(self._announced(found, document, publications))
             yield from document.chunks(protocol.CHUNK_BYTES)
+            if found.channel == MODEL:
+                self._statistics.given(sender)
 
     def _announced(
         self, slot: Slot, document: Document, publications: OwnPublications
