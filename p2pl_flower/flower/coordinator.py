@@ -16,11 +16,11 @@ from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
 from ..errors import ConfigError, DeviceError
 from ..named_arrays import Model
-from ..options import Options, check_spectrum
+from ..options import Options, check_direction, check_spectrum
 from ..relay import Relay
 from ..relay.contents import MODEL, models_of
 from ..topology import Schedule, diameter, schedule
-from ..topology.neighborhood import neighborhood
+from ..topology.neighborhood import linked_in, neighborhood
 from ..weights import check_matrix
 from . import failures, messages, records
 from .initial_models import check_finite, check_layouts
@@ -90,6 +90,7 @@ class Coordinator:
         if options.matrix is not None:
             check_matrix(options.matrix, static, n=count)
         check_spectrum(options, static)
+        check_direction(options, self.schedule)
         self._membership, self._options, self._relay, self._run = membership, options, relay, run
         self._arrays_key, self._addresses = arrays_key, dict(addresses or {})
         self._on_failure = on_failure
@@ -205,15 +206,24 @@ class Coordinator:
         self.make_due()
         steps = self._options.consensus_steps
         self._change(self.schedule.links(round_number, step, steps), self._admitted)
-        self._due = _Due(round_number, step, frozenset(self.present(round_number)))
+        if self._options.tells_heard:
+            self._order_step(messages.HEAR, self._step(round_number, step))
+        self._due = self._step(round_number, step)
 
     def make_due(self) -> None:
         """Make the consensus step that is due, if there is one, now."""
         due = self._due
         if due is not None and not self._due_is_sent:
-            orders = self._orders(sorted(due.devices), **due.order())
-            sent = self._membership.messages(messages.MIX, orders, due.round_number)
-            self.hear(messages.MIX, due.devices, self._membership.send(sent))
+            self._order_step(messages.MIX, due)
+
+    def _step(self, round_number: int, step: int) -> _Due:
+        return _Due(round_number, step, frozenset(self.present(round_number)))
+
+    def _order_step(self, kind: str, due: _Due) -> None:
+        """Let devices do their part of a consensus step, and hear of it."""
+        orders = self._orders(sorted(due.devices), **due.order())
+        sent = self._membership.messages(kind, orders, due.round_number)
+        self.hear(kind, due.devices, self._membership.send(sent))
 
     def models(self) -> dict[int, Model]:
         """Return all devices' current models, for measuring: read from the relay."""
@@ -312,12 +322,13 @@ class Coordinator:
         """Change to a graph that devices are told of; their mailboxes are open along another.
 
         Where the graph changes within a round, mailboxes are open along the links of all its
-        steps from its beginning on: else a device would be asked before it is told by whom.
+        steps from its beginning on: else a device would be asked before it is told by whom. They
+        are open both ways where links are one-way: acknowledgments go the other way.
         """
         if graph is not self._graph or admitted is not self._admitted or not self._told:
             self.make_due()
         if admitted is not self._admitted or not self._told:
-            self._relay.admit(self._run, {d: sorted(admitted[d]) for d in admitted})
+            self._relay.admit(self._run, {d: linked_in(admitted, d) for d in admitted})
         self._graph, self._admitted = graph, admitted
 
     def _orders(self, devices: Collection[int], **order: Any) -> dict[int, RecordDict]:
@@ -325,8 +336,11 @@ class Coordinator:
         contents = {}
         for device in devices:
             me, neighbors = neighborhood(self._graph, device, self._samples, self._options.matrix)
+            me = replace(
+                me, devices=self.schedule.n if self._options.algorithm.knows_place else None
+            )
             placed = [replace(n, address=self._addresses.get(n.id, "")) for n in neighbors]
-            others = sorted(set(self._admitted[device]) - set(self._graph[device]))
+            others = sorted({*linked_in(self._admitted, device)} - {n.id for n in neighbors})
             elsewhere = {j: self._addresses[j] for j in others if self._addresses.get(j)}
             news = self._told.news(me, placed, self._listed_options, elsewhere)
             contents[device] = RecordDict({messages.RECORD: ConfigRecord({**order, **news})})

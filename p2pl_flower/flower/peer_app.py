@@ -144,6 +144,7 @@ class PeerApp(UserFunctions):
             messages.INIT: self._answer_init,
             messages.SYNC: self._answer_sync,
             messages.TRAIN: self._answer_train,
+            messages.HEAR: self._answer_hear,
             messages.MIX: self._answer_mix,
             messages.EVALUATE: self._answer_evaluate,
             messages.MODEL: self._answer_model,
@@ -200,6 +201,11 @@ class PeerApp(UserFunctions):
     def _answer_sync(self, message: Message, context: Context) -> Message:
         order, device = self._open(message, context)
         exchange = device.synchronize(order[messages.STEP])
+        return records.reply_to(message, records.exchange_entry(exchange))
+
+    def _answer_hear(self, message: Message, context: Context) -> Message:
+        order, device = self._open(message, context)
+        exchange = device.hear(order[messages.MIX_ROUND], order[messages.MIX_STEP])
         return records.reply_to(message, records.exchange_entry(exchange))
 
     def _answer_mix(self, message: Message, context: Context) -> Message:

@@ -25,6 +25,7 @@ from ..relay.group import Standing
 from ..relay.group.authority import Admission, Authority
 from ..relay.group.reception import JOIN, Reception
 from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay
+from ..relay.grpc.own_publications import KEPT_FAR_AHEAD, KEPT_FOR_THE_SLOW
 from ..relay.grpc.streams import MOST_STREAMS
 from ..relay.tensors import not_finite
 from ..relay.tunnel import Tunnels
@@ -107,7 +108,8 @@ class ServerlessPeer:
         initial = Path(settings.initial_arrays) if settings.initial_arrays else None
         relay = EndpointRelay(self.endpoint)
         app = load_app(settings.app, settings.init_function, initial, relay)
-        self.endpoint.open(self._run, settings.rounds)
+        kept = KEPT_FAR_AHEAD if settings.links_change else KEPT_FOR_THE_SLOW
+        self.endpoint.open(self._run, settings.rounds, kept)
         self.endpoint.meet(self._run, settings.neighbors)
         self._mailbox = EndpointMailbox(self.endpoint, self._run)
         self._publications = self.endpoint.publications(self._run)
@@ -261,6 +263,8 @@ class ServerlessPeer:
         """Make a consensus step; the last of the round goes with the evaluation, if it is due."""
         order: dict[str, Any] = {messages.ROUND: number}
         order |= {messages.MIX_ROUND: number, messages.MIX_STEP: step}
+        if self._settings.options.tells_heard:
+            self._send(messages.HEAR, order)
         last = step == self._settings.options.consensus_steps
         if last and self._scored.due(number):
             order[messages.ARRAYS_KEY] = ARRAYS_KEY

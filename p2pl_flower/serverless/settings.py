@@ -33,6 +33,7 @@ from ..options import (
     ROUNDS,
     TOPOLOGY,
     Options,
+    check_direction,
     check_loggers,
 )
 from ..relay.grpc import Waiting
@@ -204,6 +205,11 @@ class Settings:
         return max(len(self.neighbors), 2 * self.joining.links)
 
     @property
+    def links_change(self) -> bool:
+        """Whether a device asks some neighbors in some steps only."""
+        return self.schedule is not None or self.options.to_config()["links"] != "perfect"
+
+    @property
     def tunneled(self) -> bool:
         """Whether some link may have an end that nobody can dial, or others come here for more."""
         ends = self.listen, *self.neighbors.values()
@@ -259,6 +265,7 @@ class Settings:
         if self.joining.links:
             rule = "names all devices, and devices may join: leave one of topology and joining out"
             raise ConfigError("topology", self.topology, rule)
+        check_direction(self.options, self.schedule)
         linked = self.schedule.ever(self.rounds, max(self.options.consensus_steps, 1))
         if lacking := sorted(set(linked[self.device]) - set(self.neighbors)):
             listed = ", ".join(map(str, lacking[:8])) + (", ..." if len(lacking) > 8 else "")

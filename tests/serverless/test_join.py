@@ -99,6 +99,8 @@ def test_a_device_joins_while_the_others_train(group, tmp_path, capsys, listen) 
     assert runs[3].setup["model_from"] in (0, 1, 2)
     assert sum(arrived) > 4
     assert len(runs[3].rounds) < ROUNDS  # it came late
+    heard = [runs[k].setup["answers"].get("3", {}).get("arrived", 0) for k in range(3)]
+    assert sum(heard) > 4
     for k in range(3):
         assert runs[k].rounds[-1].round == ROUNDS
     others = [own_model(values)["w"] for values in group]

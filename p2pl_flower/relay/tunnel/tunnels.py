@@ -41,8 +41,6 @@ class Tunnels:
     ----------
     inner : str
         Where the device's gRPC server is to listen.
-    open_to_guests : bool
-        Whether control streams of devices are taken that are no neighbors.
 
     Raises
     ------
@@ -66,7 +64,7 @@ class Tunnels:
         self._doorways: dict[int, Doorway] = {}
         self._dialers: dict[str, Dialer] = {}
         self._rendezvous, self._door = rendezvous, None
-        self.open_to_guests = False
+        self._open_to_guests = False
         if listen != DIAL_OUT:
             server = None if credentials is None else server_context(credentials)
             try:
@@ -87,8 +85,14 @@ class Tunnels:
 
     def meet(self, neighbors: Collection[int]) -> None:
         """Set whose control streams are taken, unless anybody's of the group are."""
-        if self._door is not None and not self.open_to_guests:
+        if self._door is not None and not self._open_to_guests:
             self._door.admit(neighbors)
+
+    def receive_guests(self) -> None:
+        """Take control streams of any device of the group from now on."""
+        self._open_to_guests = True
+        if self._door is not None:
+            self._door.admit(None)
 
     def expel(self, devices: Collection[int]) -> None:
         """Take no control streams of these devices any more, and end those that are open."""
