@@ -149,6 +149,8 @@ class ServerlessPeer:
         """Leave the network."""
         if hasattr(self, "_watch"):
             self._watch.close()
+        if hasattr(self, "_recorder"):
+            self._recorder.close()
         if self._running:
             self._known.leave()
         self.endpoint.close()
