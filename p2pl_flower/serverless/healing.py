@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
+from typing import Any
 
 from ..named_arrays import Model, square_norm
 from ..options import Options
 from ..relay import Mailbox, Slot
 from ..relay.contents import MODEL, STATE, adopted, flattened, from_publication
+from ..relay.tensors import not_finite
+
+log = logging.getLogger("flwr.p2pl")
 
 
 class Healing:
-    """Replaces a device's model.
+    """Replaces a device's model where that is no longer made of numbers.
 
     Parameters
     ----------
+    device : int
+        The device.
     mailbox : Mailbox
         The device's mailbox.
     options : Options
         The algorithm's options.
     """
 
-    def __init__(self, mailbox: Mailbox, options: Options) -> None:
-        self._mailbox, self._options = mailbox, options
+    def __init__(self, device: int, mailbox: Mailbox, options: Options) -> None:
+        self._device, self._mailbox, self._options = device, mailbox, options
+
+    def look(self, setup: dict[str, Any], number: int, neighbors: Collection[int]) -> None:
+        """Look at the model after round ``number``, and note in ``setup`` what is wrong with it.
+
+        ``healed`` says by round whose model was taken, ``not_finite_since`` is the first round
+        from which on none was to be had.
+        """
+        broken = not_finite(from_publication(self._mailbox.recall(MODEL, newest=1)[0][1])[0])
+        rule = "device %d: array %r of its own model holds a NaN or an infinity after round %d: "
+        healer = None if broken is None else self.heal(neighbors, number)
+        if healer is not None:
+            setup.setdefault("healed", {})[str(number)] = healer
+            log.warning(rule + "it goes on from device %d's", self._device, broken, number, healer)
+        if broken is None or healer is not None:
+            setup.pop("not_finite_since", None)
+        elif "not_finite_since" not in setup:
+            setup["not_finite_since"] = number
+            rule += "neighbors refuse the model from now on"
+            log.error(rule, self._device, broken, number)
 
     def heal(self, neighbors: Collection[int], number: int) -> int | None:
         """Take a neighbor's model after round ``number``, and begin the algorithm's state anew.

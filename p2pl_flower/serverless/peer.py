@@ -27,7 +27,6 @@ from ..relay.group.reception import JOIN, Reception
 from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay
 from ..relay.grpc.own_publications import KEPT_FAR_AHEAD, KEPT_FOR_THE_SLOW
 from ..relay.grpc.streams import MOST_STREAMS
-from ..relay.tensors import not_finite
 from ..relay.tunnel import Tunnels
 from ..weights import needs_samples
 from . import model_file
@@ -41,6 +40,7 @@ from .recorder import Recorder
 from .reports import Report
 from .settings import Settings
 from .starting import Start
+from .status import StatusSocket
 from .watch import Watch
 
 log = logging.getLogger("flwr.p2pl")
@@ -151,6 +151,8 @@ class ServerlessPeer:
             self._watch.close()
         if hasattr(self, "_recorder"):
             self._recorder.close()
+        if self._status is not None:
+            self._status.close()
         if self._running:
             self._known.leave()
         self.endpoint.close()
@@ -171,6 +173,8 @@ class ServerlessPeer:
     def run(self) -> Run:
         """Run all rounds that are left, write the model, and return what was measured."""
         self.endpoint.start()
+        if self._settings.checkpoint:
+            self._status = StatusSocket(Path(self._settings.checkpoint), self._describe)
         self._running = True
         self._meet_all()
         self._watch.start()
@@ -184,6 +188,12 @@ class ServerlessPeer:
         self._save()
         self._running = False
         return self._recorder.run()
+
+    def _describe(self) -> dict[str, Any]:
+        said = self._settings
+        told = {"device": said.device, "run": said.run, "address": self.endpoint.address}
+        told |= {"done": self._done, "rounds": said.rounds}
+        return {**told, "neighbors": self.endpoint.describe()}
 
     def _resume(self) -> None:
         state = self._recorder.resume()
@@ -249,7 +259,9 @@ class ServerlessPeer:
         report.measured = self._metrics.end(0)
         report.measured.bytes_sent = sum(report.received.values())
         self._recorder.count(report)
-        self._look_at_model(number)
+        own = self._settings
+        healing = Healing(own.device, self._mailbox, own.options)
+        healing.look(self._setup, number, self._known.fitting())
         self._done = number
         self._known.pace.ended(report.measured.seconds or 0.0)
         self._save()
@@ -298,28 +310,6 @@ class ServerlessPeer:
         ids = np.array(sorted(linked), dtype=np.int64)
         up = self._settings.options.links.up(self._settings.device, ids, number, step)
         return int(np.broadcast_to(up, ids.shape).sum())
-
-    def _look_at_model(self, number: int) -> None:
-        """Take a neighbor's model, and say it, when the own one is no longer made of numbers."""
-        broken = not_finite(self.model())
-        if broken is not None and (healer := self._heal(number)) is not None:
-            self._setup.setdefault("healed", {})[str(number)] = healer
-            rule = "device %d: array %r of its own model holds a NaN or an infinity after round "
-            rule += "%d: it goes on from device %d's"
-            log.warning(rule, self._settings.device, broken, number, healer)
-            broken = None
-        if broken is None:
-            self._setup.pop("not_finite_since", None)
-        elif "not_finite_since" not in self._setup:
-            self._setup["not_finite_since"] = number
-            rule = "device %d: array %r of its own model holds a NaN or an infinity after round "
-            rule += "%d: neighbors refuse the model from now on"
-            log.error(rule, self._settings.device, broken, number)
-
-    def _heal(self, number: int) -> int | None:
-        """Go on from a neighbor's model of this round; return whose, None where there is none."""
-        healing = Healing(self._mailbox, self._settings.options)
-        return healing.heal(self._known.fitting(), number)
 
     def _send(
         self, kind: str, order: dict[str, Any], config: dict[str, Any] | None = None

@@ -219,6 +219,20 @@ class Endpoint:
         """The devices whose certificates count no longer."""
         return frozenset() if self.standing is None else self.standing.revoked
 
+    def describe(self) -> dict[str, Any]:
+        """Return what is known of each neighbor, for who operates this device."""
+        counts = self.statistics.counts()
+        return {
+            str(j): {
+                "address": way.address,
+                "absent": j in self.unreachable,
+                "finished": j in self.finished,
+                "round": way.round,
+                "answers": counts.get(j, {}),
+            }
+            for j, way in sorted(self.remotes.items())
+        }
+
     def close(self) -> None:
         """Stop listening and end all calls."""
         if self._tunnels is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
@@ -29,6 +30,8 @@ _KEEPALIVE = [  # a link that is dead is known to be so within 10 s
     ("grpc.http2.max_pings_without_data", 0),
 ]
 _NOTHING = Slot("", -1, -1)
+_SPARED = "no_grpc_proxy", "no_proxy"
+_PROXIES = "grpc_proxy", "https_proxy", "http_proxy"  # in which gRPC looks, in this order
 _PROBE_SECONDS = 2.0
 _LEAST_CHUNK = 1 << 16  # bytes; a model in crumbs takes more time than it has bytes
 _TRANSFER_SECONDS = 3600.0
@@ -212,7 +215,7 @@ class Remote:
     def _absence(self) -> str:
         """Say that the neighbor is not there, of one without an address that it has not dialed."""
         if ":" in self.address:
-            return f"{self.address} cannot be reached"
+            return f"{self.address} cannot be reached{proxy_in_the_way(self.address)}"
         return "has not dialed, and nobody can dial it"
 
     def _certificate_trouble(self, credentials: Credentials) -> str | None:
@@ -236,6 +239,17 @@ class Remote:
             return f"{self.address} does not speak TLS as we do: {error.reason}"
         except (OSError, ValueError):
             return None
+
+
+def proxy_in_the_way(address: str) -> str:
+    """Return what to say of a proxy that the environment names and gRPC would call instead."""
+    host = address.rpartition(":")[0].strip("[]")
+    named = next((name for name in _PROXIES if os.environ.get(name)), "")
+    spared = next((os.environ[name] for name in _SPARED if os.environ.get(name)), "")
+    parts = [part.strip() for part in spared.split(",") if part.strip()]
+    if not named or any(host.endswith(part) for part in parts):
+        return ""
+    return f" through the proxy that {named} names: set no_proxy={host}"
 
 
 def _exactly(size: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
