@@ -34,8 +34,9 @@ from .relay.contents import (
     to_publication,
     unflattened,
 )
+from .relay.mailbox import Collected
 from .topology.neighborhood import Neighbor
-from .weights import StepWeights, keep_answered, row_of, told_weights
+from .weights import StepWeights, keep_answered, row_of, told_weights, weaken_stale
 
 CANDIDATES = "candidates"
 THERE, HEARD = "there", "heard"
@@ -123,7 +124,7 @@ class Device:
         kept = self.mailbox.recall(MODEL, newest=1)
         own = from_publication(kept[0][1])[0] if kept else {}
         for neighbor in self.neighbors:
-            arrived = self.mailbox.collect([neighbor.id], slot).get(neighbor.id)
+            arrived = self.mailbox.collect([neighbor.id], slot, 0).get(neighbor.id)
             if arrived is not None:
                 model = adopted(own, arrived)
                 private = model.keys() - self.options.shared.part(model).keys()
@@ -214,11 +215,14 @@ class Device:
         """
         slot = Slot(MODEL, round_number, step - 1)
         weights, asked, told = self._weigh(round_number, step)
-        received = dict(self.mailbox.collect([self.me.id, *asked], slot))
+        collected = self.mailbox.collect([self.me.id, *asked], slot)
+        ages, received = _ages(collected), dict(collected)
+        if told or not self.options.algorithm.is_plain:  # what goes with it is of this step alone
+            received = {j: publication for j, publication in received.items() if j not in ages}
         own = received.pop(self.me.id, None)
         holding = self._published(own, slot)
         arrived = {j: message_of(publication) for j, publication in received.items()}
-        row = keep_answered(weights.row, arrived, self.options.on_missing)
+        row = weaken_stale(keep_answered(weights.row, arrived, self.options.on_missing), ages)
         algorithm, sent = self.options.algorithm, holding.message
         for j, message in sorted(arrived.items()):
             named_arrays.check_layout(sent, message, f"device {j}")
@@ -322,6 +326,10 @@ class Device:
                 return None
             merged[name] = chosen[name]
         return merged
+
+
+def _ages(collected: Mapping[int, Model]) -> Mapping[int, int]:
+    return collected.ages if isinstance(collected, Collected) else {}
 
 
 def _candidates(entry: Model) -> Candidates:

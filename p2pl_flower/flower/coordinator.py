@@ -260,7 +260,7 @@ class Coordinator:
             return  # in the first round neighbors have no model to hand over
         self._membership.bereft -= set(again)
         self.make_due()
-        slot = {messages.ADOPT_ROUND: round_number - 1, messages.ADOPT_STEP: steps - 1}
+        slot = {messages.ADOPT_ROUND: round_number - 1, messages.ADOPT_STEP: steps}
         contents = self._starts(again, set(again) - self._draws, **slot)
         sent = self._membership.messages(messages.INIT, contents, round_number)
         self.hear(messages.INIT, again, self._membership.send(sent), needed=False)

@@ -23,6 +23,7 @@ from .rows import (
     keep_answered,
     own_weight,
     row_of,
+    weaken_stale,
 )
 from .rules import (
     TOLERANCE,
@@ -67,6 +68,7 @@ __all__ = [
     "spectral_gap",
     "stationary_distribution",
     "told_weights",
+    "weaken_stale",
 ]
 
 WEIGHTS: Table[WeightRule] = Table(

@@ -50,6 +50,14 @@ def own_weight(row: Mapping[int, float]) -> float:
     return 1.0 - sum(row.values())
 
 
+def weaken_stale(row: Mapping[int, float], ages: Mapping[int, int]) -> dict[int, float]:
+    """Return the row with less weight on old models: a_kj / (1 + age), in rounds.
+
+    What is taken from them is the device's own.
+    """
+    return {j: weight / (1 + ages.get(j, 0)) for j, weight in row.items()}
+
+
 def keep_answered(
     row: Mapping[int, float], answered: Iterable[int], on_missing: str = "self"
 ) -> dict[int, float]:

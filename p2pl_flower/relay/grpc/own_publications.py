@@ -122,9 +122,18 @@ class OwnPublications:
         return kept[0][0] if kept else None
 
     def wait_for(
-        self, reader: int, slot: Slot, seconds: float, alive: Callable[[], bool]
-    ) -> Document:
+        self,
+        reader: int,
+        slot: Slot,
+        seconds: float,
+        alive: Callable[[], bool],
+        within: int = 0,
+        after: tuple[int, int] = (-1, -1),
+    ) -> tuple[Slot, Document]:
         """Return the document in a slot, waiting for it while somebody is there to have it.
+
+        Where nothing is in the slot, not any more or not in time, that which is nearest to it
+        is returned if it is at most ``within`` rounds off and newer than ``after``.
 
         Raises
         ------
@@ -135,11 +144,14 @@ class OwnPublications:
         while True:
             with self._changed:
                 self.check_admitted(reader)
-                found = self._find(slot)
+                found = self._find(slot, within, after)
                 if found is not None:
                     return found
                 left = end - time.monotonic()
                 if left <= 0 or not alive():
+                    older = self._nearest(slot, within, after)
+                    if older is not None:
+                        return older
                     raise RefusedError(
                         Refusal.LATE, f"has published nothing in {describe(slot)} yet"
                     )
@@ -150,13 +162,31 @@ class OwnPublications:
         with self._changed:
             self._changed.notify_all()
 
-    def _find(self, slot: Slot) -> Document | None:
+    def _nearest(
+        self, slot: Slot, within: int, after: tuple[int, int]
+    ) -> tuple[Slot, Document] | None:
+        """Return what is kept nearest to a slot, as `wait_for` says."""
+        near = [
+            (abs(own.round - slot.round), own, publication.public)
+            for own, publication in self._publications.own(self.device, slot.channel)
+            if abs(own.round - slot.round) <= within and own[1:] > after and own.round > 0
+        ]
+        if not near or not within:
+            return None
+        _, own, document = min(near, key=lambda found: found[0])
+        return own, document
+
+    def _find(
+        self, slot: Slot, within: int, after: tuple[int, int]
+    ) -> tuple[Slot, Document] | None:
         kept = self._publications.own(self.device, slot.channel)
         for own_slot, publication in kept:
             if own_slot == slot:
-                return publication.public
+                return slot, publication.public
         newest = kept[0][0] if kept else None
         if newest is not None and slot < newest:
+            if (newer := self._nearest(slot, within, after)) is not None:
+                return newer
             raise RefusedError(
                 Refusal.GONE, f"{describe(slot)} is past: {describe(newest)} is there"
             )
@@ -168,4 +198,4 @@ class OwnPublications:
 
 def describe(slot: Slot) -> str:
     """Return a slot for people to read."""
-    return f"{slot.channel} of round {slot.round} step {slot.step}"
+    return f"{slot.channel:.50} of round {slot.round} step {slot.step}"
