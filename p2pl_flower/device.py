@@ -8,7 +8,7 @@ that it can be made anew for every message that reaches a device.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,10 +53,13 @@ class Exchange:
         Bytes that arrived, by the device that sent them.
     origins : tuple[int, ...]
         In synchronization: whose initial model the device now holds, for each group.
+    told : Mapping[int, int]
+        Bytes of what devices said of whom they hear, by device.
     """
 
     received: Mapping[int, int]
     origins: tuple[int, ...] = ()
+    told: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -204,10 +207,7 @@ class Device:
             self.mailbox.publish(Slot(THERE, round_number, step), {THERE: np.zeros(0, np.uint8)})
 
     def hear(self, round_number: int, step: int) -> Exchange:
-        """Find out which neighbors are heard in a consensus step, and tell them.
-
-        It goes before `mix` where weights depend on who is heard. No message is moved yet.
-        """
+        """Find out whom the device hears in a step, and tell it, before any message is moved."""
         asked = self._reachable(round_number, step)
         there = fresh(self.mailbox.collect(asked, Slot(THERE, round_number, step - 1)))
         heard = np.array(sorted(there), np.int64)
@@ -240,7 +240,7 @@ class Device:
         mixed = _as_arrays(mixed if scale == 1 else each(lambda array: scale * array, mixed))
         model, state = algorithm.after_mixing(sent, mixed, holding.state, gamma)
         after = Holding({**holding.model, **model}, mixed, state)
-        return Step(after, Exchange(_sum_bytes(arrived, told)))
+        return Step(after, Exchange(_sum_bytes(arrived), told=_sum_bytes(told)))
 
     def _newest(self) -> tuple[Slot, Model]:
         kept = self.mailbox.recall(MODEL, newest=1)

@@ -348,6 +348,7 @@ class Coordinator:
     def _count(self, round_number: int, replies: Iterable[RecordDict]) -> None:
         for reply in replies:
             self.sent[round_number].update(records.received_in(reply))
+            self.sent[round_number].update(records.told_in(reply))
 
     def _enter(self, number: int) -> None:
         """Change to graph ``number`` of the schedule (the same one, where it is static)."""
