@@ -140,11 +140,17 @@ class Coordinator:
         return self._synchronize()
 
     def instruct(
-        self, kind: str, devices: Collection[int], round_number: int, given: RecordDict
+        self,
+        kind: str,
+        devices: Collection[int],
+        round_number: int,
+        given: RecordDict,
+        scored: Collection[int] = (),
     ) -> list[Any]:
         """Return the messages that tell ``devices`` to run a user's function.
 
-        A consensus step that is still due goes with them: one message less for each device.
+        Those that are ``scored`` are asked to evaluate what they have trained. A consensus step
+        that is still due goes along: one message less for each device.
         """
         due = self._due if self._due and self._due.devices <= set(devices) else None
         if due is None:
@@ -155,8 +161,8 @@ class Coordinator:
         for device, content in orders.items():
             own = content.config_records[messages.RECORD]
             own.update(due.order() if due and device in due.devices else {})
-            own.update(given.config_records.get(messages.RECORD, {}))
-            content.update({k: v for k, v in given.items() if k != messages.RECORD})
+            own.update({messages.SCORED: True} if device in scored else {})
+            content.update(given)
         return self._membership.messages(kind, orders, round_number)
 
     def hear(
