@@ -6,12 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..relay.grpc import Endpoint
 from ..relay.grpc.protocol import Refusal, RefusedError
 from ..relay.grpc.remote import Remote
-from ..topology.neighborhood import Neighbor
+from ..topology.neighborhood import Neighbor, neighborhood
 from .agreement import Agreement, InitialModel
 from .membership import Membership
 from .settings import Settings
@@ -145,17 +146,24 @@ class Handshake:
         settings differ is left out. Where a schedule says who is linked in a step of a round,
         those are listed; before round 1, all neighbors are.
         """
-        own, degree = self._settings.device, len(self.neighbors)
-        linked, degrees = self.fitting(), self._degrees
+        own, fitting = self._settings.device, self.fitting()
+        knows = self._settings.options.algorithm.knows_place
+        devices = self._settings.num_devices if knows else None
         if self._settings.schedule is not None and round_number:
             steps = max(self._settings.options.consensus_steps, 1)
             graph = self._settings.schedule.links(round_number, step, steps)
-            linked = [j for j in linked if j in graph[own]]
-            degrees, degree = dict(graph.degree), graph.degree[own]
+            me, others = neighborhood(graph, own)
+            me, *listed = (
+                replace(entry, samples=self.samples.get(entry.id, 0)) for entry in (me, *others)
+            )
+            return replace(me, devices=devices), tuple(
+                entry for entry in listed if entry.id in fitting
+            )
+        degree = len(self.neighbors)
         neighbors = tuple(
-            Neighbor(j, degrees.get(j, degree), self.samples.get(j, 0)) for j in linked
+            Neighbor(j, self._degrees.get(j, degree), self.samples.get(j, 0)) for j in fitting
         )
-        return Neighbor(own, degree, self.samples.get(own, 0)), neighbors
+        return Neighbor(own, degree, self.samples.get(own, 0), devices=devices), neighbors
 
     def round_to_join(self, next_round: int) -> int:
         """Return the round that the device is to run: later than the next, if it lags behind.

@@ -9,6 +9,7 @@ views connected and close to random). A link is there when both ends want it.
 
 from __future__ import annotations
 
+import random
 import threading
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -17,7 +18,6 @@ from typing import Any
 
 from ..config import at_least, check_fields, described, option
 from ..relay.tunnel import DIAL_OUT
-from ..seeding import Stream, generator
 from .addresses import is_address
 
 _TOLD = 8
@@ -111,10 +111,8 @@ class Membership:
         """Return what others are told: the own address and links, and a few whom it knows."""
         if not self.changes:
             return {}
-        draw = generator(self._seed, Stream.SAMPLE, self._device, round_number)
         with self._lock:
-            ids = sorted(self._known)
-            chosen = draw.permutation(ids)[:_TOLD].tolist()
+            chosen = self._some_of(self._known, _TOLD, f"told in {round_number}")
             told = [[j, self._known[j].address, self._known[j].age] for j in chosen]
             links = sorted(self.linked)
         return {"address": self._address, "links": links, "known": told}
@@ -193,20 +191,23 @@ class Membership:
     def _most(self) -> int:
         return 2 * self._joining.links
 
+    def _some_of(self, devices: Collection[int], most: int, purpose: str) -> list[int]:
+        """Draw some of several devices: it follows from the seed, the device and the purpose."""
+        draw = random.Random(f"{self._seed} {self._device} {purpose}")  # noqa: S311
+        return draw.sample(sorted(devices), min(most, len(devices)))
+
     def _first_links(self) -> list[int]:
         """Return whom the device begins with: some of those that it was told, where they change."""
         told = sorted(self._known)
         if self.changes and len(told) > self._joining.links:
-            draw = generator(self._seed, Stream.GRAPH, self._device)
-            told = sorted(draw.permutation(told)[: self._joining.links].tolist())
+            told = sorted(self._some_of(told, self._joining.links, "first"))
         return told
 
     def _look_for_more(self, number: int, out: set[int]) -> None:
         lacking = self._joining.links - len(self.linked)
         candidates = sorted(set(self._known) - set(self.linked) - out)
         if lacking > 0 and candidates:
-            draw = generator(self._seed, Stream.GRAPH, self._device, number)
-            for j in draw.permutation(candidates)[:lacking].tolist():
+            for j in self._some_of(candidates, lacking, f"linked in {number}"):
                 self._link(j)
 
     def _note(self, device: int, said: Mapping[str, Any]) -> None:

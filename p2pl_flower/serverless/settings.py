@@ -21,11 +21,13 @@ from ..config import (
     keys,
     look_here,
     name_of,
+    one_of,
     option,
     read_toml,
     within,
 )
 from ..errors import ConfigError
+from ..flower import failures
 from ..options import (
     EVALUATE_EVERY,
     LOGGERS_KEY,
@@ -33,6 +35,7 @@ from ..options import (
     ROUNDS,
     TOPOLOGY,
     Options,
+    check_direction,
     check_loggers,
 )
 from ..relay.grpc import Waiting
@@ -134,6 +137,13 @@ class Settings:
         "`num-devices - 1`, which is enough for any connected graph",
     )
     evaluate_every: int = EVALUATE_EVERY.field()
+    on_failure: str = option(
+        failures.SKIP,
+        rule=one_of(*failures.ON_FAILURE),
+        help="`skip`: a round in which the app's train function fails is sat out, and one in which "
+        "its evaluate function does is not scored, unless training has never worked; `raise` ends "
+        "the peer at the first failure",
+    )
     start: float = option(
         120.0, rule=_SECONDS, help="seconds to wait for neighbors before the first round"
     )
@@ -204,6 +214,11 @@ class Settings:
         return max(len(self.neighbors), 2 * self.joining.links)
 
     @property
+    def links_change(self) -> bool:
+        """Whether a device asks some neighbors in some steps only."""
+        return self.schedule is not None or self.options.to_config()["links"] != "perfect"
+
+    @property
     def tunneled(self) -> bool:
         """Whether some link may have an end that nobody can dial, or others come here for more."""
         ends = self.listen, *self.neighbors.values()
@@ -259,6 +274,7 @@ class Settings:
         if self.joining.links:
             rule = "names all devices, and devices may join: leave one of topology and joining out"
             raise ConfigError("topology", self.topology, rule)
+        check_direction(self.options, self.schedule)
         linked = self.schedule.ever(self.rounds, max(self.options.consensus_steps, 1))
         if lacking := sorted(set(linked[self.device]) - set(self.neighbors)):
             listed = ", ".join(map(str, lacking[:8])) + (", ..." if len(lacking) > 8 else "")

@@ -53,6 +53,8 @@ class Common:
         Which groups of tensors synchronization compares: ``model`` or ``tensor``.
     mixing : MixingRule
         How messages are mixed.
+    devices : int
+        How many there are in all.
     """
 
     seed: int
@@ -60,6 +62,7 @@ class Common:
     shared: Sharing
     scope: str
     mixing: MixingRule
+    devices: int
 
 
 class Block:
@@ -92,6 +95,8 @@ class Block:
     ConfigError
         Options do not fit each other, the module cannot be mapped over devices, or the
         block does not fit into memory.
+    LayoutError
+        A tensor is of a type that cannot be mixed.
     """
 
     def __init__(self, job: Job, common: Common, first: int = 0) -> None:
@@ -104,6 +109,7 @@ class Block:
         self._scoring = self._test()
         chunk = self._fit(template)
         self.stack = Stack(template, self.devices, machine.torch_device, common.shared)
+        self.stack.check_types()
         self._hooks = Hooks(common.algorithm, self.stack, common.mixing)
         self._trainer = Trainer(self.stack, self._samples, job.training, chunk, common.seed)
         self._workers: Workers[Learner] | None = None
@@ -177,7 +183,7 @@ class Block:
 
     def begin(self) -> None:
         """Make what the algorithm keeps before the first training."""
-        self._hooks.start()
+        self._hooks.start(self._first, self._common.devices)
 
     def train(self, devices: Ids, number: int) -> None:
         """Let devices train for a round, and make their messages."""

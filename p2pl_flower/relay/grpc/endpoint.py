@@ -15,7 +15,7 @@ from ..spool import Spool
 from . import protocol
 from .collecting import Transfer
 from .credentials import Credentials
-from .own_publications import OwnPublications
+from .own_publications import KEPT_FOR_THE_SLOW, OwnPublications
 from .protocol import Refusal, RefusedError
 from .remote import Remote
 from .server import Server
@@ -129,9 +129,9 @@ class Endpoint:
         if self._tunnels is not None:
             self._tunnels.start()
 
-    def open(self, run: str, last_round: int | None = None) -> None:
+    def open(self, run: str, last_round: int | None = None, kept: int = KEPT_FOR_THE_SLOW) -> None:
         """Take part in a run, with an empty mailbox."""
-        self._runs[run] = OwnPublications(self.device, last_round, self.spool)
+        self._runs[run] = OwnPublications(self.device, last_round, self.spool, kept)
 
     def end(self, run: str) -> None:
         """Forget a run."""

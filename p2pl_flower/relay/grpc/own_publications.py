@@ -19,6 +19,10 @@ KEPT_FOR_THE_SLOW = 3
 step publishes that step's result and the next round's model, while a neighbor may still be about
 to fetch what the step began with."""
 
+KEPT_FAR_AHEAD = 16
+"""Publications that are kept where links come and go: a device that none of its neighbors holds up
+in some steps gets further ahead of one that is yet to fetch."""
+
 _AHEAD = 1000
 """Rounds beyond the newest publication that can be waited for, where no last one is known."""
 
@@ -50,6 +54,8 @@ class OwnPublications:
         The run's last round: whoever asks for a later one is refused.
     spool : Spool, optional
         Where publications are written to.
+    kept : int
+        Publications that each channel keeps.
 
     Attributes
     ----------
@@ -58,13 +64,17 @@ class OwnPublications:
     """
 
     def __init__(
-        self, device: int, last_round: int | None = None, spool: Spool | None = None
+        self,
+        device: int,
+        last_round: int | None = None,
+        spool: Spool | None = None,
+        kept: int = KEPT_FOR_THE_SLOW,
     ) -> None:
         self.device, self.last_round = device, last_round
         self._spool = spool or Spool()
         self.round = 0
         self._admitted: frozenset[int] = frozenset()
-        self._publications: Publications[Document] = Publications(KEPT_FOR_THE_SLOW)
+        self._publications: Publications[Document] = Publications(kept)
         self._changed = threading.Condition()
 
     def admit(self, readers: Collection[int]) -> None:
