@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import networkx as nx
@@ -22,6 +21,7 @@ from ..relay.contents import MODEL, models_of
 from ..topology import Schedule, diameter, schedule
 from ..weights import check_matrix
 from . import failures, messages, records
+from .due import Due
 from .initial_models import check_finite, check_layouts
 from .lists import Lists
 from .membership import Membership
@@ -30,20 +30,6 @@ log = logging.getLogger("flwr.p2pl")
 
 _SYNC_PATIENCE = 10
 """Over unreliable links, synchronization may take so many steps for each device."""
-
-
-@dataclass(frozen=True)
-class _Due:
-    """A consensus step that devices have still to make."""
-
-    round_number: int
-    step: int
-    devices: frozenset[int]
-    without: tuple[int, ...]
-
-    def order(self) -> dict[str, Any]:
-        order = {messages.MIX_ROUND: self.round_number, messages.MIX_STEP: self.step}
-        return {**order, messages.MIX_WITHOUT: list(self.without)} if self.without else order
 
 
 class Coordinator:
@@ -98,7 +84,7 @@ class Coordinator:
         self._silent: set[int] = set()
         self._untrained: set[int] = set()
         self._initial_arrays, self._draws = ArrayRecord(), set[int]()
-        self._due: _Due | None = None
+        self._due: Due | None = None
         self._due_is_sent = False
         self.sent: dict[int, Counter[int]] = defaultdict(Counter)
 
@@ -225,18 +211,27 @@ class Coordinator:
         self._change(self.schedule.links(round_number, step, steps), self._lists.admitted)
         if self._options.tells_heard:
             heard = self._step(round_number, step)
-            self.hear(messages.HEAR, heard.devices, self._tell(messages.HEAR, heard, heard.devices))
+            self._order_step(messages.HEAR, heard)
         self._due = self._step(round_number, step)
 
     def make_due(self) -> None:
         """Make the consensus step that is due, if there is one, now."""
         due = self._due
         if due is not None and not self._due_is_sent:
-            self.hear(messages.MIX, due.devices, self._tell(messages.MIX, due, due.devices))
+            self._order_step(messages.MIX, due)
 
-    def _step(self, round_number: int, step: int) -> _Due:
-        there = frozenset(self.present(round_number))
-        return _Due(round_number, step, there, tuple(sorted(self._untrained)))
+    def _step(self, round_number: int, step: int) -> Due:
+        there, without = self.present(round_number), sorted(self._untrained)
+        return Due(round_number, step, frozenset(there), tuple(without))
+
+    def _order_step(self, kind: str, due: Due) -> None:
+        """Let devices do their part of a consensus step, and hear of it."""
+        self.hear(kind, due.devices, self._tell(kind, due, due.devices))
+
+    def _tell(self, kind: str, due: Due, devices: Collection[int]) -> Iterable[Message]:
+        """Tell devices to do their part of a consensus step, and return their replies."""
+        orders = self._lists.orders(sorted(devices), **due.order())
+        return self._membership.send(self._membership.messages(kind, orders, due.round_number))
 
     def models(self) -> dict[int, Model]:
         """Return all devices' current models, for measuring: read from the relay."""
@@ -275,12 +270,6 @@ class Coordinator:
             self._untrained.update(devices)
         for device in devices:
             self._lists.forget(device)
-
-    def _tell(self, kind: str, due: _Due, devices: Collection[int]) -> Iterable[Message]:
-        """Tell devices to do their part of a consensus step, and return their replies."""
-        orders = self._lists.orders(sorted(devices), **due.order())
-        sent = self._membership.messages(kind, orders, due.round_number)
-        return self._membership.send(sent)
 
     def _starts(
         self, devices: Collection[int], given: Collection[int], **order: int
