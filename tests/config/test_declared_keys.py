@@ -34,6 +34,7 @@ def test_every_key_says_what_it_means(kind) -> None:
         "options",
         "training",
         "waiting",
+        "joining",
         "flat",
         "matrix",
         "transform",
