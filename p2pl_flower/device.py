@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ from .relay.contents import (
     to_publication,
     unflattened,
 )
-from .relay.mailbox import Collected
+from .relay.mailbox import ages_of, fresh
 from .topology.neighborhood import Neighbor
 from .weights import StepWeights, keep_answered, row_of, told_weights, weaken_stale
 
@@ -56,10 +56,13 @@ class Exchange:
         Bytes that arrived, by the device that sent them.
     origins : tuple[int, ...]
         In synchronization: whose initial model the device now holds, for each group.
+    told : Mapping[int, int]
+        Bytes of what devices said of whom they hear, by device.
     """
 
     received: Mapping[int, int]
     origins: tuple[int, ...] = ()
+    told: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -207,12 +210,9 @@ class Device:
             self.mailbox.publish(Slot(THERE, round_number, step), {THERE: np.zeros(0, np.uint8)})
 
     def hear(self, round_number: int, step: int) -> Exchange:
-        """Find out which neighbors are heard in a consensus step, and tell them.
-
-        It goes before `mix` where weights depend on who is heard. No message is moved yet.
-        """
+        """Find out whom the device hears in a step, and tell it, before any message is moved."""
         asked = self._reachable(round_number, step)
-        there = self.mailbox.collect(asked, Slot(THERE, round_number, step - 1))
+        there = fresh(self.mailbox.collect(asked, Slot(THERE, round_number, step - 1)))
         heard = np.array(sorted(there), np.int64)
         self.mailbox.publish(Slot(HEARD, round_number, step), {HEARD: heard})
         return Exchange({})
@@ -225,7 +225,7 @@ class Device:
         slot = Slot(MODEL, round_number, step - 1)
         weights, asked, told = self._weigh(round_number, step)
         collected = self.mailbox.collect([self.me.id, *asked], slot)
-        ages, received = _ages(collected), dict(collected)
+        ages, received = ages_of(collected), dict(collected)
         if told or not self.options.algorithm.is_plain:  # what goes with it is of this step alone
             received = {j: publication for j, publication in received.items() if j not in ages}
         own = received.pop(self.me.id, None)
@@ -243,7 +243,7 @@ class Device:
         mixed = _as_arrays(mixed if scale == 1 else each(lambda array: scale * array, mixed))
         model, state = algorithm.after_mixing(sent, mixed, holding.state, gamma)
         after = Holding({**holding.model, **model}, mixed, state)
-        return Step(after, Exchange(_sum_bytes(arrived, told)))
+        return Step(after, Exchange(_sum_bytes(arrived), told=_sum_bytes(told)))
 
     def _newest(self) -> tuple[Slot, Model]:
         kept = self.mailbox.recall(MODEL, newest=1)
@@ -293,7 +293,8 @@ class Device:
         slot = Slot(HEARD, round_number, step)
         own = self.mailbox.collect([me.id], slot).get(me.id)
         mine = [] if own is None else own[HEARD].tolist()
-        told = self.mailbox.collect(self._listeners() if rule.column_stochastic else mine, slot)
+        whom = self._listeners() if rule.column_stochastic else mine
+        told = fresh(self.mailbox.collect(whom, slot))
         heard = {me.id: mine, **{j: entry[HEARD].tolist() for j, entry in told.items()}}
         weights = told_weights(rule, me, self.neighbors, heard)
         return weights, sorted(weights.row), told
@@ -336,10 +337,6 @@ class Device:
                 return None
             merged[name] = chosen[name]
         return merged
-
-
-def _ages(collected: Mapping[int, Model]) -> Mapping[int, int]:
-    return collected.ages if isinstance(collected, Collected) else {}
 
 
 def _candidates(entry: Model) -> Candidates:

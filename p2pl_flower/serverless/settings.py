@@ -161,6 +161,15 @@ class Settings:
     run_config: Mapping[str, Scalar] = option(
         {}, kind=dict, help="what the app reads from `context.run_config`"
     )
+    train_config: Mapping[str, Scalar] = option(
+        {},
+        kind=dict,
+        help="what train functions find in their message's config, beside the round: the "
+        "`train_config` of a strategy's `start`",
+    )
+    evaluate_config: Mapping[str, Scalar] = option(
+        {}, kind=dict, help="the same for evaluate functions"
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -309,6 +318,11 @@ class Settings:
             rule = "there is no server to hand out a common start: use max-norm, or give all "
             rule += "devices the same initial-arrays"
             raise ConfigError("init", "shared", rule)
+        if self.joining.links and self.options.algorithm.knows_place:
+            rule = (
+                "must know how many devices there are, and devices may join: take 'push-sum', say"
+            )
+            raise ConfigError("algorithm", self.options.to_config()["algorithm"], rule)
 
 
 def _neighbors(given: Mapping[Any, Any]) -> dict[int, str]:
