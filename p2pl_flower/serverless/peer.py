@@ -230,7 +230,7 @@ class ServerlessPeer:
         self._known.change(self._done + 1)
         self._known.meet(0, self._known.with_newer_revocations() & self._known.neighbors)
         self._known.compare()
-        late = not self._done and "model_from" in self._setup
+        late = "model_from" in self._setup and not self._setup["skipped_rounds"]
         number = self._known.round_to_join(self._done + 1, late)
         skipped = list(range(self._done + 1, number))
         if skipped:
