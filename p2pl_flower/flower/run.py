@@ -325,8 +325,7 @@ class OpenRun:
         if due and strategy.evaluate_config:
             scoring = {**strategy.evaluate_config, messages.SERVER_ROUND: self.round}
             given[messages.SCORE_CONFIG] = ConfigRecord(scoring)
-        order = kind, self._called, self.round
-        self._offered = self._coordinator.instruct(*order, given, scored)
+        self._offered = self._coordinator.instruct(kind, self._called, self.round, given, scored)
         return self._offered
 
     def _drawn(self, devices: list[int]) -> list[int]:
