@@ -32,8 +32,10 @@ def test_every_key_says_what_it_means(kind) -> None:
     own = {f.name for f in fields(kind)} - set(declared(kind))
     assert own <= {
         "options",
+        "joining",
         "training",
         "waiting",
+        "joining",
         "flat",
         "matrix",
         "transform",
