@@ -42,7 +42,7 @@ from .recorder import Recorder
 from .reports import Report
 from .settings import Settings
 from .starting import Start
-from .status import StatusSocket
+from .status import StatusSocket, description
 from .watch import Watch
 
 log = logging.getLogger("flwr.p2pl")
@@ -175,9 +175,9 @@ class ServerlessPeer:
     def run(self) -> Run:
         """Run all rounds that are left, write the model, and return what was measured."""
         self.endpoint.start()
+        told = lambda: description(self._settings, self.endpoint, self._done)  # noqa: E731
         if self._settings.checkpoint:
-            folder = Path(self._settings.checkpoint)
-            self._closing.callback(StatusSocket(folder, self._describe).close)
+            self._closing.callback(StatusSocket(Path(self._settings.checkpoint), told).close)
         self._running = True
         self._meet_all()
         self._watch.start()
@@ -191,12 +191,6 @@ class ServerlessPeer:
         self._save()
         self._running = False
         return self._recorder.run()
-
-    def _describe(self) -> dict[str, Any]:
-        said = self._settings
-        told = {"device": said.device, "run": said.run, "address": self.endpoint.address}
-        told |= {"done": self._done, "rounds": said.rounds}
-        return {**told, "neighbors": self.endpoint.describe()}
 
     def _resume(self) -> None:
         state = self._recorder.resume()

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..relay.grpc import Endpoint
+from .settings import Settings
 
 FILE = "status.sock"
 _OWNER_ALONE = 0o177
@@ -19,6 +21,13 @@ _SECONDS = 5.0
 _MOST = 1 << 22
 
 Describe = Callable[[], Mapping[str, Any]]
+
+
+def description(settings: Settings, endpoint: Endpoint, done: int) -> dict[str, Any]:
+    """Return what a peer says of itself after ``done`` rounds, in JSON's types."""
+    told = {"device": settings.device, "run": settings.run, "address": endpoint.address}
+    told |= {"done": done, "rounds": settings.rounds}
+    return {**told, "neighbors": endpoint.describe()}
 
 
 class StatusSocket:
