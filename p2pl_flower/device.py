@@ -151,14 +151,10 @@ class Device:
         others = {j: c for j, c in others.items() if c.norms.shape == c.origins.shape == (groups,)}
         mine = own if own.norms.size else Candidates.nothing(groups, self.me.id)
         scope, part = self.options.max_norm_scope, self.options.shared.part
-        choice = choose(
-            self.me.id,
-            mine,
-            others,
-            lambda sources: self._fetch({j: int(entries[j]["held"]) for j in sources}),
-            lambda offer: Candidates.of(part(offer), scope, 0).norms,
-        )
-        holder, offers, liars = choice
+        held_by = {j: int(entry["held"]) for j, entry in entries.items()}
+        fetch = lambda sources: self._fetch({j: held_by[j] for j in sources})  # noqa: E731
+        norms_of = lambda offer: Candidates.of(part(offer), scope, 0).norms  # noqa: E731
+        holder, offers, liars = choose(self.me.id, mine, others, fetch, norms_of)
         if liars:
             log.warning("device %d: devices %s name norms that are not so", self.me.id, liars)
         merged = self._merge(offers, holder) if offers else None
