@@ -9,7 +9,9 @@ views connected and close to random). A link is there when both ends want it.
 
 from __future__ import annotations
 
+import itertools
 import random
+import secrets
 import threading
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -100,6 +102,8 @@ class Membership:
         self._silent: Counter[int] = Counter()
         self._round = 0
         self._gone: dict[int, int] = {}  # the round in which a device left, or was given up
+        self._session, self._cards = secrets.token_hex(4), itertools.count(1)
+        self._newest_card: dict[int, tuple[str, int]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -115,7 +119,8 @@ class Membership:
             chosen = self._some_of(self._known, _TOLD, f"told in {round_number}")
             told = [[j, self._known[j].address, self._known[j].age] for j in chosen]
             links = sorted(self.linked)
-        return {"address": self._address, "links": links, "known": told}
+        order = [self._session, next(self._cards)]
+        return {"address": self._address, "links": links, "known": told, "card": order}
 
     def hear(self, device: int, said: Mapping[str, Any], *, asked: bool) -> bool:
         """Take in what a device says of itself and of others, and tell whether it is a neighbor.
@@ -132,6 +137,8 @@ class Membership:
         if not self.changes:
             return device in self.linked
         with self._lock:
+            if self._is_overtaken(device, said.get("card")):
+                return device in self.linked
             if said.get("leaving") is True:
                 self._give_up(device)
                 return False
@@ -190,6 +197,17 @@ class Membership:
     @property
     def _most(self) -> int:
         return 2 * self._joining.links
+
+    def _is_overtaken(self, device: int, said: object) -> bool:
+        """Tell whether a device has said something newer already: greetings cross each other."""
+        if not (isinstance(said, list) and [type(part) for part in said] == [str, int]):
+            return False
+        session, number = said
+        before = self._newest_card.get(device)
+        if before is not None and before[0] == session and number < before[1]:
+            return True
+        self._newest_card[device] = session[:_MOST_TEXT], number
+        return False
 
     def _some_of(self, devices: Collection[int], most: int, purpose: str) -> list[int]:
         """Draw some of several devices: it follows from the seed, the device and the purpose."""

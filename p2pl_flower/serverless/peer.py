@@ -225,7 +225,8 @@ class ServerlessPeer:
         self._known.meet(0, self._known.with_newer_revocations() & self._known.neighbors)
         self._known.compare()
         late = "model_from" in self._setup and not self._setup["skipped_rounds"]
-        number = self._known.round_to_join(self._done + 1, late)
+        least = max(self._done + 1, self._setup.get("model_of_round", 0))  # earlier ones are over
+        number = self._known.round_to_join(least, late)
         skipped = list(range(self._done + 1, number))
         if skipped:
             own = self._settings.device

@@ -107,9 +107,10 @@ class Start:
         device, handshake = self._settings.device, self._handshake
         while True:
             for j in sorted(handshake.neighbors & handshake.settled.keys()):
-                if self._adopt(j, Slot(MODEL, *handshake.newest.get(j, (0, 0)))):
+                slot = Slot(MODEL, *handshake.newest.get(j, (0, 0)))
+                if self._adopt(j, slot):
                     self._start_from(handshake.settled[j])
-                    return {"model_from": j}
+                    return {"model_from": j, "model_of_round": slot.round}
             waiting = sorted(j for j in handshake.neighbors if j < device)
             if not waiting or time.monotonic() >= end:
                 break
@@ -133,7 +134,7 @@ class Start:
                     log.info("device %d: begins late, from device %d's model", device, j)
                     self._start_from(self._handshake.agreement.heard_of(j))
                     self._handshake.agreement.hear({})
-                    return {"model_from": j}
+                    return {"model_from": j, "model_of_round": number}
             if time.monotonic() >= end:
                 break
             time.sleep(_RETRY_SECONDS)  # what was newest a moment ago may be past by now

@@ -76,6 +76,27 @@ def test_who_leaves_is_no_neighbor_any_more() -> None:
     assert own.linked == {}
 
 
+def test_an_answer_that_was_overtaken_links_nobody_again() -> None:
+    own = member(known={1: "h1:1"})
+    assert own.hear(1, greeting(1, [0], card=["a", 4]), asked=False)
+    assert not own.hear(1, greeting(1, [0], card=["a", 6], leaving=True), asked=False)
+    assert not own.hear(1, greeting(1, [0], card=["a", 5]), asked=True)  # said before it left
+    assert own.linked == {}
+    assert own.hear(1, greeting(1, [0], card=["b", 1]), asked=False)  # it was started again
+
+
+def test_cards_are_numbered() -> None:
+    own = member()
+    (session, first), (again, second) = own.card(1)["card"], own.card(1)["card"]
+    assert session == again != member().card(1)["card"][0]
+    assert first < second
+
+
+@pytest.mark.parametrize("card", [None, 3, [], ["a"], ["a", "b"], ["a", True], [{}, 1]])
+def test_what_is_no_number_of_a_card_is_passed_over(card) -> None:
+    assert member().hear(1, greeting(1, [0], card=card), asked=False)
+
+
 def test_a_neighbor_moves() -> None:
     own = member(known={1: "h1:1"})
     own.hear(1, {**greeting(1, [0]), "address": "dial-out"}, asked=True)
