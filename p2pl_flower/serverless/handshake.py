@@ -65,8 +65,9 @@ class Handshake:
         self.pace = Pace()
         self.settled: dict[int, InitialModel] = {}
         self._misfits: set[int] = set()
+        self._finished, self._leaving = False, False
         self._lock = threading.RLock()
-        self.tell(finished=False)
+        self.tell()
         if membership.changes:
             endpoint.receive_guests(self._greeted)
 
@@ -82,16 +83,21 @@ class Handshake:
             return set()
         return {j for j, way in self._ways().items() if way.revocations > own.version}
 
-    def tell(self, *, finished: bool, leaving: bool = False) -> None:
-        """Set what neighbors are told of this device."""
+    def finish(self) -> None:
+        """Tell neighbors from now on that this device is through."""
+        self._finished = True
+        self.tell()
+
+    def tell(self) -> None:
+        """Set what neighbors are told of this device, as things stand."""
         own, number = self.agreement.own, self._endpoint.publications(self._run).round
         greeting = {
             "degree": len(self.neighbors),
-            "finished": finished,
+            "finished": self._finished,
             "settings": {**self._settings.common(), **self._steps()},
             "initial": None if own is None else own.to_json(),
             **self.membership.card(number),
-            **({"leaving": True} if leaving else {}),
+            **({"leaving": True} if self._leaving else {}),
         }
         self._endpoint.introduce(self._run, greeting)
 
@@ -129,7 +135,8 @@ class Handshake:
     def leave(self) -> None:
         """Say to all neighbors that this device goes."""
         if self.membership.changes:
-            self.tell(finished=False, leaving=True)
+            self._leaving = True
+            self.tell()
             self.meet(0, self.neighbors)
 
     def compare(self) -> None:
@@ -214,7 +221,7 @@ class Handshake:
         self.agreement.restore(content.get("initial-models", {}))
         self.pace.restore(content.get("ended-at"), seconds)
         self.membership.restore(content.get("links", {}))
-        self.tell(finished=False)
+        self.tell()
 
     def greet(self, neighbor: int, patience: float) -> Refusal | None:
         """Exchange greetings with one neighbor; return why not, or None."""
@@ -255,7 +262,7 @@ class Handshake:
             linked = {j: self.membership.linked[j] for j in sorted(self.neighbors)}
             self._endpoint.meet(self._run, linked)
             self._endpoint.publications(self._run).admit(self.fitting())
-            self.tell(finished=False)
+            self.tell()
 
     def _admit(self, neighbor: int, fits: bool) -> None:
         """Give models to a neighbor, and take its, only while its settings are the same."""

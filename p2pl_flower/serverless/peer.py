@@ -22,13 +22,8 @@ from ..named_arrays import Model
 from ..options import ScoredRounds
 from ..relay import Slot
 from ..relay.contents import MODEL, from_publication
-from ..relay.group import Standing
-from ..relay.group.authority import Admission, Authority
-from ..relay.group.reception import JOIN, Reception
-from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay
+from ..relay.grpc import EndpointMailbox, EndpointRelay
 from ..relay.grpc.own_publications import KEPT_FAR_AHEAD, KEPT_FOR_THE_SLOW
-from ..relay.grpc.streams import MOST_STREAMS
-from ..relay.tunnel import Tunnels
 from ..weights import needs_samples
 from . import model_file
 from .handshake import Handshake
@@ -36,7 +31,7 @@ from .healing import Healing
 from .instructions import ARRAYS_KEY, Instructions
 from .loading import load_app
 from .membership import Membership
-from .newcomers import welcome
+from .opening import open_endpoint
 from .own_failures import FunctionError, OwnFailures
 from .recorder import Recorder
 from .reports import Report
@@ -82,23 +77,8 @@ class ServerlessPeer:
         self.model_file = settings.model_file
         if self.model_file is not None:
             model_file.prepare(self.model_file)
-        credentials, folder = None, Path(settings.certificates)
-        if not settings.insecure:
-            credentials = Credentials.load(folder, settings.device)
-        self.endpoint = Endpoint(
-            settings.device,
-            settings.listen,
-            credentials,
-            settings.waiting,
-            most_calls=MOST_STREAMS * settings.most_neighbors + 16,
-            folder=Path(settings.checkpoint) if settings.checkpoint else None,
-            tunnels=self._tunnels(credentials) if settings.tunneled else None,
-            standing=None if credentials is None else Standing(credentials.ca, folder),
-        )
+        self.endpoint = open_endpoint(settings, lambda: self._known.membership)
         self._closing.callback(self.endpoint.close)
-        if settings.insecure:
-            rule = "device %d: insecure, as asked for: whoever reaches %s can read and send models"
-            log.warning(rule, settings.device, self.endpoint.address)
         try:
             self._prepare()
         except BaseException:
@@ -140,18 +120,6 @@ class ServerlessPeer:
         self._instructions = Instructions(app, self._context, settings.options, *configs)
         every = settings.evaluate_every if self._instructions.evaluates else 0
         self._scored = ScoredRounds(every, settings.rounds)
-
-    def _tunnels(self, credentials: Credentials | None) -> Tunnels:
-        settings = self._settings
-        others = {}
-        if settings.authority and credentials is not None:
-            authority = Authority(Path(settings.authority))
-            others[JOIN] = Reception(authority, credentials, self._welcome).receive
-        own = settings.device, settings.listen, credentials
-        return Tunnels(*own, settings.rendezvous, settings.serve_rendezvous, others)
-
-    def _welcome(self, admission: Admission, address: str) -> dict[str, Any]:
-        return welcome(self._settings, self._known.membership)
 
     def close(self) -> None:
         """Leave the network."""
@@ -220,7 +188,7 @@ class ServerlessPeer:
         """Return the round to run; those that neighbors have left behind are skipped."""
         if self.endpoint.standing is not None:
             self.endpoint.standing.look()
-            self._known.tell(finished=False)
+            self._known.tell()
         self._known.change(self._done + 1)
         self._known.meet(0, self._known.with_newer_revocations() & self._known.neighbors)
         self._known.compare()
@@ -337,7 +305,7 @@ class ServerlessPeer:
     def _linger(self) -> None:
         """Serve neighbors that are still behind, for a while."""
         everybody = self._known.neighbors
-        self._known.tell(finished=True)
+        self._known.finish()
         end = time.monotonic() + self._settings.linger
         while time.monotonic() < end:
             self._known.meet(

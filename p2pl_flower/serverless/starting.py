@@ -186,4 +186,4 @@ class Start:
 
     def _start_from(self, initial: InitialModel | None) -> None:
         self._handshake.agreement.own = initial
-        self._handshake.tell(finished=False)
+        self._handshake.tell()
