@@ -281,7 +281,8 @@ class Handshake:
         return {j: way for j, way in list(self._endpoint.remotes.items()) if j in self.neighbors}
 
     def _refuse_future(self, neighbor: int) -> None:
-        number = self._endpoint.remote(neighbor).round
+        way = self._ways().get(neighbor)  # it may have been parted from in the meantime
+        number = None if way is None else way.round
         if number is not None and number > self._settings.rounds:
             reason = f"says it is in round {number} of {self._settings.rounds}"
             self._endpoint.statistics.refused(neighbor, Refusal.BEYOND, reason)
