@@ -132,6 +132,13 @@ class Handshake:
         self.meet(0, self.neighbors)
         self._follow()
 
+    def seek(self, attempt: int) -> None:
+        """Greet others, where those that were greeted have as many links as they want."""
+        self.membership.seek(attempt)
+        self._follow()
+        self.meet(0, self.neighbors)
+        self._follow()
+
     def leave(self) -> None:
         """Say to all neighbors that this device goes."""
         if self.membership.changes:
@@ -186,11 +193,13 @@ class Handshake:
         that were over by then.
         """
         away = self._endpoint.unreachable
-        there = [way.round for j, way in self._ways().items() if j not in away]
-        rounds = sorted(r for r in there if r is not None and r <= self._settings.rounds)
+        there = {j: way.round for j, way in self._ways().items() if j not in away}
+        last = self._settings.rounds
+        rounds = sorted(r for r in there.values() if r is not None and r <= last)
         median = rounds[(len(rounds) - 1) // 2] if rounds else next_round
         if len(rounds) == 1 and not began_late and median > (most := self.pace.latest(next_round)):
-            self._doubt(median, most)
+            [neighbor] = [j for j, number in there.items() if number == median]
+            self._doubt(neighbor, median, most)
             median = most
         return max(next_round, median)
 
@@ -199,12 +208,7 @@ class Handshake:
         numbers = sorted(number for number, _ in self.newest.values())
         return bool(numbers) and numbers[len(numbers) // 2] > 0
 
-    def _doubt(self, number: int, most: int) -> None:
-        [(neighbor, _)] = [
-            (j, way)
-            for j, way in self._ways().items()
-            if way.round == number and j not in self._endpoint.unreachable
-        ]
+    def _doubt(self, neighbor: int, number: int, most: int) -> None:
         reason = f"says it is in round {number}, where there was time for {most} at most"
         self._endpoint.statistics.refused(neighbor, Refusal.BEYOND, reason)
 
@@ -258,9 +262,11 @@ class Handshake:
         with self._lock:
             for j in set(self._endpoint.remotes) - set(self.membership.linked):
                 self._endpoint.part(j)
-                self.newest.pop(j, None)
-            linked = {j: self.membership.linked[j] for j in sorted(self.neighbors)}
-            self._endpoint.meet(self._run, linked)
+                for known in (self.newest, self.settled, self._degrees):
+                    known.pop(j, None)
+            linked, revoked = self.membership.linked, self._endpoint.revoked
+            there = {j: address for j, address in linked.items() if j not in revoked}
+            self._endpoint.meet(self._run, there)
             self._endpoint.publications(self._run).admit(self.fitting())
             self.tell()
 

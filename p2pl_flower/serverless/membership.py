@@ -34,7 +34,7 @@ class Joining:
     links: int = option(
         0,
         rule=at_least(0),
-        help="links that a device looks for, and takes twice as many of if others look for it; "
+        help="links that a device looks for; it takes three times as many if others look for it; "
         "0 keeps to `neighbors`, and nobody joins",
     )
     view: int = option(
@@ -48,6 +48,15 @@ class Joining:
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+    @property
+    def most_links(self) -> int:
+        """Return how many links a device takes.
+
+        Everybody who comes looks for ``links``, so that devices have twice as many in the mean:
+        with three times as many, a third of all have room for the next.
+        """
+        return 3 * self.links
 
 
 @dataclass(frozen=True)
@@ -145,7 +154,7 @@ class Membership:
             self._gone.pop(device, None)
             self._note(device, said)
             wanted = not asked or self._device in _ids(said.get("links"))
-            if device not in self.linked and wanted and len(self.linked) < self._most:
+            if device not in self.linked and wanted and len(self.linked) < self._joining.most_links:
                 self._link(device)
             elif device in self.linked and not wanted:
                 self._unlink(device)
@@ -175,6 +184,11 @@ class Membership:
                     self._give_up(j)
             self._look_for_more(number, set(out))
 
+    def seek(self, attempt: int) -> None:
+        """Look for others in place of those that have as many links as they want."""
+        with self._lock:
+            self._look_for_more(-attempt, set())
+
     def places(self, most: int = 2 * _TOLD) -> dict[int, str]:
         """Return the own address, and those of a few devices that were heard of lately."""
         with self._lock:
@@ -193,10 +207,6 @@ class Membership:
                 for j, address in content.items():
                     self._known.setdefault(int(j), Entry(address))
                     self._link(int(j))
-
-    @property
-    def _most(self) -> int:
-        return 2 * self._joining.links
 
     def _is_overtaken(self, device: int, said: object) -> bool:
         """Tell whether a device has said something newer already: greetings cross each other."""

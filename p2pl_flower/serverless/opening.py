@@ -63,7 +63,7 @@ def _tunnels(
 
     others = {}
     if settings.authority and credentials is not None:
-        authority = Authority(Path(settings.authority))
+        authority = Authority(Path(settings.authority), least=settings.num_devices)
         others[JOIN] = Reception(authority, credentials, told).receive
     own = settings.device, settings.listen, credentials
     return Tunnels(*own, settings.rendezvous, settings.serve_rendezvous, others)

@@ -98,31 +98,29 @@ class Start:
         self._handshake.agreement.hear({j: InitialModel.from_arrays(s) for j, s in said.items()})
 
     def _settle(self) -> dict[str, Any]:
-        """Start from a neighbor's model; who has no neighbor of a lower id starts from its own.
+        """Start from a neighbor's model; who was told of nobody with a lower id, from its own.
 
         Where devices may join nobody knows the graph's diameter. But every device came to the
         group by one that was there before it, and has a lower id: so all start from one model.
         """
-        end = time.monotonic() + self._settings.start
         device, handshake = self._settings.device, self._handshake
-        while True:
+        others = any(j < device for j in self._settings.neighbors)
+        end, attempt = time.monotonic() + self._settings.start, 0
+        while others:
             for j in sorted(handshake.neighbors & handshake.settled.keys()):
                 slot = Slot(MODEL, *handshake.newest.get(j, (0, 0)))
                 if self._adopt(j, slot):
                     self._start_from(handshake.settled[j])
                     return {"model_from": j, "model_of_round": slot.round}
-            waiting = sorted(j for j in handshake.neighbors if j < device)
-            if not waiting or time.monotonic() >= end:
+            if time.monotonic() >= end:
+                rule = "device %d: nobody has handed over a model in %g seconds: it starts from %s"
+                log.warning(rule, device, self._settings.start, "the model that it has drawn")
                 break
             time.sleep(_RETRY_SECONDS)
-            handshake.meet(0, handshake.neighbors)
+            attempt += 1
+            handshake.seek(attempt)
         self._start_from(self._described([device]))
-        if waiting:
-            rule = (
-                "device %d: no neighbor has handed over a model in %g seconds: it starts from the "
-            )
-            log.warning(rule + "model that it has drawn", device, self._settings.start)
-        return {"model_from": None} if waiting else {}
+        return {"model_from": None} if others else {}
 
     def _join(self) -> dict[str, Any]:
         """Start from the model of a neighbor that is already in some round."""

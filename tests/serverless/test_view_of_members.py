@@ -33,10 +33,9 @@ def test_a_list_that_is_fixed_stays() -> None:
 
 def test_who_greets_gets_a_link_while_there_is_room() -> None:
     own = member()
-    assert [own.hear(j, greeting(j, [0]), asked=False) for j in range(1, 7)] == [True] * 4 + [
-        False
-    ] * 2
-    assert own.card(1)["links"] == [1, 2, 3, 4]
+    heard = [own.hear(j, greeting(j, [0]), asked=False) for j in range(1, 9)]
+    assert heard == [True] * 6 + [False] * 2
+    assert own.card(1)["links"] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_link_is_there_when_both_ends_want_it() -> None:
@@ -160,8 +159,28 @@ def test_devices_that_come_one_after_the_other_are_one_small_world() -> None:
     assert all(k in group[j].linked for k, j in graph.edges)  # links have two ends
     degrees = [len(one.linked) for one in group]
     assert min(degrees) >= 3
-    assert max(degrees) <= 6
+    assert max(degrees) <= 9
     assert nx.diameter(graph) <= 6
+
+
+@pytest.mark.parametrize("links", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_whoever_comes_finds_room(links, seed) -> None:
+    group = [Membership(0, "h0:1", {}, Joining(links=links), seed)]
+    for number in range(1, 40):
+        joining, told = Joining(links=links), group[0].places()
+        newcomer = Membership(number, f"h{number}:1", told, joining, seed)
+        for attempt in range(1, 20):
+            for j in list(newcomer.linked):
+                group[j].hear(number, newcomer.card(number), asked=False)
+                newcomer.hear(j, group[j].card(number), asked=True)
+            if newcomer.linked:
+                break
+            newcomer.seek(attempt)
+        assert newcomer.linked, f"device {number} has found nobody"
+        group.append(newcomer)
+        for own in group:
+            own.begin_round(number, silent=(), out=())
 
 
 def test_links_outlast_a_restart() -> None:
