@@ -21,7 +21,7 @@ ROBUST = ("median", "krum:share=0.2", "trimmed-mean:share=0.2", "clipped-gossip:
     ],
 )
 def test_sums_that_algorithms_keep_are_not_mixed_by_robust_rules(options, mixing) -> None:
-    with pytest.raises(ConfigError, match="mixing=.*take mixing=.weighted."):
+    with pytest.raises(ConfigError, match=r"mixing=.*take mixing=.weighted."):
         Options(**options, mixing=mixing)
     Options(**options)
 
