@@ -10,6 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PYTHONS := $(shell sed -n 's/.*Python :: \([0-9.]*\)".*/\1/p' pyproject.toml)
 OLDEST := .venv-oldest
 OLDEST_FLWR := $(shell sed -n 's/.*"flwr>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 # flwr 1.30 keeps an exception of a ServerApp's thread to itself, so two tests cannot see it there.
@@ -19,7 +20,7 @@ FLOWER_TESTS := tests/flower tests/doctor tests/serverless/test_serverless_peer.
 	--deselect $(SIMULATION)::test_a_client_function_that_raises_ends_the_run \
 	--deselect $(SIMULATION)::test_relays_must_match
 
-.PHONY: demo test test-quick test-oldest test-projects lint benchmark clean
+.PHONY: demo test test-quick test-pythons test-oldest test-projects lint benchmark clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -27,6 +28,7 @@ help:
 	@echo "make demo       100 devices peer to peer beside FedAvg and centralized training, on digits"
 	@echo "make test       formatting, lint, types and all tests"
 	@echo "make test-quick  the tests that take no more than some seconds each"
+	@echo "make test-pythons  the same with every Python that is named as tested"
 	@echo "make test-oldest  what talks to flwr, with the oldest flwr that is supported"
 	@echo "make test-projects  the sample projects alone, in one process and by flwr run"
 	@echo "make benchmark  seconds a round, P2PL against FedAvg"
@@ -54,6 +56,12 @@ test: lint
 test-quick: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
 
+# In an environment for each: python3.12 and the like must be there.
+test-pythons:
+	for version in $(PYTHONS); do \
+		$(MAKE) test-quick VENV=.venv-$$version PYTHON=python$$version || exit 1; \
+	done
+
 # The other end of the range of flwr: what talks to it, in an environment of its own.
 $(OLDEST)/.ready: pyproject.toml $(READY)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(OLDEST)
@@ -71,4 +79,4 @@ benchmark: $(READY)
 	$(BIN)/python -m benchmarks.round_seconds
 
 clean:
-	rm -rf $(VENV) $(OLDEST) results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PYTHONS:%=.venv-%) $(OLDEST) results .pytest_cache .mypy_cache .ruff_cache .hypothesis

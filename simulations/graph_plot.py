@@ -11,6 +11,7 @@ from p2pl_flower.history import History
 from p2pl_flower.topology import schedule
 
 SIZE = (7.0, 4.2)  # inches
+_SQUARE = (5.0, 4.2)  # as wide as high, and a color bar
 
 _CIRCULAR = (
     "complete",
@@ -38,7 +39,7 @@ def graph(history: History) -> Any:
     n = scenario.get("num-devices") or max(run.devices for run in history.runs)
     links = schedule(topology, n, scenario.get("seed", 0))
     network = links.graph(1)
-    figure = Figure(figsize=SIZE, layout="constrained")
+    figure = Figure(figsize=_SQUARE, layout="constrained")
     axes = figure.add_subplot()
     _draw(figure, axes, network, _layout(network, topology))
     when = "" if links.static else " in round 1"

@@ -61,7 +61,7 @@ def draw(history: History, folder: Path) -> dict[str, Path]:
 def accuracy(history: History) -> Any:
     """Return the accuracy by round: the devices' mean in a band from worst to best."""
     figure, axes = _axes("round", "test accuracy")
-    dashed = {"linewidth": 0.8, "linestyle": "--"}
+    dashed, any_trained = {"linewidth": 0.8, "linestyle": "--"}, False
     for run, label, style in _styled(history):
         scored = [(r.round, spread) for r in run.rounds if (spread := _after_consensus(r))]
         if not scored:
@@ -73,9 +73,11 @@ def accuracy(history: History) -> Any:
         trained = [(r.round, s.mean) for r in run.rounds if (s := _after_training(r))]
         if trained:
             axes.plot(*zip(*trained, strict=True), color=style["color"], **dashed)
+            any_trained = True
     if not axes.lines:
         return None
-    axes.plot([], [], color="gray", **dashed, label="after training")
+    if any_trained:
+        axes.plot([], [], color="gray", **dashed, label="after training")
     axes.fill_between([], [], [], color="gray", alpha=0.25, linewidth=0, label="worst to best")
     return _finished(figure, axes, percent=True)
 

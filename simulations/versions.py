@@ -15,7 +15,8 @@ def rows(pyproject: Path) -> list[Sequence[str]]:
     """Return a table of Python and flwr: what is supported, and what is tested by which command.
 
     Supported is ``requires-python`` and the dependency on flwr; tested are the classifiers'
-    Pythons, the oldest flwr and the newest that installs.
+    Pythons, all tests with the first and what is quick with the others, the oldest flwr and the
+    newest that installs.
 
     Raises
     ------
@@ -26,9 +27,11 @@ def rows(pyproject: Path) -> list[Sequence[str]]:
     [flwr] = (d.removeprefix("flwr") for d in project["dependencies"] if d.startswith("flwr"))
     [least] = _LEAST.findall(flwr)
     pythons = [found[1] for c in project["classifiers"] if (found := _PYTHON.fullmatch(c))]
+    first, *others = pythons
+    quick = f"; {', '.join(others)}, what is quick (`make test-pythons`)" if others else ""
     newest = "the newest that installs (`make test`)"
     return [
         ("", "supported", "tested"),
-        ("Python", f"`{project['requires-python']}`", ", ".join(pythons)),
+        ("Python", f"`{project['requires-python']}`", f"{first} (`make test`){quick}"),
         ("flwr", f"`{flwr}`", f"{least} (`make test-oldest`), {newest}"),
     ]

@@ -12,7 +12,7 @@ import tomli_w
 
 from ..errors import ConfigError
 from ..relay.group import Invitation
-from ..relay.group.joining import join_group
+from ..relay.group.joining import has_joined, join_group
 from ..relay.tunnel import DIAL_OUT
 from ..serverless.addresses import check_address, is_everywhere
 from ..serverless.newcomers import settings_of
@@ -70,6 +70,7 @@ def _join(options: argparse.Namespace) -> None:
     own |= {key: value for key, value in optional.items() if value}
     made = settings_of(joined, own)
     write_text(options.settings, tomli_w.dumps({k: v for k, v in made.items() if v != ""}))
+    has_joined(options.out)
     sys.stdout.write(
         f"joined as device {joined.device}, called {joined.name}; all that it has is in "
         f"{options.out}\n"

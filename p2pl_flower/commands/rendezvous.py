@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from pathlib import Path
 
 from ..errors import ConfigError
+from ..relay.group import Standing
 from ..relay.grpc import Credentials
 from ..relay.tunnel import serve_rendezvous
 from ..system.logs import configure_log
 from ..system.signals import wait_for_a_signal
 
 log = logging.getLogger("flwr.p2pl")
+
+_LOOK_SECONDS = 10.0  # from one look for a newer list of revocations to the next
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         help="whose certificate to show: make one that is no peer's, `p2pl-flower certs "
-        "--devices 1000`",
+        "--devices 1000-1000`",
     )
     parser.add_argument("--insecure", action="store_true", help="go without certificates and TLS")
     parser.add_argument(
         "--most-connections",
         type=int,
-        default=512,
-        help="connections at the same time: one for each device, and four for each link in use",
+        help="connections at the same time: one for each device, and four for each link in use; as "
+        "many as half of the open files allow if left out",
     )
 
 
@@ -45,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     if bool(options.certificates) == options.insecure:
         rule = "name the folder that `p2pl-flower certs` made, or ask for --insecure"
         raise ConfigError("certificates", options.certificates, rule)
-    if options.most_connections < 1:
+    if options.most_connections is not None and options.most_connections < 1:
         raise ConfigError("most-connections", options.most_connections, "must be 1 or more")
     credentials = None
     if not options.insecure:
@@ -54,8 +58,11 @@ def run(options: argparse.Namespace) -> int:
     address = f"{options.listen.rpartition(':')[0]}:{door.port}"
     sys.stdout.write(f"rendezvous at {address}: devices name it as `rendezvous`\n")
     sys.stdout.flush()
+    standing = None if credentials is None else Standing(credentials.ca, Path(options.certificates))
+    if standing is not None:
+        standing.tell(door.expel)
     try:
-        wait_for_a_signal()
+        wait_for_a_signal(_LOOK_SECONDS, standing.look if standing else None)
     finally:
         door.close()
     return 0

@@ -167,6 +167,8 @@ class Coordinator:
 
         The consensus step that was to come with it is told by a message of its own.
         """
+        for device in devices:
+            self._lists.forget(device)  # it was not told what the message would have told it
         due = self._due if self._due_is_sent else None
         if due and (late := due.devices & set(devices)):
             replies = self._tell(messages.MIX, due, late)
@@ -174,8 +176,6 @@ class Coordinator:
             self._count(due.round_number, arrived.values())
         if kind == messages.TRAIN:
             self._leave_out(devices, kind)
-        for device in devices:
-            self._lists.forget(device)
 
     def go_on_unheard(self) -> None:
         """Take it that devices did what they were told, where somebody else heard them."""

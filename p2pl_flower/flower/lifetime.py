@@ -19,7 +19,8 @@ from ..options import Options
 from ..relay import Relay
 from .mean_model import RoundArrays
 from .overridden import inherited, watch
-from .run import OpenRun, Plan, Settings
+from .run import OpenRun
+from .run_plan import Plan, Settings
 from .unsupported import NO_CENTRAL, WRAPPER, WRAPPERS
 
 _MARK = "_tells_of_its_run"

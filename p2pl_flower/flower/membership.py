@@ -188,15 +188,19 @@ class Membership:
             return {}
         missing = {d for d, node in self._node_of.items() if node not in nodes or d in silent}
         back: dict[int, ConfigRecord] = {}
-        for node, said in (self._invite(late) if missing else {}).items():
+        invited = self._invite(late)
+        waiting = set[int]()  # for the node that they replace to be missed
+        for node, said in invited.items():
             device = _partition(said)
-            if device in missing:
+            if device in self._node_of and device not in missing:
+                waiting.add(node)
+            elif device in missing:
                 missing.remove(device)
                 self.bereft.add(device)
                 back[device] = said.config_records[messages.RECORD]
                 self._assign({**self._node_of, device: node})
                 log.info("device %d is back", device)
-        if left := set(late) - set(self._device_of):
+        if left := set(late) - set(self._device_of) - waiting:
             self._strangers |= left
             log.warning(
                 "%d node(s) connected after the start and take no part: give num_devices, and "
@@ -214,10 +218,13 @@ class Membership:
 
     def _sender_of(self, reply: Message) -> int | None:
         """Return whose reply it is: the SuperLink's own error replies carry its node id."""
+        device = self._device_of.get(reply.metadata.src_node_id)
+        if device is not None:
+            return device
         asked = reply.metadata.reply_to_message_id
         sent = (m for batch in self._sent for m in batch)
         node = next((m.dst_node_id for m in sent if m.message_id == asked), None)
-        return self._device_of.get(reply.metadata.src_node_id if node is None else node)
+        return None if node is None else self._device_of.get(node)
 
     def _failure(self, kind: str, device: int, error: Error, on_failure: str) -> DeviceError:
         """Return what a device's error says, or raise it if it is to end the run."""

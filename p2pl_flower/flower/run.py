@@ -10,8 +10,7 @@ import logging
 import time
 import weakref
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
@@ -19,8 +18,7 @@ from flwr.serverapp import Grid
 from .. import named_arrays
 from ..errors import ConfigError, DeviceError
 from ..history import Round, accuracies
-from ..options import Options, ScoredRounds
-from ..relay import Relay
+from ..options import ScoredRounds
 from ..seeding import Stream, generator
 from ..weights import needs_samples
 from . import failures, messages, records
@@ -29,65 +27,16 @@ from .coordinator import Coordinator
 from .final_arrays import final_arrays
 from .grids import PacedGrid, count_bytes
 from .hearing import may_keep_replies, unheard
-from .mean_model import EvaluateFunction, MeanModel
+from .mean_model import MeanModel
 from .membership import Membership, all_evaluate, refuse_mods, warn_of_versions
 from .metrics import RoundMetrics, sample_count
+from .run_plan import Plan, Settings
 
 log = logging.getLogger("flwr.p2pl")
 
 _TRAINING, _TRAINED, _MIXED, _OVER = "training", "trained", "mixed", "over"
-_FOREVER = 3600.0
 _LARGE_BYTES = 1 << 16
 """Size of a reply from which on it may be a model in disguise: its arrays are not among it."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is known of a run before it begins: what ``start`` is given.
-
-    Attributes
-    ----------
-    num_rounds : int
-        Rounds to run; 0 where that is not known.
-    timeout : float
-        Seconds to wait for replies.
-    evaluate_config : Mapping[str, Any]
-        What evaluate functions get as config.
-    evaluate_fn : EvaluateFunction or None
-        What evaluates the mean of all models.
-    """
-
-    num_rounds: int = 0
-    timeout: float = _FOREVER
-    evaluate_config: Mapping[str, Any] | None = None
-    evaluate_fn: EvaluateFunction | None = None
-
-    @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Plan:
-        """Return what is known from a ``start`` that was given these arguments by name."""
-        known = {name: given[name] for name in cls.__dataclass_fields__ if name in given}
-        return cls(**known)
-
-
-class Settings(Protocol):
-    """What a run reads of its strategy, as users set it."""
-
-    options: Options
-    topology: Any
-    relay: Relay
-    num_devices: int | None
-    min_available_nodes: int
-    connect_timeout: float
-    evaluate_every: int
-    evaluate_trained: bool
-    fraction_evaluate: float
-    evaluate_config: ConfigRecord
-    arrayrecord_key: str
-    configrecord_key: str
-    weighted_by_key: str
-    on_round: Any
-    on_failure: str
-    result: str
 
 
 class OpenRun:

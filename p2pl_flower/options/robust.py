@@ -14,8 +14,8 @@ def check_mixing(algorithm: Algorithm, rule: MixingRule) -> None:
     Raises
     ------
     ConfigError
-        The algorithm combines messages in its own way, or keeps sums that only symmetric
-        weights keep right.
+        The algorithm combines messages in its own way, or keeps sums that only weights (for
+        some, symmetric ones) keep right.
     """
     if isinstance(rule, Weighted):
         return
@@ -24,6 +24,8 @@ def check_mixing(algorithm: Algorithm, rule: MixingRule) -> None:
         why = "combines messages in its own way"
     elif algorithm.symmetric_weights:
         why = "sums up over rounds what symmetric weights cancel"
+    elif algorithm.column_weights or algorithm.knows_place:
+        why = "reads off its messages what a weighted sum alone leaves in them"
     else:
         return
     rule_text = f"cannot be used with algorithm={name!r}, which {why}; take mixing='weighted'"

@@ -65,8 +65,9 @@ class Handshake:
         self.pace = Pace()
         self.settled: dict[int, InitialModel] = {}
         self._misfits: set[int] = set()
+        self._finished, self._leaving = False, False
         self._lock = threading.RLock()
-        self.tell(finished=False)
+        self.tell()
         if membership.changes:
             endpoint.receive_guests(self._greeted)
 
@@ -82,16 +83,21 @@ class Handshake:
             return set()
         return {j for j, way in self._ways().items() if way.revocations > own.version}
 
-    def tell(self, *, finished: bool, leaving: bool = False) -> None:
-        """Set what neighbors are told of this device."""
+    def finish(self) -> None:
+        """Tell neighbors from now on that this device is through."""
+        self._finished = True
+        self.tell()
+
+    def tell(self) -> None:
+        """Set what neighbors are told of this device, as things stand."""
         own, number = self.agreement.own, self._endpoint.publications(self._run).round
         greeting = {
             "degree": len(self.neighbors),
-            "finished": finished,
+            "finished": self._finished,
             "settings": {**self._settings.common(), **self._steps()},
             "initial": None if own is None else own.to_json(),
             **self.membership.card(number),
-            **({"leaving": True} if leaving else {}),
+            **({"leaving": True} if self._leaving else {}),
         }
         self._endpoint.introduce(self._run, greeting)
 
@@ -126,10 +132,18 @@ class Handshake:
         self.meet(0, self.neighbors)
         self._follow()
 
+    def seek(self, attempt: int) -> None:
+        """Greet others, where those that were greeted have as many links as they want."""
+        self.membership.seek(attempt)
+        self._follow()
+        self.meet(0, self.neighbors)
+        self._follow()
+
     def leave(self) -> None:
         """Say to all neighbors that this device goes."""
         if self.membership.changes:
-            self.tell(finished=False, leaving=True)
+            self._leaving = True
+            self.tell()
             self.meet(0, self.neighbors)
 
     def compare(self) -> None:
@@ -179,11 +193,13 @@ class Handshake:
         that were over by then.
         """
         away = self._endpoint.unreachable
-        there = [way.round for j, way in self._ways().items() if j not in away]
-        rounds = sorted(r for r in there if r is not None and r <= self._settings.rounds)
+        there = {j: way.round for j, way in self._ways().items() if j not in away}
+        last = self._settings.rounds
+        rounds = sorted(r for r in there.values() if r is not None and r <= last)
         median = rounds[(len(rounds) - 1) // 2] if rounds else next_round
         if len(rounds) == 1 and not began_late and median > (most := self.pace.latest(next_round)):
-            self._doubt(median, most)
+            [neighbor] = [j for j, number in there.items() if number == median]
+            self._doubt(neighbor, median, most)
             median = most
         return max(next_round, median)
 
@@ -192,12 +208,7 @@ class Handshake:
         numbers = sorted(number for number, _ in self.newest.values())
         return bool(numbers) and numbers[len(numbers) // 2] > 0
 
-    def _doubt(self, number: int, most: int) -> None:
-        [(neighbor, _)] = [
-            (j, way)
-            for j, way in self._ways().items()
-            if way.round == number and j not in self._endpoint.unreachable
-        ]
+    def _doubt(self, neighbor: int, number: int, most: int) -> None:
         reason = f"says it is in round {number}, where there was time for {most} at most"
         self._endpoint.statistics.refused(neighbor, Refusal.BEYOND, reason)
 
@@ -214,7 +225,7 @@ class Handshake:
         self.agreement.restore(content.get("initial-models", {}))
         self.pace.restore(content.get("ended-at"), seconds)
         self.membership.restore(content.get("links", {}))
-        self.tell(finished=False)
+        self.tell()
 
     def greet(self, neighbor: int, patience: float) -> Refusal | None:
         """Exchange greetings with one neighbor; return why not, or None."""
@@ -251,11 +262,13 @@ class Handshake:
         with self._lock:
             for j in set(self._endpoint.remotes) - set(self.membership.linked):
                 self._endpoint.part(j)
-                self.newest.pop(j, None)
-            linked = {j: self.membership.linked[j] for j in sorted(self.neighbors)}
-            self._endpoint.meet(self._run, linked)
+                for known in (self.newest, self.settled, self._degrees):
+                    known.pop(j, None)
+            linked, revoked = self.membership.linked, self._endpoint.revoked
+            there = {j: address for j, address in linked.items() if j not in revoked}
+            self._endpoint.meet(self._run, there)
             self._endpoint.publications(self._run).admit(self.fitting())
-            self.tell(finished=False)
+            self.tell()
 
     def _admit(self, neighbor: int, fits: bool) -> None:
         """Give models to a neighbor, and take its, only while its settings are the same."""
@@ -274,7 +287,8 @@ class Handshake:
         return {j: way for j, way in list(self._endpoint.remotes.items()) if j in self.neighbors}
 
     def _refuse_future(self, neighbor: int) -> None:
-        number = self._endpoint.remote(neighbor).round
+        way = self._ways().get(neighbor)  # it may have been parted from in the meantime
+        number = None if way is None else way.round
         if number is not None and number > self._settings.rounds:
             reason = f"says it is in round {number} of {self._settings.rounds}"
             self._endpoint.statistics.refused(neighbor, Refusal.BEYOND, reason)

@@ -9,7 +9,9 @@ views connected and close to random). A link is there when both ends want it.
 
 from __future__ import annotations
 
+import itertools
 import random
+import secrets
 import threading
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -32,7 +34,7 @@ class Joining:
     links: int = option(
         0,
         rule=at_least(0),
-        help="links that a device looks for, and takes twice as many of if others look for it; "
+        help="links that a device looks for; it takes three times as many if others look for it; "
         "0 keeps to `neighbors`, and nobody joins",
     )
     view: int = option(
@@ -46,6 +48,15 @@ class Joining:
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+    @property
+    def most_links(self) -> int:
+        """Return how many links a device takes.
+
+        Everybody who comes looks for ``links``, so that devices have twice as many in the mean:
+        with three times as many, a third of all have room for the next.
+        """
+        return 3 * self.links
 
 
 @dataclass(frozen=True)
@@ -100,6 +111,8 @@ class Membership:
         self._silent: Counter[int] = Counter()
         self._round = 0
         self._gone: dict[int, int] = {}  # the round in which a device left, or was given up
+        self._session, self._cards = secrets.token_hex(4), itertools.count(1)
+        self._newest_card: dict[int, tuple[str, int]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -115,7 +128,8 @@ class Membership:
             chosen = self._some_of(self._known, _TOLD, f"told in {round_number}")
             told = [[j, self._known[j].address, self._known[j].age] for j in chosen]
             links = sorted(self.linked)
-        return {"address": self._address, "links": links, "known": told}
+        order = [self._session, next(self._cards)]
+        return {"address": self._address, "links": links, "known": told, "card": order}
 
     def hear(self, device: int, said: Mapping[str, Any], *, asked: bool) -> bool:
         """Take in what a device says of itself and of others, and tell whether it is a neighbor.
@@ -132,13 +146,15 @@ class Membership:
         if not self.changes:
             return device in self.linked
         with self._lock:
+            if self._is_overtaken(device, said.get("card")):
+                return device in self.linked
             if said.get("leaving") is True:
                 self._give_up(device)
                 return False
             self._gone.pop(device, None)
             self._note(device, said)
             wanted = not asked or self._device in _ids(said.get("links"))
-            if device not in self.linked and wanted and len(self.linked) < self._most:
+            if device not in self.linked and wanted and len(self.linked) < self._joining.most_links:
                 self._link(device)
             elif device in self.linked and not wanted:
                 self._unlink(device)
@@ -168,6 +184,11 @@ class Membership:
                     self._give_up(j)
             self._look_for_more(number, set(out))
 
+    def seek(self, attempt: int) -> None:
+        """Look for others in place of those that have as many links as they want."""
+        with self._lock:
+            self._look_for_more(-attempt, set())
+
     def places(self, most: int = 2 * _TOLD) -> dict[int, str]:
         """Return the own address, and those of a few devices that were heard of lately."""
         with self._lock:
@@ -187,9 +208,16 @@ class Membership:
                     self._known.setdefault(int(j), Entry(address))
                     self._link(int(j))
 
-    @property
-    def _most(self) -> int:
-        return 2 * self._joining.links
+    def _is_overtaken(self, device: int, said: object) -> bool:
+        """Tell whether a device has said something newer already: greetings cross each other."""
+        if not (isinstance(said, list) and [type(part) for part in said] == [str, int]):
+            return False
+        session, number = said
+        before = self._newest_card.get(device)
+        if before is not None and before[0] == session and number < before[1]:
+            return True
+        self._newest_card[device] = session[:_MOST_TEXT], number
+        return False
 
     def _some_of(self, devices: Collection[int], most: int, purpose: str) -> list[int]:
         """Draw some of several devices: it follows from the seed, the device and the purpose."""

@@ -22,13 +22,8 @@ from ..named_arrays import Model
 from ..options import ScoredRounds
 from ..relay import Slot
 from ..relay.contents import MODEL, from_publication
-from ..relay.group import Standing
-from ..relay.group.authority import Admission, Authority
-from ..relay.group.reception import JOIN, Reception
-from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay
+from ..relay.grpc import EndpointMailbox, EndpointRelay
 from ..relay.grpc.own_publications import KEPT_FAR_AHEAD, KEPT_FOR_THE_SLOW
-from ..relay.grpc.streams import MOST_STREAMS
-from ..relay.tunnel import Tunnels
 from ..weights import needs_samples
 from . import model_file
 from .handshake import Handshake
@@ -36,13 +31,13 @@ from .healing import Healing
 from .instructions import ARRAYS_KEY, Instructions
 from .loading import load_app
 from .membership import Membership
-from .newcomers import welcome
+from .opening import open_endpoint
 from .own_failures import FunctionError, OwnFailures
 from .recorder import Recorder
 from .reports import Report
 from .settings import Settings
 from .starting import Start
-from .status import StatusSocket
+from .status import StatusSocket, description
 from .watch import Watch
 
 log = logging.getLogger("flwr.p2pl")
@@ -82,23 +77,8 @@ class ServerlessPeer:
         self.model_file = settings.model_file
         if self.model_file is not None:
             model_file.prepare(self.model_file)
-        credentials, folder = None, Path(settings.certificates)
-        if not settings.insecure:
-            credentials = Credentials.load(folder, settings.device)
-        self.endpoint = Endpoint(
-            settings.device,
-            settings.listen,
-            credentials,
-            settings.waiting,
-            most_calls=MOST_STREAMS * settings.most_neighbors + 16,
-            folder=Path(settings.checkpoint) if settings.checkpoint else None,
-            tunnels=self._tunnels(credentials) if settings.tunneled else None,
-            standing=None if credentials is None else Standing(credentials.ca, folder),
-        )
+        self.endpoint = open_endpoint(settings, lambda: self._known.membership)
         self._closing.callback(self.endpoint.close)
-        if settings.insecure:
-            rule = "device %d: insecure, as asked for: whoever reaches %s can read and send models"
-            log.warning(rule, settings.device, self.endpoint.address)
         try:
             self._prepare()
         except BaseException:
@@ -141,18 +121,6 @@ class ServerlessPeer:
         every = settings.evaluate_every if self._instructions.evaluates else 0
         self._scored = ScoredRounds(every, settings.rounds)
 
-    def _tunnels(self, credentials: Credentials | None) -> Tunnels:
-        settings = self._settings
-        others = {}
-        if settings.authority and credentials is not None:
-            authority = Authority(Path(settings.authority))
-            others[JOIN] = Reception(authority, credentials, self._welcome).receive
-        own = settings.device, settings.listen, credentials
-        return Tunnels(*own, settings.rendezvous, settings.serve_rendezvous, others)
-
-    def _welcome(self, admission: Admission, address: str) -> dict[str, Any]:
-        return welcome(self._settings, self._known.membership)
-
     def close(self) -> None:
         """Leave the network."""
         if self._running:
@@ -175,9 +143,9 @@ class ServerlessPeer:
     def run(self) -> Run:
         """Run all rounds that are left, write the model, and return what was measured."""
         self.endpoint.start()
+        told = lambda: description(self._settings, self.endpoint, self._done)  # noqa: E731
         if self._settings.checkpoint:
-            folder = Path(self._settings.checkpoint)
-            self._closing.callback(StatusSocket(folder, self._describe).close)
+            self._closing.callback(StatusSocket(Path(self._settings.checkpoint), told).close)
         self._running = True
         self._meet_all()
         self._watch.start()
@@ -191,12 +159,6 @@ class ServerlessPeer:
         self._save()
         self._running = False
         return self._recorder.run()
-
-    def _describe(self) -> dict[str, Any]:
-        said = self._settings
-        told = {"device": said.device, "run": said.run, "address": self.endpoint.address}
-        told |= {"done": self._done, "rounds": said.rounds}
-        return {**told, "neighbors": self.endpoint.describe()}
 
     def _resume(self) -> None:
         state = self._recorder.resume()
@@ -226,12 +188,13 @@ class ServerlessPeer:
         """Return the round to run; those that neighbors have left behind are skipped."""
         if self.endpoint.standing is not None:
             self.endpoint.standing.look()
-            self._known.tell(finished=False)
+            self._known.tell()
         self._known.change(self._done + 1)
         self._known.meet(0, self._known.with_newer_revocations() & self._known.neighbors)
         self._known.compare()
         late = "model_from" in self._setup and not self._setup["skipped_rounds"]
-        number = self._known.round_to_join(self._done + 1, late)
+        least = max(self._done + 1, self._setup.get("model_of_round", 0))  # earlier ones are over
+        number = self._known.round_to_join(least, late)
         skipped = list(range(self._done + 1, number))
         if skipped:
             own = self._settings.device
@@ -342,7 +305,7 @@ class ServerlessPeer:
     def _linger(self) -> None:
         """Serve neighbors that are still behind, for a while."""
         everybody = self._known.neighbors
-        self._known.tell(finished=True)
+        self._known.finish()
         end = time.monotonic() + self._settings.linger
         while time.monotonic() < end:
             self._known.meet(

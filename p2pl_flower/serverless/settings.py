@@ -239,7 +239,7 @@ class Settings:
     @property
     def most_neighbors(self) -> int:
         """How many neighbors the device may have at the same time."""
-        return max(len(self.neighbors), 2 * self.joining.links)
+        return max(len(self.neighbors), self.joining.most_links)
 
     @property
     def links_change(self) -> bool:

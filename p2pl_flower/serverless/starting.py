@@ -98,30 +98,29 @@ class Start:
         self._handshake.agreement.hear({j: InitialModel.from_arrays(s) for j, s in said.items()})
 
     def _settle(self) -> dict[str, Any]:
-        """Start from a neighbor's model; who has no neighbor of a lower id starts from its own.
+        """Start from a neighbor's model; who was told of nobody with a lower id, from its own.
 
         Where devices may join nobody knows the graph's diameter. But every device came to the
         group by one that was there before it, and has a lower id: so all start from one model.
         """
-        end = time.monotonic() + self._settings.start
         device, handshake = self._settings.device, self._handshake
-        while True:
+        others = any(j < device for j in self._settings.neighbors)
+        end, attempt = time.monotonic() + self._settings.start, 0
+        while others:
             for j in sorted(handshake.neighbors & handshake.settled.keys()):
-                if self._adopt(j, Slot(MODEL, *handshake.newest.get(j, (0, 0)))):
+                slot = Slot(MODEL, *handshake.newest.get(j, (0, 0)))
+                if self._adopt(j, slot):
                     self._start_from(handshake.settled[j])
-                    return {"model_from": j}
-            waiting = sorted(j for j in handshake.neighbors if j < device)
-            if not waiting or time.monotonic() >= end:
+                    return {"model_from": j, "model_of_round": slot.round}
+            if time.monotonic() >= end:
+                rule = "device %d: nobody has handed over a model in %g seconds: it starts from %s"
+                log.warning(rule, device, self._settings.start, "the model that it has drawn")
                 break
             time.sleep(_RETRY_SECONDS)
-            handshake.meet(0, handshake.neighbors)
+            attempt += 1
+            handshake.seek(attempt)
         self._start_from(self._described([device]))
-        if waiting:
-            rule = (
-                "device %d: no neighbor has handed over a model in %g seconds: it starts from the "
-            )
-            log.warning(rule + "model that it has drawn", device, self._settings.start)
-        return {"model_from": None} if waiting else {}
+        return {"model_from": None} if others else {}
 
     def _join(self) -> dict[str, Any]:
         """Start from the model of a neighbor that is already in some round."""
@@ -133,7 +132,7 @@ class Start:
                     log.info("device %d: begins late, from device %d's model", device, j)
                     self._start_from(self._handshake.agreement.heard_of(j))
                     self._handshake.agreement.hear({})
-                    return {"model_from": j}
+                    return {"model_from": j, "model_of_round": number}
             if time.monotonic() >= end:
                 break
             time.sleep(_RETRY_SECONDS)  # what was newest a moment ago may be past by now
@@ -185,4 +184,4 @@ class Start:
 
     def _start_from(self, initial: InitialModel | None) -> None:
         self._handshake.agreement.own = initial
-        self._handshake.tell(finished=False)
+        self._handshake.tell()

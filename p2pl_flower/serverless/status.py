@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -12,13 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..relay.grpc import Endpoint
+from .settings import Settings
 
 FILE = "status.sock"
-_OWNER_ALONE = 0o177
+_OWNER_ALONE = 0o600
 _SECONDS = 5.0
 _MOST = 1 << 22
 
 Describe = Callable[[], Mapping[str, Any]]
+
+
+def description(settings: Settings, endpoint: Endpoint, done: int) -> dict[str, Any]:
+    """Return what a peer says of itself after ``done`` rounds, in JSON's types."""
+    told = {"device": settings.device, "run": settings.run, "address": endpoint.address}
+    told |= {"done": done, "rounds": settings.rounds}
+    return {**told, "neighbors": endpoint.describe()}
 
 
 class StatusSocket:
@@ -65,15 +73,13 @@ class StatusSocket:
 def _listen(path: Path) -> socket.socket:
     path.unlink(missing_ok=True)  # of a peer that was killed: the folder is this one's now
     listening = socket.socket(socket.AF_UNIX)
-    mask = os.umask(_OWNER_ALONE)
     try:
         listening.bind(str(path))
+        path.chmod(_OWNER_ALONE)  # before it listens: until then nobody can connect
+        listening.listen(8)
     except OSError:
         listening.close()
         raise
-    finally:
-        os.umask(mask)
-    listening.listen(8)
     return listening
 
 

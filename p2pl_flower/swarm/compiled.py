@@ -96,6 +96,8 @@ def compile_steps(
 def _copies(learner: Learner, devices: int) -> dict[str, Tensor]:
     """Return the models of some devices that all are the learner's module."""
     frozen = {n for n, p in learner.template.named_parameters() if not p.requires_grad}
-    state = learner.template.state_dict().items()
-    alike = {name: tensor.detach().expand(devices, *tensor.shape) for name, tensor in state}
+    module = learner.template
+    own = {*dict(module.named_parameters()), *dict(module.named_buffers())}  # tied ones once
+    state = {name: t.detach() for name, t in module.state_dict().items() if name in own}
+    alike = {name: tensor.expand(devices, *tensor.shape) for name, tensor in state.items()}
     return {name: t if name in frozen else t.clone() for name, t in alike.items()}

@@ -91,8 +91,9 @@ def edge_weights(rule: WeightRule, edges: Edges, samples: Ints, matrix: Floats |
     if isinstance(rule, FormulaRule) and type(rule).row is FormulaRule.row:
         return np.asarray(rule.weigh(*_ends(edges, samples, matrix)), dtype=np.float64)
     weights = np.zeros(len(edges.to))
-    for k in np.unique(edges.to).tolist():
-        places = np.flatnonzero(edges.to == k)
+    devices, firsts = np.unique(edges.to, return_index=True)  # edges are in order of them
+    for k, first, end in zip(devices, firsts, [*firsts[1:], len(weights)], strict=True):
+        places = slice(int(first), int(end))
         own, *others = (
             Neighbor(
                 j,
@@ -101,7 +102,7 @@ def edge_weights(rule: WeightRule, edges: Edges, samples: Ints, matrix: Floats |
                 weight=None if matrix is None else float(matrix[k, j]),
                 out_degree=int(edges.out_degrees[j]),
             )
-            for j in (k, *edges.source[places].tolist())
+            for j in (int(k), *edges.source[places].tolist())
         )
         weights[places] = list(row_of(rule, own, others).values())
     return weights

@@ -222,7 +222,7 @@ class Gossip(Plan):
     def _reweighted(self, edges: Edges, heard: Present, there: Present, gamma: float) -> Mixing:
         """Return a step with the weights of the links that are up in it."""
         live = edges.live(heard, self.options.weights.symmetric)
-        said = live.degrees * _ID_BYTES  # whom a device hears, told to all that it hears
+        said = live.degrees * _ID_BYTES  # whom a device hears, told to all that hear it
         self._told += np.bincount(edges.source[heard], minlength=self.devices) * said
         return Mixing.gossip(
             live, self._weights(live), np.ones_like(live.to, np.bool_), there, gamma

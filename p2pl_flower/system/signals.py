@@ -5,16 +5,23 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
-def wait_for_a_signal() -> None:
-    """Return when the process is told to end, by SIGTERM or Ctrl-C."""
+def wait_for_a_signal(
+    seconds: float | None = None, meanwhile: Callable[[], None] | None = None
+) -> None:
+    """Return when the process is told to end, by SIGTERM or Ctrl-C.
+
+    Until then ``meanwhile`` is called every so many ``seconds``, if it is given.
+    """
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
     with contextlib.suppress(KeyboardInterrupt):
-        told.wait()
+        while not told.wait(seconds):
+            if meanwhile is not None:
+                meanwhile()
 
 
 @contextlib.contextmanager

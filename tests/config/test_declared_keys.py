@@ -35,7 +35,6 @@ def test_every_key_says_what_it_means(kind) -> None:
         "joining",
         "training",
         "waiting",
-        "joining",
         "flat",
         "matrix",
         "transform",

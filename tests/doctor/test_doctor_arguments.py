@@ -142,7 +142,26 @@ def test_what_a_class_hands_on_to_fedavg(handed_on: str, expected: str, tmp_path
             "FedAvg(**o)",
             "o = {'fraction_evaluate': 0.3}\n    o['fraction_evaluate'] = 0.4",
         ),
-        ("o = {'eta': 1, 'fraction_evaluate': 1.0}", "FedAdam(**o)", "o = {}"),
+        (
+            "o = {'eta': 1, 'fraction_evaluate': 1.0}",
+            "FedAdam(**o)",
+            "o = {'fraction_evaluate': 1.0}",
+        ),
+        (
+            "o = {'fraction_evaluate': 0.2}",
+            "FedAvg(**{**o, 'fraction_evaluate': 1.0})",
+            "o = {'fraction_evaluate': 0.2}",
+        ),
+        (
+            "o = {'fraction_evaluate': 0.3}\n    o['fraction_evaluate'] = 1.0",
+            "FedAvg(**o)",
+            "o = {'fraction_evaluate': 0.3}\n    o['fraction_evaluate'] = 1.0",
+        ),
+        (
+            "make = partial(FedAvg, fraction_evaluate=0.2)",
+            "make(fraction_evaluate=1.0)",
+            "make = partial(P2PL, fraction_evaluate=0.2)",
+        ),
         ("o = dict(lr=1, min_train_nodes=3)", "Own(**o)", "o = dict(lr=1)"),
         (
             "o = {}\n    if a:\n        o['eta'] = 1",
@@ -187,7 +206,7 @@ def test_tables_of_arguments(before: str, made: str, after: str, tmp_path: Path)
     classes = (
         "class Own(FedAvg):\n    def __init__(self, lr, **o):\n        super().__init__(**o)\n"
     )
-    text = server(made, classes, "FedAvg, FedAdam")
+    text = server(made, f"from functools import partial\n{classes}", "FedAvg, FedAdam")
     text = text.replace("    strategy = ", f"    {before}\n    strategy = ")
     made = made.replace("FedAvg", "P2PL").replace("FedAdam", "P2PL")
     made = made.replace("'fraction_train': 1, ", "")
@@ -204,6 +223,7 @@ def test_tables_of_arguments(before: str, made: str, after: str, tmp_path: Path)
         ("o = {'fraction_train': 1, **load()}", "FedAvg(**o)"),
         ("o = {'fraction_train': 1} | load()", "FedAvg(**o)"),
         ("o = {'fraction_evaluate': 0.0}", "FedAvg(**{**o, 'fraction_evaluate': 0.5})"),
+        ("o = {'fraction_evaluate': 0.0}\n    o['fraction_evaluate'] = 0.5", "FedAvg(**o)"),
         ("o = {'eta': 1}; q = {**o}; print(o)", "FedAdam(**q)"),
         ("o = [('eta', 1)]", "FedAdam(**dict(o))"),
         ("o = {'eta': 1}\n    Own(**o)", "FedAdam(**o)"),

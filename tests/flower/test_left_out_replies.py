@@ -41,7 +41,8 @@ def play(
     app, found = make_app()
     if relay is not None:
         app._relay = found = relay
-    strategy = kind("complete", weights="uniform", relay=found, connect_timeout=0.1, **options)
+    options = {"weights": "uniform", **options}
+    strategy = kind("complete", relay=found, connect_timeout=0.1, **options)
     grid = LocalGrid(app, 4)
     return strategy, strategy.start(grid, START, rounds), grid
 
@@ -138,6 +139,14 @@ def test_a_device_that_is_not_asked_for_scores_mixes_all_the_same(
     assert list(strategy.evaluate_metrics) == [0]
     assert values(result.arrays)["w"] == pytest.approx([1.5 * (0.5 + 0.25)] * 2)
     assert [r.bytes_sent for r in strategy.rounds] == [12 * 24] * 2
+
+
+def test_a_device_that_is_not_asked_is_told_its_news_all_the_same() -> None:
+    strategy, result, _ = play(Scores, weights="data-size")  # which come with that message
+    assert [r.bytes_sent for r in strategy.rounds] == [12 * 24] * 2
+    samples = {d: float(m["num-examples"]) for d, m in strategy.train_metrics.items()}
+    mean = sum(d * n for d, n in samples.items()) / sum(samples.values())
+    assert values(result.arrays)["w"] == pytest.approx([mean * (0.5 + 0.25)] * 2)
 
 
 class SendsNothing(P2PL):

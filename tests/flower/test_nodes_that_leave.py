@@ -69,6 +69,30 @@ def test_a_node_that_leaves_is_missed_and_taken_back(listed, algorithm, caplog) 
     assert values(result.arrays)["steps"] in (4, 5)  # of the device whose integers come first
 
 
+class Early(Leaving):
+    """Its node comes again under another id before the old one is missed."""
+
+    def begin_after(self, measured: Any) -> None:
+        self._round = measured.round + 1
+        if self._round == self._gone.start:
+            old = self.contexts[self.node_of(self._who)]
+            self.contexts[AGAIN] = Context(RUN_ID, AGAIN, old.node_config, RecordDict(), {})
+        if self._round == self._gone.stop:
+            del self.contexts[self.node_of(self._who)]
+
+
+def test_a_node_that_comes_before_it_is_missed_is_taken_back_once_it_is(caplog) -> None:
+    app, relay = make_app(draws=True)
+    grid = Early(app, 4, who=2, gone=range(2, 3), listed=True)
+    options = {"topology": "complete", "on_round": grid.begin_after}
+    with caplog.at_level(logging.INFO, "flwr.p2pl"):
+        strategy, _ = run(grid, relay, rounds=4, num_devices=4, **options)
+    everybody = [0, 1, 2, 3]
+    assert trained_in(strategy, grid) == {1: everybody, 2: [0, 1, 3], 3: everybody, 4: everybody}
+    assert "device 2 is back" in caplog.text
+    assert "connected after the start" not in caplog.text
+
+
 class Forgetful(MemoryRelay):
     """Loses all that one device has in it, or is not there, when it is told to."""
 

@@ -33,10 +33,9 @@ def test_a_list_that_is_fixed_stays() -> None:
 
 def test_who_greets_gets_a_link_while_there_is_room() -> None:
     own = member()
-    assert [own.hear(j, greeting(j, [0]), asked=False) for j in range(1, 7)] == [True] * 4 + [
-        False
-    ] * 2
-    assert own.card(1)["links"] == [1, 2, 3, 4]
+    heard = [own.hear(j, greeting(j, [0]), asked=False) for j in range(1, 9)]
+    assert heard == [True] * 6 + [False] * 2
+    assert own.card(1)["links"] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_link_is_there_when_both_ends_want_it() -> None:
@@ -74,6 +73,27 @@ def test_who_leaves_is_no_neighbor_any_more() -> None:
     assert not own.hear(1, greeting(1, [0], leaving=True), asked=False)
     own.begin_round(1, silent=(), out=())
     assert own.linked == {}
+
+
+def test_an_answer_that_was_overtaken_links_nobody_again() -> None:
+    own = member(known={1: "h1:1"})
+    assert own.hear(1, greeting(1, [0], card=["a", 4]), asked=False)
+    assert not own.hear(1, greeting(1, [0], card=["a", 6], leaving=True), asked=False)
+    assert not own.hear(1, greeting(1, [0], card=["a", 5]), asked=True)  # said before it left
+    assert own.linked == {}
+    assert own.hear(1, greeting(1, [0], card=["b", 1]), asked=False)  # it was started again
+
+
+def test_cards_are_numbered() -> None:
+    own = member()
+    (session, first), (again, second) = own.card(1)["card"], own.card(1)["card"]
+    assert session == again != member().card(1)["card"][0]
+    assert first < second
+
+
+@pytest.mark.parametrize("card", [None, 3, [], ["a"], ["a", "b"], ["a", True], [{}, 1]])
+def test_what_is_no_number_of_a_card_is_passed_over(card) -> None:
+    assert member().hear(1, greeting(1, [0], card=card), asked=False)
 
 
 def test_a_neighbor_moves() -> None:
@@ -139,8 +159,28 @@ def test_devices_that_come_one_after_the_other_are_one_small_world() -> None:
     assert all(k in group[j].linked for k, j in graph.edges)  # links have two ends
     degrees = [len(one.linked) for one in group]
     assert min(degrees) >= 3
-    assert max(degrees) <= 6
+    assert max(degrees) <= 9
     assert nx.diameter(graph) <= 6
+
+
+@pytest.mark.parametrize("links", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_whoever_comes_finds_room(links, seed) -> None:
+    group = [Membership(0, "h0:1", {}, Joining(links=links), seed)]
+    for number in range(1, 40):
+        joining, told = Joining(links=links), group[0].places()
+        newcomer = Membership(number, f"h{number}:1", told, joining, seed)
+        for attempt in range(1, 20):
+            for j in list(newcomer.linked):
+                group[j].hear(number, newcomer.card(number), asked=False)
+                newcomer.hear(j, group[j].card(number), asked=True)
+            if newcomer.linked:
+                break
+            newcomer.seek(attempt)
+        assert newcomer.linked, f"device {number} has found nobody"
+        group.append(newcomer)
+        for own in group:
+            own.begin_round(number, silent=(), out=())
 
 
 def test_links_outlast_a_restart() -> None:

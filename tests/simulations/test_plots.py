@@ -23,10 +23,11 @@ def test_files_are_images_of_the_expected_size(tmp_path):
         "Consensus distance",
         "The graph",
     ]
-    for file in files.values():
+    for title, file in files.items():
         content = file.read_bytes()
         assert content[:8] == b"\x89PNG\r\n\x1a\n"
-        assert struct.unpack(">II", content[16:24]) == (1008, 604)
+        width = 720 if title == "The graph" else 1008  # a graph is about as wide as high
+        assert struct.unpack(">II", content[16:24]) == (width, 604)
         assert len(content) > 10_000
 
 
@@ -49,6 +50,15 @@ def test_accuracy():
     assert [[1, 0.4], [2, 0.8]] in found.values()
     band = figure.axes[0].collections[0].get_paths()[0].vertices
     assert {tuple(corner) for corner in band} >= {(1, 0.4), (1, 0.6), (2, 0.9), (2, 0.95)}
+
+
+def test_what_was_not_scored_after_training_is_not_in_the_legend():
+    history = small()
+    for run in history.runs:
+        for measured in run.rounds:
+            measured.after_training = None
+    assert "after training" in lines(plots.accuracy(small()))
+    assert "after training" not in lines(plots.accuracy(history))
 
 
 def test_accuracy_by_bytes_counts_the_start():

@@ -86,14 +86,19 @@ def test_the_readme_is_current():
 def test_versions_are_those_of_pyproject(root):
     (root / "pyproject.toml").write_text(
         '[project]\nrequires-python = ">=3.12"\ndependencies = ["flwr>=1.31,<2", "numpy>=2"]\n'
-        'classifiers = ["Programming Language :: Python :: 3.12", "Typing :: Typed"]\n',
+        'classifiers = ["Programming Language :: Python :: 3.12", "Typing :: Typed",\n'
+        '"Programming Language :: Python :: 3.13", "Programming Language :: Python :: 3.14"]\n',
         encoding="utf-8",
     )
     new = readme.render("<!-- table: pyproject.toml -->\n<!-- end -->\n", root)
     assert [line.split("|")[1:4] for line in new.splitlines() if line.startswith("| ")] == [
         ["  ", " supported ", " tested "],
         [" --- ", " --- ", " --- "],
-        [" Python ", " `>=3.12` ", " 3.12 "],
+        [
+            " Python ",
+            " `>=3.12` ",
+            " 3.12 (`make test`); 3.13, 3.14, what is quick (`make test-pythons`) ",
+        ],
         [
             " flwr ",
             " `>=1.31,<2` ",

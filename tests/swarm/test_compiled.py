@@ -87,3 +87,27 @@ def test_full_mini_batches_alone_are_given_to_what_is_compiled(path, monkeypatch
     # on trial, one step of both devices; then two of each, and the last sample is left over
     together = path == "torch.func"
     assert given == ([8, 8, 8] if together else [4, 4, 4, 4, 4, 4])
+
+
+class Tied(nn.Module):
+    """Words go in and come out by the same weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.last = nn.Embedding(8, 4), nn.Linear(4, 8, bias=False)
+        self.last.weight = self.words.weight
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.words(x)).mean(1))
+
+
+@pytest.mark.parametrize("path", ["torch.func", "one by one"])
+def test_tied_parameters_are_one_on_trial_too(path, monkeypatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    options = TrainOptions(batch_size=4)
+    plain, compiled = (
+        swarm(Tied, make(9, 8), options, machine=Machine(path=path, compile=compiled, workers=1))
+        for compiled in (False, True)
+    )
+    for name, tensor in plain.stack.tensors.items():
+        assert torch.equal(compiled.stack.tensors[name], tensor)

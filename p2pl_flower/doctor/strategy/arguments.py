@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from ..flwr_names import OWN_ARGUMENTS
 from ..python.edits import Edit, without
+from ..python.scopes import visible
 from ..python.source import Source
 from .run_config import RunConfig
-from .signatures import Init, bound
+from .signatures import FEDAVG, Init, bound
 
 _UNSEEN = (
     "cannot tell which arguments are in {!r}: write them out, without those that only Flower's "
@@ -52,7 +53,8 @@ def converted(
     items.sort(key=lambda item: (item.lineno, item.col_offset))
     known = {item: _name(item, call, chain, first) for item in items}
     new = {item: _new(source, item, name, config) for item, name in known.items()}
-    gone = {i for i, item in enumerate(items) if _goes(item, known[item], config)}
+    unheard = _is_plain(source, call, chain, first)
+    gone = {i for i, item in enumerate(items) if _goes(item, known[item], config, unheard)}
     edits = [Edit(*source.span(item), text) for item, text in new.items() if text]
     if gone:
         spans = [source.span(item) for item in items]
@@ -93,10 +95,23 @@ def _new(source: Source, item: Item, name: str, config: RunConfig) -> str:
     return "" if stays else f"{name}={source.code(item)}"
 
 
-def _goes(item: Item, name: str, config: RunConfig) -> bool:
-    """Return whether an argument goes: Flower's strategies alone take it, or it says nothing."""
-    scoring = name == "fraction_evaluate"
-    return name in OWN_ARGUMENTS or (scoring and config.says_nothing_of_scoring(_value(item)))
+def _goes(item: Item, name: str, config: RunConfig, unheard: bool) -> bool:
+    """Return whether an argument goes: Flower's strategies alone take it, or it says nothing.
+
+    That all are scored says nothing where it takes the place of no other share.
+    """
+    if name != "fraction_evaluate":
+        return name in OWN_ARGUMENTS
+    return not config.scored or (unheard and getattr(_value(item), "value", None) == 1)
+
+
+def _is_plain(source: Source, call: ast.Call, chain: list[Init], first: int) -> bool:
+    """Return whether a call is of Flower's own class, and of nothing that has been given some."""
+    function = call.args[first - 1] if first else call.func
+    if isinstance(function, ast.Name):
+        found = visible(source, function, function.id)
+        return chain == [FEDAVG] and all(isinstance(b.node, ast.alias) for b in found)
+    return chain == [FEDAVG] and isinstance(function, ast.Attribute)
 
 
 def _value(item: Item) -> ast.expr:

@@ -62,10 +62,6 @@ class RunConfig:
             code = f"({code})"
         return f"evaluate_every=int({code} > 0)"
 
-    def says_nothing_of_scoring(self, node: ast.expr) -> bool:
-        """Return whether ``fraction_evaluate`` can go: all are scored anyway, or nobody."""
-        return not self.scored or (isinstance(node, ast.Constant) and node.value == 1)
-
     def says_something(self, source: Source, name: str, node: ast.expr) -> bool:
         """Return whether an argument that goes has another value than the default."""
         return self.number(source, node) != _DEFAULTS.get(name)

@@ -110,7 +110,8 @@ class Tables:
         if any(chain is known for known in variable.chains):
             return True
         variable.chains.append(chain)
-        merged = [n for n in _mentions(variable) if (n is not node) and _merges(source, n)]
+        written += [statement for statement, _ in _assigned(variable)]
+        merged = [n for n in _mentions(variable) if _merges(source, n)]
         values: list[ast.AST | None] = [b.node for b in found if b.node is not None]
         unknown = len(found) - len(values) - sum(_is_augmented(source, n) for n in merged)
         values += [each for n in merged for each in _merges(source, n)]
@@ -129,13 +130,16 @@ class Tables:
 
     def _differ(self, source: Source, written: list[ast.AST]) -> bool:
         """Return whether tables that are merged say different things of what is scored."""
-        values = [v for table in written for _, key, v in entries(source, table) if key == _SCORED]
+        said = [(e.key, e.value) for table in written for e in entries(source, table)]
+        assigned = (each for v in self._variables.values() for each in _assigned(v))
+        said += [(_key(target), each.value) for each, target in assigned if each in written]
+        values = [value for key, value in said if key == _SCORED]
         return len({self._config.evaluate_every(source, value) for value in values}) > 1
 
     def _is_torn(self, source: Source, written: list[ast.AST]) -> bool:
         """Return whether an entry is Flower's for one strategy, and another class's own."""
         for table in written:
-            chains = self._written[source, table]
+            chains = self._written.get((source, table), [])
             for entry in entries(source, table):
                 if len({self._is_flowers(entry.key, [chain]) for chain in chains}) > 1:
                     return True
@@ -145,11 +149,11 @@ class Tables:
         self, variable: _Variable, statement: ast.Assign, target: ast.Subscript
     ) -> Edit | None:
         """Return what becomes of ``table["key"] = value``; None where that cannot be done."""
-        source, key = variable.source, str(getattr(target.slice, "value", ""))
+        source, key = variable.source, _key(target)
         start, end = source.span(statement)
         if not self._is_flowers(key, variable.chains):
             return Edit(start, end, source.text[start:end])
-        if key != _SCORED or self._config.says_nothing_of_scoring(statement.value):
+        if not self._stays(key):
             return _removed(source, statement)
         new = self._config.evaluate_every(source, statement.value).partition("=")[2]
         text = f'{source.code(target.value)}["evaluate_every"] = {new}'
@@ -162,10 +166,7 @@ class Tables:
         for i, entry in enumerate(listed):
             if self._is_flowers(entry.key, chains):
                 new = self._evaluate(source, entry)
-                stays = entry.key == _SCORED and not self._config.says_nothing_of_scoring(
-                    entry.value
-                )
-                gone |= set() if stays else {i}
+                gone |= set() if self._stays(entry.key) else {i}
                 edits += [new] if new else []
         return edits + taken_out(source, table, listed, gone)
 
@@ -177,6 +178,10 @@ class Tables:
         name, _, value = new.partition("=")
         text = new if isinstance(entry.node, ast.keyword) else f'"{name}": {value}'
         return Edit(*entry.span(source), text)
+
+    def _stays(self, key: str) -> bool:
+        """Return whether one of Flower's arguments is one of P2PL's too, if by another name."""
+        return key == _SCORED and self._config.scored
 
     def _is_flowers(self, key: str, chains: Chains) -> bool:
         """Return whether an entry is an argument of Flower's that goes, or may have to change."""
@@ -207,6 +212,10 @@ def _assigned(variable: _Variable) -> list[tuple[ast.Assign, ast.Subscript]]:
             if target in statement.targets and is_text:
                 found.append((statement, target))
     return found
+
+
+def _key(target: ast.Subscript) -> str:
+    return str(getattr(target.slice, "value", ""))
 
 
 def _merges(source: Source, node: ast.Name) -> list[ast.AST]:

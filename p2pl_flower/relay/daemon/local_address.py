@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import os
 import socket
+import threading
 
 import grpc
 
@@ -13,6 +14,7 @@ from ...errors import ConfigError
 
 _UNIX = "unix:"
 _OWNER_ALONE = 0o177  # what is taken from the mode of a socket's file
+_MASKING = threading.Lock()  # the mask is the whole process's
 _PROBE_SECONDS = 2.0
 
 
@@ -57,13 +59,14 @@ def listen(server: grpc.Server, argument: str, address: str) -> str:
     if path and _answers(path):
         rule = "is in use: a relay is running there; stop it, or choose another file"
         raise ConfigError(argument, address, rule)
-    mask = os.umask(_OWNER_ALONE)
-    try:
-        bound = server.add_insecure_port(address)
-    except RuntimeError:
-        bound = 0
-    finally:
-        os.umask(mask)
+    with _MASKING:
+        mask = os.umask(_OWNER_ALONE)
+        try:
+            bound = server.add_insecure_port(address)
+        except RuntimeError:
+            bound = 0
+        finally:
+            os.umask(mask)
     if not bound:
         rule = "cannot be listened at: the port is in use, or the socket's file cannot be made"
         raise ConfigError(argument, address, rule)

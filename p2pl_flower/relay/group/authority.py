@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ...errors import P2PLError
 from ...system.files import write_text
-from ..grpc.certificates import issue
+from ..grpc.certificates import ISSUED_FILE, issue
 from ..grpc.credentials import CA_FILE
 from .invitation import NAME, Invitation
 from .revocations import Revocations
-from .signing import read_authority
+from .signing import read_authority, signed
 
-LEDGER = "issued.json"
 _DEVICE_FILE = re.compile(r"device-(\d+)\.pem")
 
 
@@ -60,6 +59,8 @@ class Authority:
         invitation, under which name.
     days : float
         How long certificates are valid.
+    least : int
+        The first id that is given: those below are devices that began the run.
 
     Raises
     ------
@@ -67,14 +68,18 @@ class Authority:
         The folder does not hold an authority.
     """
 
-    def __init__(self, folder: Path, days: float = 365.0) -> None:
-        self.folder, self._days = folder, days
+    def __init__(self, folder: Path, days: float = 365.0, least: int = 0) -> None:
+        self.folder, self._days, self._least = folder, days, least
         self.certificate, self._key = read_authority(folder)
 
     @property
     def pem(self) -> str:
         """The authority's certificate, in PEM."""
         return (self.folder / CA_FILE).read_text(encoding="ascii")
+
+    def signed(self, kind: str, content: Mapping[str, Any]) -> str:
+        """Return the authority's signature of a statement."""
+        return signed(self._key, kind, content)
 
     def invite(self, address: str, seconds: float, name: str = "") -> Invitation:
         """Return an invitation to come to ``address`` within some seconds."""
@@ -110,6 +115,7 @@ class Authority:
         key = _key_in(request)
         with self._ledger() as ledger:
             device = self._place(ledger, invitation.nonce, name, _print_of(key))
+            [name] = [called for called, j in ledger["names"].items() if j == device]
         certificate = issue(self.certificate, self._key, key, device, self._days)
         pem = certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
         return Admission(device, name, pem)
@@ -132,7 +138,8 @@ class Authority:
             return int(known["device"])
         if name in ledger["names"]:
             raise NotAdmittedError(f"a device called {name} is there already: take another name")
-        device = 1 + int(max([-1, *ledger["names"].values(), *self._made_by_hand()]))
+        taken = [self._least - 1, *ledger["names"].values(), *self._made_by_hand()]
+        device = 1 + int(max(taken))
         ledger["invitations"][nonce] = {"device": device, "key": key}
         ledger["names"][name] = device
         return device
@@ -144,8 +151,8 @@ class Authority:
     @contextlib.contextmanager
     def _ledger(self) -> Iterator[dict[str, Any]]:
         """Give the ledger to one process at a time; what is changed in it is written."""
-        path = self.folder / LEDGER
-        with (self.folder / f".{LEDGER}.lock").open("w") as lock:
+        path = self.folder / ISSUED_FILE
+        with (self.folder / f".{ISSUED_FILE}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             text = path.read_text(encoding="utf-8") if path.exists() else ""
             ledger = json.loads(text) if text else {"invitations": {}, "names": {}}

@@ -20,11 +20,11 @@ from ..grpc.credentials import CA_FILE, Credentials
 from ..tunnel.control import ControlStream
 from ..tunnel.identity import HANDSHAKE_SECONDS
 from .invitation import Invitation
-from .reception import ANSWER_SECONDS, JOIN, LONGEST_LINE
-from .signing import digest
+from .reception import ADMISSION, ANSWER_SECONDS, JOIN, LONGEST_LINE
+from .signing import digest, is_signed
 
 KEY_FILE = "joining.key"
-"""Kept until a certificate comes for it: whoever asks again is the same one."""
+"""Kept until the device has all that it needs: whoever asks again is the same one."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,18 @@ def join_group(
         raise RelayError(f"{place} cannot be joined: it does not answer")
     if "refused" in answer:
         raise RelayError(f"{place} does not let this device in: {str(answer['refused'])[:300]!r}")
-    return _written(folder, authority, answer, place)
+    return _written(folder, authority, _authentic(authority, invitation, answer, place), place)
+
+
+def _authentic(
+    authority: x509.Certificate, invitation: Invitation, answer: Mapping[str, Any], place: str
+) -> Mapping[str, Any]:
+    """Return what the authority has signed of an answer: it decides what is run here."""
+    told = {key: answer.get(key) for key in ("device", "name", "certificate", "group")}
+    signature = str(answer.get("signature", ""))
+    if not is_signed(authority, ADMISSION, {**told, "nonce": invitation.nonce}, signature):
+        raise RelayError(f"{place} lets this device in, and the authority has not signed it")
+    return told
 
 
 def _reached(invitation: Invitation, place: str) -> tuple[ControlStream, x509.Certificate]:
@@ -130,13 +141,22 @@ def _own_key(folder: Path) -> ec.EllipticCurvePrivateKey:
                 return found
         made = ec.generate_private_key(ec.SECP256R1())
         form, none = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(made.private_bytes(serialization.Encoding.PEM, form, none))
+        _keep_secret(path, made.private_bytes(serialization.Encoding.PEM, form, none))
     except OSError as error:
         rule = f"cannot be written ({error.strerror})"
         raise ConfigError("out", str(folder), rule) from None
     return made
+
+
+def _keep_secret(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
+def has_joined(folder: Path) -> None:
+    """Forget the key by which a device would be known if it asked again: it has all it needs."""
+    (folder / KEY_FILE).unlink(missing_ok=True)
 
 
 def _request_for(key: ec.EllipticCurvePrivateKey) -> str:
@@ -165,7 +185,7 @@ def _written(
     try:
         (folder / CA_FILE).write_bytes(pem)
         (folder / f"device-{device}.pem").write_bytes(certificate)
-        (folder / KEY_FILE).replace(folder / f"device-{device}.key")
+        _keep_secret(folder / f"device-{device}.key", secret)
     except OSError as error:
         rule = f"cannot be written ({error.strerror})"
         raise ConfigError("out", str(folder), rule) from None

@@ -25,6 +25,9 @@ JOIN = b"P2PL-JOIN 1\n"
 LONGEST_LINE = 1 << 18
 ANSWER_SECONDS = 30.0
 
+ADMISSION = "admission"
+"""What an answer is signed as: no other device of the group can give one."""
+
 Welcome = Callable[[Admission, str], Mapping[str, Any]]
 """Says what somebody who was let in, and its address, is to know of the group."""
 
@@ -74,10 +77,11 @@ class Reception:
             log.warning("somebody was not let in: %s", error)
             return {"refused": str(error)}
         log.info("device %d joins, called %s", admitted.device, admitted.name)
-        told = self._welcome(admitted, address)
-        return {
+        told = {
             "device": admitted.device,
             "name": admitted.name,
             "certificate": admitted.certificate,
-            "group": dict(told),
+            "group": dict(self._welcome(admitted, address)),
         }
+        signature = self._authority.signed(ADMISSION, {**told, "nonce": invitation.nonce})
+        return {**told, "signature": signature}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ class Revocations:
     Attributes
     ----------
     version : int
-        Number of the list, from 1; 0 is the empty list that nobody signed.
+        Seconds since 1970 when it was made; 0 is the empty list that nobody signed.
     devices : frozenset[int]
         Whose certificates count no longer.
     signature : str
@@ -49,7 +50,8 @@ class Revocations:
         ConfigError
             That would be too many.
         """
-        made = Revocations(self.version + 1, self.devices | frozenset(devices))
+        version = max(self.version + 1, int(time.time()))  # above that of any other copy's list
+        made = Revocations(version, self.devices | frozenset(devices))
         if len(made.devices) > MOST:
             rule = f"must be {MOST:,} at most; make a new authority for those who stay"
             raise ConfigError("devices", len(made.devices), rule)
@@ -90,13 +92,11 @@ class Revocations:
         """
         path = folder / cls.FILE
         try:
-            text = path.read_text(encoding="utf-8")
+            found = cls().newer(json.loads(path.read_text(encoding="utf-8")), authority)
         except FileNotFoundError:
             return cls()
         except OSError as error:
             raise ConfigError("revocations", str(path), f"({error.strerror})") from None
-        try:
-            found = cls().newer(json.loads(text), authority)
         except (ValueError, RecursionError):
             found = cls()
         if not found.version:

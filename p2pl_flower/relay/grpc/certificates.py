@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -14,6 +15,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ...errors import ConfigError
 from .credentials import CA_FILE, CA_KEY_FILE, check_dates, check_pair, host_name
+
+ISSUED_FILE = "issued.json"
+"""Beside a CA: who has joined its group by an invitation, under which name and id."""
 
 _BACKDATED = datetime.timedelta(minutes=5)  # clocks of two machines differ a little
 
@@ -39,11 +43,13 @@ def make_certificates(folder: Path, devices: Collection[int], days: float = 365.
     Raises
     ------
     ConfigError
-        The folder cannot be written, or holds half a CA.
+        The folder cannot be written, or holds half a CA, or an id is one that somebody got who
+        has joined by an invitation.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         written, ca, ca_key = _authority(folder, days)
+        _check_free(folder, set(devices))
         for device in sorted(set(devices)):
             check_pair(folder, device)
             if not (folder / f"device-{device}.pem").exists():
@@ -52,6 +58,16 @@ def make_certificates(folder: Path, devices: Collection[int], days: float = 365.
         rule = f"cannot be written ({error.strerror})"
         raise ConfigError("out", str(folder), rule) from None
     return written
+
+
+def _check_free(folder: Path, devices: set[int]) -> None:
+    path = folder / ISSUED_FILE
+    if not path.exists():
+        return
+    names = json.loads(path.read_text(encoding="utf-8"))["names"]
+    if taken := sorted(name for name, device in names.items() if device in devices):
+        rule = f"are devices that have joined by an invitation: {', '.join(taken[:8])}"
+        raise ConfigError("devices", sorted(names[name] for name in taken)[:8], rule)
 
 
 def _authority(

@@ -162,7 +162,7 @@ class Endpoint:
                 if known is not None:
                     known.close()
         if self._tunnels is not None:
-            self._tunnels.meet(self.remotes)
+            self._tunnels.meet({j: remote.address for j, remote in self.remotes.items()})
         self.publications(run).admit(neighbors)
 
     def introduce(self, run: str, card: Mapping[str, Any]) -> None:
@@ -183,6 +183,10 @@ class Endpoint:
         """Call a device no more that is no neighbor any longer."""
         remote = self.remotes.pop(device, None)
         self.unreachable.discard(device)
+        self._out_of_reach.discard(device)
+        self._lates.pop(device, None)
+        for key in [key for key in self.carried if key[2] == device]:
+            self.carried.pop(key).cancel()
         if remote is not None:
             remote.close()
 

@@ -126,12 +126,16 @@ class Dialer:
                     stream.say({"ping": 1})
                 elif "open" in said:
                     self._begin_call(str(said["open"]))
-                elif isinstance(number := said.get("call"), int) and number in self._answers:
-                    answered, answer = self._answers[number]
+                elif (found := self._asked(said.get("call"))) is not None:
+                    answered, answer = found
                     answer.update(said)
                     answered.set()
         finally:
             stream.close()
+
+    def _asked(self, number: object) -> tuple[threading.Event, dict[str, Any]] | None:
+        """Return who waits for the answer of a number; None if nobody does any more."""
+        return self._answers.get(number) if isinstance(number, int) else None
 
     def _begin_call(self, token: str) -> None:
         """Answer a call in a thread of its own; those beyond the most are not answered."""

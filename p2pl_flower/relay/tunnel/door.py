@@ -6,9 +6,11 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 
 from ...errors import ConfigError
+from ...system import open_files
 from .control import CONTROL, DATA, SILENCE_SECONDS, TOKEN_LENGTH, ControlStream
 from .identity import HANDSHAKE_SECONDS, caller_of
 from .pump import end, join, keep_alive
@@ -18,6 +20,7 @@ log = logging.getLogger("flwr.p2pl")
 
 _FIRST_SECONDS = 10.0
 _BACKLOG = 128
+_FILES_EACH = 3  # the connection, and both ends of the one to the server behind the door
 
 Inner = Callable[[], socket.socket]
 Serve = Callable[[socket.socket], None]
@@ -36,8 +39,9 @@ class Door:
         Dials the gRPC server behind the door; None where there is none.
     passes_on : bool
         Whether devices may be connected to each other here.
-    most_connections : int
-        Connections at the same time, of all kinds together.
+    most_connections : int, optional
+        Connections at the same time, of all kinds together; unless given, so many that with
+        what each of them opens they take half of the files that the process may have open.
     others : Mapping[bytes, Callable], optional
         Who serves connections that begin with other lines.
 
@@ -60,7 +64,7 @@ class Door:
         context: ssl.SSLContext | None,
         inner: Inner | None,
         passes_on: bool = False,
-        most_connections: int = 512,
+        most_connections: int | None = None,
         others: Mapping[bytes, Serve] | None = None,
     ) -> None:
         self._context, self._inner, self._passes_on = context, inner, passes_on
@@ -68,7 +72,7 @@ class Door:
         self._others = dict(others or {})
         self._admitted: frozenset[int] | None = None
         self._expelled: frozenset[int] = frozenset()
-        self._places = threading.BoundedSemaphore(most_connections)
+        self._places = threading.BoundedSemaphore(most_connections or _most())
         self._socket = _listening(listen)
         self.port = int(self._socket.getsockname()[1])
         self._closed = threading.Event()
@@ -106,7 +110,11 @@ class Door:
             if not self._places.acquire(blocking=False):
                 connection.close()  # as many as there may be: whoever it is can try again
                 continue
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            try:
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            except RuntimeError:  # there are as many threads as there may be
+                self._places.release()
+                connection.close()
 
     def _serve(self, connection: socket.socket) -> None:
         try:
@@ -196,10 +204,15 @@ def _joined(places: threading.BoundedSemaphore, one: socket.socket, other: socke
         places.release()
 
 
+def _most() -> int:
+    return max(8, open_files.limit() // (2 * _FILES_EACH))
+
+
 def _line(connection: socket.socket) -> bytes:
     """Read up to the first end of line, and not a byte more: what follows is another's."""
-    line = b""
+    line, end = b"", time.monotonic() + _FIRST_SECONDS
     while not line.endswith(b"\n"):
+        connection.settimeout(max(0.01, end - time.monotonic()))
         byte = connection.recv(1)
         if not byte or len(line) > len(DATA) + TOKEN_LENGTH:
             raise OSError("begins with no line that is known")

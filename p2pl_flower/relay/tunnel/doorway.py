@@ -22,7 +22,7 @@ class Doorway:
     """
 
     def __init__(self, path: Path, connect: Callable[[], socket.socket]) -> None:
-        self.target, self._connect = f"unix:{path}", connect
+        self.target, self._path, self._connect = f"unix:{path}", path, connect
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.bind(str(path))
         self._socket.listen(8)
@@ -31,6 +31,7 @@ class Doorway:
     def close(self) -> None:
         """Listen no more."""
         end(self._socket)
+        self._path.unlink(missing_ok=True)
 
     def _accept(self) -> None:
         while True:

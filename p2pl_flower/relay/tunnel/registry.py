@@ -164,15 +164,16 @@ class Pairing:
         self._joined = joined
         self._first: socket.socket | None = None
         self._lock = threading.Lock()
-        self._expires = threading.Timer(2 * CALL_SECONDS, self._expire)
+        self._expires = threading.Timer(CALL_SECONDS, self._expire)
         self._expires.daemon = True
-        self._expires.start()
 
     def take(self, connection: socket.socket) -> None:
         """Keep the first connection, and join the second to it."""
         with self._lock:
             first, self._first = self._first, connection
-        if first is not None:
+        if first is None:
+            self._expires.start()
+        else:
             self._expires.cancel()
             self._joined(first, connection)
 

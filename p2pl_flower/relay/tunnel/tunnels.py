@@ -83,10 +83,17 @@ class Tunnels:
         if self._door is not None:
             self._door.start()
 
-    def meet(self, neighbors: Collection[int]) -> None:
-        """Set whose control streams are taken, unless anybody's of the group are."""
+    def meet(self, neighbors: Mapping[int, str]) -> None:
+        """Set who the neighbors are, and where: ways to others are given up.
+
+        Control streams of theirs are taken, and of others where anybody's of the group are.
+        """
         if self._door is not None and not self._open_to_guests:
             self._door.admit(neighbors)
+        for device in self._doorways.keys() - neighbors.keys():
+            self._doorways.pop(device).close()
+        for address in self._dialers.keys() - {*neighbors.values(), self._rendezvous}:
+            self._dialers.pop(address).close()
 
     def receive_guests(self) -> None:
         """Take control streams of any device of the group from now on."""
@@ -149,7 +156,9 @@ class Tunnels:
         return own
 
 
-def serve_rendezvous(listen: str, credentials: Credentials | None, most_connections: int) -> Door:
+def serve_rendezvous(
+    listen: str, credentials: Credentials | None, most_connections: int | None = None
+) -> Door:
     """Let the devices of a group meet here: return what has begun to accept them.
 
     Raises

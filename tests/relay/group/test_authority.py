@@ -59,6 +59,27 @@ def test_an_invitation_lets_one_device_in(authority) -> None:
     assert authority.device_called("c") is None
 
 
+def test_one_that_asks_again_by_another_name_has_the_first(authority) -> None:
+    invitation, first = authority.invite(PLACE, 60), request()
+    authority.admit(invitation, first, "a")
+    again = authority.admit(invitation, first, "b")
+    assert (again.device, again.name) == (2, "a")
+
+
+def test_ids_of_those_that_began_the_run_are_not_given(authority, tmp_path) -> None:
+    for made in tmp_path.glob("device-*"):
+        made.unlink()  # each has gone to its machine
+    began = Authority(tmp_path, least=5)
+    assert began.admit(began.invite(PLACE, 60), request(), "a").device == 5
+
+
+def test_no_certificate_is_made_by_hand_for_who_has_joined(authority, tmp_path) -> None:
+    authority.admit(authority.invite(PLACE, 60), request(), "a")
+    with pytest.raises(ConfigError, match=r"devices=\[2\]: are devices that have joined.*: a"):
+        make_certificates(tmp_path, range(4))
+    assert not (tmp_path / "device-3.pem").exists()
+
+
 def test_a_name_is_one_devices(authority) -> None:
     authority.admit(authority.invite(PLACE, 60), request(), "a")
     with pytest.raises(NotAdmittedError, match="called a is there already"):

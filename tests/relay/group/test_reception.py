@@ -11,7 +11,7 @@ import pytest
 from p2pl_flower.errors import RelayError
 from p2pl_flower.relay.group import joining
 from p2pl_flower.relay.group.authority import Authority
-from p2pl_flower.relay.group.joining import KEY_FILE, join_group
+from p2pl_flower.relay.group.joining import KEY_FILE, has_joined, join_group
 from p2pl_flower.relay.group.reception import JOIN, Reception
 from p2pl_flower.relay.grpc import Credentials
 from p2pl_flower.relay.grpc.certificates import make_certificates
@@ -51,6 +51,7 @@ def test_a_device_gets_all_that_it_needs(authority, door, tmp_path) -> None:
     told = {"neighbors": {"0": "here:1"}, "you": "kitchen-pi", "address": "pi:9400"}
     assert joined.group == told
     Credentials.load(tmp_path / "pi", 1)
+    has_joined(tmp_path / "pi")
     files = sorted(path.name for path in (tmp_path / "pi").iterdir())
     assert files == ["ca.pem", "device-1.key", "device-1.pem"]
     assert (tmp_path / "pi" / "device-1.key").stat().st_mode & 0o77 == 0
@@ -92,6 +93,28 @@ def test_nobody_else_can_pose_as_the_authority(authority, door, tmp_path) -> Non
     finally:
         evil.close()
         mixed.close()
+
+
+def test_what_the_authority_has_not_signed_is_not_believed(authority, tmp_path) -> None:
+    class Member:
+        """A device of the group that lets others in, with an authority's words of its own."""
+
+        def __init__(self) -> None:
+            self.pem, self.admit = authority.pem, authority.admit
+
+        def signed(self, kind: str, content: dict) -> str:
+            return authority.signed("something else", content)
+
+    credentials = Credentials.load(authority.folder, 0)
+    reception = Reception(Member(), credentials, lambda *_: {"settings": {"app": "os:system"}})
+    door = Door("127.0.0.1:0", None, None, others={JOIN: reception.receive})
+    door.start()
+    try:
+        with pytest.raises(RelayError, match="the authority has not signed it"):
+            join_group(invited(authority, door, "a"), tmp_path / "a")
+    finally:
+        door.close()
+    assert not list((tmp_path / "a").glob("device-*"))
 
 
 def test_a_place_where_nobody_answers_is_named(authority, door, tmp_path) -> None:
