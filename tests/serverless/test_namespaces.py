@@ -97,7 +97,7 @@ def test_one_joins_eight_of_which_five_can_only_dial_out(tmp_path) -> None:
                 process.kill()
                 process.wait()
     late = accuracies(tmp_path / "late.json")
-    third = sorted(late)[2]
+    third = sorted(late)[3]  # three rounds after its first
     assert third < ROUNDS, "it came too late to say anything"
     others = [accuracies(tmp_path / f"{k}.json") for k in range(8)]
     assert all(max(scores) == ROUNDS for scores in others)
