@@ -12,6 +12,7 @@ from endpoints import RUN, SLOT, connect, model
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.relay.grpc import Endpoint, EndpointMailbox, Waiting
 from p2pl_flower.relay.grpc.protocol import Refusal, RefusedError
+from p2pl_flower.relay.grpc.waiting import RoundTimes
 
 pytestmark = pytest.mark.slow
 
@@ -107,3 +108,15 @@ def test_who_could_not_be_reached_is_given_less_time_until_heard_of(network) -> 
 def test_a_waiting_policy_that_makes_no_sense_is_refused(bad) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(bad))}="):
         Waiting(**bad)
+
+
+def test_steps_of_a_round_share_a_tenth_of_what_the_last_round_took(monkeypatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    times, told = RoundTimes(5), []
+    for number in range(1, 4):
+        now += 7  # while it trains
+        for _ in range(3):
+            now += 1
+            told.append(times.ask(number))
+    assert told == pytest.approx([0.5] * 3 + [1 / 3] * 6)
