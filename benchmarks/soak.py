@@ -35,6 +35,7 @@ import networkx as nx
 
 from benchmarks.soak_network import Device, devices, router_module
 from p2pl_flower.history import environment
+from p2pl_flower.system.signals import as_ctrl_c
 from simulations.report import aligned
 
 PHASES = ("start", "training", "exchange", "save")
@@ -332,7 +333,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     plan = Plan(kills=parsed.kills, stops=parsed.kills // 4, rounds=parsed.rounds)
     quiet = Plan(kills=0, stops=0, rounds=plan.rounds, pause=0.2)
-    with tempfile.TemporaryDirectory() as scratch:
+    with as_ctrl_c(), tempfile.TemporaryDirectory() as scratch:
         folder = parsed.folder or Path(scratch)
         storm = soak(plan, folder / "storm", "s")
         calm = soak(quiet, folder / "calm", "c")
