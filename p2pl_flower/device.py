@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from . import named_arrays
 from .algorithms import State, Training
+from .algorithms.codecs import StepKey, moved, of_codec, with_codec, without_codec
 from .algorithms.max_norm import Candidates, strongest
 from .algorithms.mixing import Weighted
 from .errors import P2PLError
@@ -23,10 +24,12 @@ from .named_arrays import Model
 from .options import Options
 from .relay import Mailbox, Slot
 from .relay.contents import (
+    COPY,
     MODEL,
     STATE,
     Holding,
     check_names,
+    encoded_of,
     flattened,
     from_publication,
     message_of,
@@ -61,6 +64,16 @@ class Step:
 
     holding: Holding
     exchange: Exchange
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """The messages of a step as devices know them, the own among them, and what they took."""
+
+    public: Model
+    messages: Mapping[int, Model]
+    kept: State
+    bodies: tuple[Mapping[int, Model], ...]
 
 
 @dataclass(frozen=True)
@@ -141,24 +154,40 @@ class Device:
     def holding(self) -> Holding:
         """Return what the device holds now, or raise as `model` does."""
         model, message = self._newest()
-        states = [] if self.options.algorithm.is_plain else self.mailbox.recall(STATE, newest=1)
+        states = self.mailbox.recall(STATE, newest=1) if self._keeps else []
         return Holding(model, message, self._state(model, states[0][1] if states else None))
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether anything beside the model is kept."""
+        return not self.options.algorithm.is_plain or self.options.coder.keeps
 
     def before_training(self, holding: Holding) -> Training:
         """Return the whole model to train from, the correction of local steps, and the state."""
         part = self.options.shared.part(holding.model)
-        model, correction, state = self.options.algorithm.before_training(part, holding.state)
-        return Training({**holding.model, **model}, correction, state)
+        algorithm, kept = self.options.algorithm, of_codec(holding.state)
+        model, correction, state = algorithm.before_training(part, without_codec(holding.state))
+        return Training({**holding.model, **model}, correction, with_codec(state, kept))
 
     def after_training(self, round_number: int, trained: Model, state: State) -> None:
         """Show neighbors what the algorithm makes of a trained model."""
         self.publish(round_number, 0, self._sending(trained, state))
 
     def publish(self, round_number: int, step: int, holding: Holding) -> None:
-        """Show neighbors the message of what the device holds; the rest stays private."""
-        publication, private = to_publication(holding.model, holding.message)
-        if not self.options.algorithm.is_plain:  # first, so that a message never lacks its state
-            flat = flattened(holding.state)
+        """Show neighbors the message of what the device holds; the rest stays private.
+
+        After a round's last step nobody mixes it: then a codec leaves it as it is.
+        """
+        state, encoded, coder = holding.state, None, self.options.coder
+        if not coder.is_exact and 0 <= step < self.options.consensus_steps:
+            key = StepKey(self.options.seed, round_number, step)
+            sent = coder.send(holding.message, of_codec(state), key)
+            state, encoded = with_codec(state, sent.kept), sent.encoded
+            if coder.memory.adds_up:
+                self.mailbox.publish(Slot(COPY, round_number, step), _as_arrays(sent.public))
+        publication, private = to_publication(holding.model, holding.message, encoded)
+        if self._keeps:  # first, so that a message never lacks its state
+            flat = flattened(state)
             self.mailbox.publish(Slot(STATE, round_number, step), flat, list(flat))
         self.mailbox.publish(Slot(MODEL, round_number, step), publication, private)
 
@@ -172,19 +201,41 @@ class Device:
         received = dict(self.mailbox.collect([self.me.id, *asked], slot))
         own = received.pop(self.me.id, None)
         holding = self._published(own, slot)
-        arrived = {j: message_of(publication) for j, publication in received.items()}
+        heard = self._heard(holding, own, received, slot)
         row = row_of(self.options.weights, self.me, self.neighbors)
-        row = keep_answered(row, arrived, self.options.on_missing)
+        row = keep_answered(row, heard.messages, self.options.on_missing)
         algorithm, sent = self.options.algorithm, holding.message
-        for j, message in sorted(arrived.items()):
-            named_arrays.check_layout(sent, message, f"device {j}")
         gamma = self.options.consensus_gamma * algorithm.mixing_step
         rule = self.options.mixing
         combine = algorithm.combine if isinstance(rule, Weighted) else rule.combine
-        mixed = _as_arrays(combine(sent, arrived, row, gamma))
-        model, state = algorithm.after_mixing(sent, mixed, holding.state, gamma)
-        after = Holding({**holding.model, **model}, mixed, state)
-        return Step(after, Exchange(_sum_bytes(arrived)))
+        mixed = _as_arrays(combine(heard.public, heard.messages, row, gamma))
+        if not self.options.coder.is_exact:
+            mixed = _as_arrays(moved(sent, heard.public, mixed))
+        state = without_codec(holding.state)
+        model, state = algorithm.after_mixing(sent, mixed, state, gamma)
+        after = Holding({**holding.model, **model}, mixed, with_codec(state, heard.kept))
+        return Step(after, Exchange(_sum_bytes(*heard.bodies)))
+
+    def _heard(
+        self, holding: Holding, own: Model | None, received: Mapping[int, Model], slot: Slot
+    ) -> _Heard:
+        """Return what the own message and the neighbors' are worth in a step."""
+        coder, sent, kept = self.options.coder, holding.message, of_codec(holding.state)
+        if coder.is_exact:
+            messages = {j: message_of(publication) for j, publication in received.items()}
+            for j, message in sorted(messages.items()):
+                named_arrays.check_layout(sent, message, f"device {j}")
+            return _Heard(sent, messages, {}, (messages,))
+        key = StepKey(self.options.seed, slot.round, slot.step)
+        arrived = {j: encoded_of(publication) for j, publication in received.items()}
+        public = coder.own(None if own is None else encoded_of(own), sent, kept, key)
+
+        def fetch(devices: Sequence[int]) -> Mapping[int, Model]:
+            return self.mailbox.collect(devices, slot._replace(channel=COPY))
+
+        heard = coder.hear(arrived, sent, kept, key, fetch, self.mailbox.refuse)
+        used = {j: arrived[j] for j in heard.messages}
+        return _Heard(public, heard.messages, heard.kept, (used, heard.fetched))
 
     def _newest(self) -> tuple[Model, Model]:
         kept = self.mailbox.recall(MODEL, newest=1)
@@ -200,7 +251,7 @@ class Device:
             model, _, state = self.before_training(self.holding())
             return self._sending(model, state)
         model, message = from_publication(own)
-        kept = {} if self.options.algorithm.is_plain else self._kept_state(slot)
+        kept = self._kept_state(slot) if self._keeps else {}
         return Holding(model, message, self._state(model, kept))
 
     def _kept_state(self, slot: Slot) -> Model | None:
@@ -208,16 +259,14 @@ class Device:
         return self.mailbox.collect([me], slot._replace(channel=STATE)).get(me)
 
     def _state(self, model: Model, kept: Model | None) -> State:
-        if self.options.algorithm.is_plain:
-            return {}
         if kept is not None:
             return unflattened(kept)
         return self.options.algorithm.start(self.options.shared.part(model), ())
 
     def _sending(self, trained: Model, state: State) -> Holding:
         part = self.options.shared.part(trained)
-        message, kept = self.options.algorithm.after_training(part, state)
-        return Holding(trained, _as_arrays(message), kept)
+        message, own = self.options.algorithm.after_training(part, without_codec(state))
+        return Holding(trained, _as_arrays(message), with_codec(own, of_codec(state)))
 
     def _reachable(self, round_number: int, step: int) -> list[int]:
         ids = np.array([n.id for n in self.neighbors], dtype=np.int64)

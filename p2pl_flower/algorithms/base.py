@@ -82,12 +82,15 @@ class Algorithm:
         Factor of the consensus step size gamma: 0.5 mixes by (I + A) / 2 in place of A.
     symmetric_weights : bool
         Whether its theory wants a symmetric mixing matrix: `p2pl_flower.Options` refuses others.
+    codec_memory : str
+        What devices keep of what was sent where users do not say it: see `p2pl_flower.Options`.
     """
 
     name: ClassVar[str] = ""
     init: ClassVar[str] = "max-norm"
     mixing_step: ClassVar[float] = 1.0
     symmetric_weights: ClassVar[bool] = False
+    codec_memory: ClassVar[str] = "none"
 
     @property
     def corrects(self) -> bool:
@@ -174,10 +177,11 @@ def each(function: Callable[..., Any], *arrays: Arrays) -> dict[str, Any]:
 
 def zeros_like(arrays: Arrays) -> dict[str, Any]:
     """Return zeros of the same shapes, dtypes and library."""
-    return each(lambda array: _library(array).zeros_like(array), arrays)
+    return each(lambda array: library_of(array).zeros_like(array), arrays)
 
 
-def _library(array: Any) -> Any:
+def library_of(array: Any) -> Any:
+    """Return the array library that an array is of: NumPy or PyTorch."""
     if hasattr(array, "__array_namespace__"):
         return array.__array_namespace__()
     return sys.modules[type(array).__module__.partition(".")[0]]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..algorithms import ALGORITHMS, Algorithm
+from ..algorithms.codecs import CODECS, MEMORIES, Codec, Coder
 from ..algorithms.mixing import MIXINGS, MixingRule
 from ..config import (
     Converted,
@@ -37,6 +38,7 @@ from ..weights import (
     check_matrix,
     read_matrix,
 )
+from .memory import check_memory
 from .robust import check_mixing
 from .symmetry import check_symmetry
 
@@ -107,6 +109,19 @@ class Options:
         "may be hostile, `clipped-gossip:share=0.2`, `trimmed-mean:share=0.2`, `median`, "
         "`krum:share=0.2`",
     )
+    codec: Converted[Codec, str | Codec] = option(
+        "none",
+        converted=True,
+        help="what is sent of a model: `none` (all of it), `float16`, `bfloat16`, "
+        "`int8:block=256`, `top-k:fraction=0.1`, `random-k:fraction=0.1`, "
+        "`partial:parts=2,order=rotating`; joined by `+`, each encodes what is left",
+    )
+    codec_memory: str = option(
+        "auto",
+        rule=one_of("none", "error-feedback", "public-copies", "auto"),
+        help="what becomes of what a codec did not send: it is forgotten, added to the next "
+        "message, or sent later to copies that neighbors keep; or as is the algorithm's own way",
+    )
     shared: Converted[Sharing, str | Iterable[str] | Sharing] = option(
         "*",
         converted=True,
@@ -128,11 +143,17 @@ class Options:
         mixing = MIXINGS.of(self.mixing)
         check_mixing(algorithm, mixing)
         made: dict[str, Any] = {"algorithm": algorithm, "weights": rule, "matrix": matrix}
-        made["mixing"] = mixing
+        made["mixing"], made["codec"] = mixing, CODECS.of(self.codec)
+        made["codec_memory"] = check_memory(algorithm, made["codec"], self.codec_memory)
         made["init"] = algorithm.init if self.init == "auto" else self.init
         made |= {"links": LINKS.of(self.links, seed=self.seed), "shared": Sharing.of(self.shared)}
         for name, value in made.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def coder(self) -> Coder:
+        """The codec and its memory."""
+        return Coder(self.codec, MEMORIES[self.codec_memory])
 
     def described(self) -> dict[str, Any]:
         """Return the options as flat values; what has no text is told by its class or name."""
@@ -141,6 +162,7 @@ class Options:
             "weights": described_text(self.weights, WEIGHTS),
             "links": described_text(self.links, LINKS),
             "mixing": described_text(self.mixing, MIXINGS),
+            "codec": described_text(self.codec, CODECS),
             "shared": self.shared.spec(),
         }
         return {**{name: getattr(self, name) for name in declared(type(self))}, **texts}
@@ -160,6 +182,7 @@ class Options:
             "weights": text_of(self.weights, WEIGHTS),
             "links": text_of(self.links, LINKS),
             "mixing": text_of(self.mixing, MIXINGS),
+            "codec": text_of(self.codec, CODECS),
             "shared": self.shared.spec(),
         }
         if not same(self.shared, Sharing.of(texts["shared"])):

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..algorithms import Algorithm
+from ..algorithms.codecs import Coder, size_of
 from ..algorithms.mixing import MixingRule
+from ..named_arrays import Layout
 from ..seeding import Stream, derive, generator
 from ..sharing import Sharing
 from .drawing import Draws, draw
@@ -29,11 +31,15 @@ from .scored import some
 from .scoring import Scoring
 from .sources import samples
 from .stack import Stack
+from .traffic import Traffic
 from .trainer import Trainer
 from .workers import Ids, Workers
 
 Values = dict[str, NDArray[np.float64]]
 """What is measured of each of several devices, by name."""
+
+
+ALL = Coder()
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class Common:
         Which groups of tensors synchronization compares: ``model`` or ``tensor``.
     mixing : MixingRule
         How messages are mixed.
+    coder : Coder
+        What is sent of them.
     """
 
     seed: int
@@ -59,6 +67,7 @@ class Common:
     shared: Sharing
     scope: str
     mixing: MixingRule
+    coder: Coder = ALL
 
 
 class Block:
@@ -101,7 +110,8 @@ class Block:
         self._scoring = self._test()
         chunk = self._fit(template)
         self.stack = Stack(template, self.devices, machine.torch_device, common.shared)
-        self._hooks = Hooks(common.algorithm, self.stack, common.mixing)
+        self._hooks = Hooks(common.algorithm, self.stack, common.mixing, common.coder, common.seed)
+        self._traffic = Traffic(common.coder, common.seed, self.devices)
         self._trainer = Trainer(self.stack, self._samples, job.training, chunk, common.seed)
         self._workers: Workers[Learner] | None = None
 
@@ -123,7 +133,11 @@ class Block:
     @property
     def message_bytes(self) -> int:
         """Size in bytes of what one device sends in a consensus step."""
-        return self._hooks.message_bytes
+        return size_of(self._hooks.layout)
+
+    def message_layout(self) -> Layout:
+        """Return shapes and dtypes of what one device mixes in a consensus step."""
+        return self._hooks.layout
 
     def __enter__(self) -> Block:
         keep = self._job.machine.keep_memory
@@ -171,12 +185,17 @@ class Block:
         self._hooks.after_training(devices)
 
     def mix(self, mixings: Iterable[Mixing]) -> Ids:
-        """Make a round's consensus steps; return how many messages each device has sent."""
+        """Make a round's consensus steps; return how many bytes each device has sent."""
         sent = np.zeros(self.devices, dtype=np.int64)
         for mixing in self._hooks.steps(mixings):
+            self._hooks.send(mixing)
             self._hooks.mix(mixing, self._pool.do)
-            sent += mixing.sent
+            sent += self._traffic.of(mixing, self._hooks.layout)
         return sent
+
+    def send(self, mixing: Mixing) -> None:
+        """Encode what devices send in a step of which this is the block's part."""
+        self._hooks.send(mixing)
 
     def messages(self, devices: Ids) -> dict[str, Tensor]:
         """Return what devices have sent, for those in other blocks that hear them."""
@@ -234,12 +253,13 @@ class Block:
         if self.learners.states is not None:
             states = self.learners.states.to_tensors()
             kept |= {f"{_OPTIMIZERS}{name}": tensor for name, tensor in states.items()}
-        return {**self.stack.tensors, **kept}
+        return {**self.stack.tensors, **kept, **self._traffic.tensors()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up what `state` returned."""
         self.stack.restore(tensors)
         self._hooks.restore(_under(_KEPT, tensors))
+        self._traffic.restore(tensors)
         if self.learners.states is not None:
             self.learners.states.load(_under(_OPTIMIZERS, tensors))
 
@@ -271,7 +291,8 @@ class Block:
         together = min(self.devices, chunk * self._threads)
         self.needs = Needs(
             models=once + self.devices * own,
-            algorithm=self.devices * extra_bytes(common.algorithm, one, common.mixing),
+            algorithm=self.devices
+            * extra_bytes(common.algorithm, one, common.mixing, common.coder),
             training=footprint.training(together, self._threads),
             kept=footprint.kept,
             mixing=min(self.devices * own, self._threads * MIXING_BYTES),

@@ -46,6 +46,8 @@ class Mixing:
         Which devices take part.
     gamma : float
         The consensus step size, which is in M already.
+    moment : tuple[int, int]
+        The round, and the consensus steps made in it before.
     """
 
     rows: NDArray[np.int64]
@@ -55,6 +57,7 @@ class Mixing:
     sent: NDArray[np.int64]
     active: NDArray[np.bool_]
     gamma: float = 1.0
+    moment: tuple[int, int] = (0, 0)
 
     @classmethod
     def gossip(
@@ -64,6 +67,7 @@ class Mixing:
         heard: NDArray[np.bool_],
         active: NDArray[np.bool_],
         gamma: float,
+        moment: tuple[int, int] = (0, 0),
     ) -> Mixing:
         r"""Return :math:`w_k \leftarrow w_k + \gamma \sum_j a_{kj} (w_j - w_k)` as a matrix.
 
@@ -79,6 +83,8 @@ class Mixing:
             Which devices take part.
         gamma : float
             :math:`\gamma`.
+        moment : tuple[int, int]
+            The round, and the consensus steps made in it before.
         """
         count = len(edges.degrees)
         every = np.arange(count)
@@ -86,7 +92,7 @@ class Mixing:
         columns = np.concatenate([edges.source[heard], every])
         values = np.concatenate([gamma * weights[heard], 1 - gamma * edges.sums(weights)])
         sent = np.bincount(edges.source[heard], minlength=count)
-        return cls(rows, columns, values, (count, count), sent, active, gamma)
+        return cls(rows, columns, values, (count, count), sent, active, gamma, moment)
 
     @classmethod
     def average(cls, weights: NDArray[np.float64]) -> Mixing:
@@ -178,6 +184,7 @@ class Mixing:
             self.sent[mine],
             self.active[mine],
             self.gamma,
+            self.moment,
         )
         return step, others
 

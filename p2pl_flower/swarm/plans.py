@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..algorithms import Algorithm
+from ..algorithms.codecs import Coder
 from ..algorithms.mixing import MixingRule, Weighted
 from ..algorithms.p2pl import P2PL
 from ..config import take, within
@@ -52,6 +53,8 @@ class Plan(ABC):
         Which tensors are mixed.
     mixing : MixingRule
         How messages are mixed.
+    coder : Coder
+        What is sent of them.
     """
 
     samples: Ids
@@ -61,6 +64,7 @@ class Plan(ABC):
     shared_start: bool = False
     shared: Sharing = EVERYTHING
     mixing: MixingRule = Weighted()
+    coder: Coder = Coder()
 
     @property
     def devices(self) -> int:
@@ -98,7 +102,7 @@ class Plan(ABC):
         Parameters
         ----------
         sent : NDArray[int64], shape (K,)
-            Messages that each device sent to others.
+            Bytes that each device sent to others.
         round_number : int
             The round.
         message_bytes : int
@@ -148,6 +152,7 @@ class Gossip(Plan):
         self.scope = self.options.max_norm_scope
         self.shared_start = self.options.init == "shared"
         self.shared, self.mixing = self.options.shared, self.options.mixing
+        self.coder = self.options.coder
         self._edges = (None, Edges.of(self.schedule.graph(1)))
         self._known = np.zeros_like(self.samples)  # until a device has trained
 
@@ -177,17 +182,17 @@ class Gossip(Plan):
             up = options.links.up(edges.to, edges.source, round_number, step)
             heard = np.broadcast_to(up, edges.to.shape) & there[edges.source]
             kept = keep_heard(weights, heard, edges, options.on_missing)
-            yield Mixing.gossip(edges, kept, heard, there, gamma)
+            yield Mixing.gossip(edges, kept, heard, there, gamma, (round_number, step - 1))
 
     def scored(self, round_number: int) -> Ids:
         """Return the devices that are there."""
         return np.flatnonzero(self._present(round_number))
 
     def traffic(self, sent: Ids, round_number: int, message_bytes: int) -> Mapping[str, int]:
-        """Count a model for each neighbor that it reached; none goes through a server."""
+        """Return what devices sent to each other; none goes through a server."""
         return {
-            "bytes_sent": int(sent.sum()) * message_bytes,
-            "bytes_sent_busiest": int(sent.max()) * message_bytes,
+            "bytes_sent": int(sent.sum()),
+            "bytes_sent_busiest": int(sent.max()),
             "bytes_through_server": 0,
         }
 

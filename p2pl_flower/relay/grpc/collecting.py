@@ -12,6 +12,7 @@ import grpc
 from ...errors import LayoutError, RelayError
 from ...named_arrays import Model, check_layout
 from ...system.allocator import give_back
+from ..contents import MODEL, is_encoded
 from ..mailbox import Slot
 from ..spool import Document
 from ..tensors import not_finite
@@ -81,7 +82,9 @@ class _Fetching:
     def __init__(self, endpoint: Endpoint, run: str, slot: Slot) -> None:
         self._endpoint, self._run, self._slot = endpoint, run, slot
         kept = endpoint.publications(run).stored(slot.channel)
-        self._own = kept[0][1].document if kept else None
+        of_slot = dict(kept).get(slot, kept[0][1] if kept else None)
+        self._own = None if of_slot is None else of_slot.document
+        self._most = max((stored.document.size for _, stored in kept), default=None)
         self.calls = _Calls()
         self.senders: dict[Future[Document], int] = {}
         self.arrived: dict[int, Model] = {}
@@ -104,7 +107,7 @@ class _Fetching:
         remote, unreachable = self._endpoint.remotes.get(sender), self._endpoint.unreachable
         if remote is None:
             raise RefusedError(Refusal.STRANGER, f"device {sender} is not on the neighbor list")
-        most = self._endpoint.most_bytes if self._own is None else self._own.size + _HEADER_SLACK
+        most = self._endpoint.most_bytes if self._most is None else self._most + _HEADER_SLACK
         end = time.monotonic() + seconds
         absent: RefusedError | None = None
         while True:
@@ -141,7 +144,9 @@ def _checked(document: Document, own: Document | None, slot: Slot, sender: int) 
 def _check_fit(own: Model, model: Model, slot: Slot, sender: int) -> None:
     """Compare with the own publication: a model exactly, what travels beside one in kind."""
     try:
-        if slot.channel == "model":
+        if slot.channel == MODEL and is_encoded(model) and not is_encoded(own):
+            return  # the device has nothing of this step itself, and will look at it
+        if slot.channel == MODEL:
             check_layout(own, model, f"device {sender}")
         elif _kinds(own) != _kinds(model):
             raise LayoutError(f"{slot.channel} has other arrays at device {sender} than here")
