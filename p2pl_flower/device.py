@@ -19,7 +19,7 @@ from .algorithms import State, Training
 from .algorithms.codecs import StepKey, moved, of_codec, with_codec, without_codec
 from .algorithms.max_norm import Candidates, strongest
 from .algorithms.mixing import Weighted
-from .errors import P2PLError
+from .errors import ForgottenError
 from .named_arrays import Model
 from .options import Options
 from .relay import Mailbox, Slot
@@ -28,10 +28,12 @@ from .relay.contents import (
     MODEL,
     STATE,
     Holding,
+    adopted,
     check_names,
     encoded_of,
     flattened,
     from_publication,
+    is_encoded,
     message_of,
     to_publication,
     unflattened,
@@ -114,6 +116,35 @@ class Device:
         candidates = Candidates.of(sharing.part(model), self.options.max_norm_scope, self.me.id)
         self._stand(candidates, held=0, step=0)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the device holds a model other than one that it has just drawn."""
+        kept = self.mailbox.recall(MODEL, newest=1)
+        return bool(kept) and kept[0][0] != Slot(MODEL, 0, 0)
+
+    def take_over(self, slot: Slot) -> None:
+        """Go on from what the first neighbor that hands its model over shows of it.
+
+        Arrays that stay at home are those that the device has drawn, if it has.
+
+        Raises
+        ------
+        ForgottenError
+            No neighbor hands over a model.
+        """
+        kept = self.mailbox.recall(MODEL, newest=1)
+        own = from_publication(kept[0][1])[0] if kept else {}
+        for neighbor in self.neighbors:
+            arrived = self.mailbox.collect([neighbor.id], slot).get(neighbor.id)
+            if arrived is not None and not is_encoded(arrived):
+                model = adopted(own, arrived)
+                private = model.keys() - self.options.shared.part(model).keys()
+                self.mailbox.publish(Slot(MODEL, 0, 1), model, private)
+                return
+        raise ForgottenError(
+            f"device {self.me.id} has lost its model, and no neighbor has handed one over"
+        )
+
     def synchronize(self, step: int) -> Exchange:
         """Make step ``step`` (from 1) of max norm synchronization.
 
@@ -146,8 +177,8 @@ class Device:
 
         Raises
         ------
-        P2PLError
-            It has none yet.
+        ForgottenError
+            It has none yet, or none any more.
         """
         return self._newest()[0]
 
@@ -240,7 +271,7 @@ class Device:
     def _newest(self) -> tuple[Model, Model]:
         kept = self.mailbox.recall(MODEL, newest=1)
         if not kept:
-            raise P2PLError(
+            raise ForgottenError(
                 f"device {self.me.id} has no model: it drew none, and no neighbor's reached it"
             )
         return from_publication(kept[0][1])

@@ -20,10 +20,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RelayError
+from ..errors import UnavailableError
 from ..named_arrays import Model
 from .tensors import Buffer, document, entries_of, unpack, view
 
+_RESERVED = 1 << 30  # bytes; who announces more may not have it
 _SMALL = 1 << 14  # bytes; a file of fewer is read, which is quicker than mapping it
 
 
@@ -131,7 +132,7 @@ class Spool:
 
         Raises
         ------
-        RelayError
+        UnavailableError
             The folder cannot be written to, or is full.
         """
         file = None
@@ -147,7 +148,7 @@ class Spool:
                     file.close()
             if isinstance(error, OSError):
                 reason = f"cannot keep a model in {self._folder}: {error.strerror}"
-                raise RelayError(reason) from None
+                raise UnavailableError(reason) from None
             raise
 
 
@@ -196,7 +197,7 @@ def _reserve(file: IO[bytes], size: int) -> None:
     """Set room aside at once: that is quicker than block by block, and a full disk is known now."""
     if size and hasattr(os, "posix_fallocate"):  # macOS and Windows have none
         try:
-            os.posix_fallocate(file.fileno(), 0, size)
+            os.posix_fallocate(file.fileno(), 0, min(size, _RESERVED))
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # not every file system can
                 raise

@@ -12,7 +12,7 @@ from flwr.app import RecordDict
 from ..flower import messages
 from ..flower.records import received_in
 from ..relay import Slot
-from ..relay.contents import MODEL, from_publication, is_encoded
+from ..relay.contents import MODEL, adopted, from_publication, is_encoded
 from ..relay.grpc import Endpoint, EndpointMailbox, Waiting
 from .agreement import InitialModel
 from .handshake import Handshake
@@ -122,15 +122,11 @@ class Start:
     def _adopt(self, neighbor: int, slot: Slot) -> bool:
         """Take what neighbors may have of a neighbor's model, if it is handed over."""
         arrived = self._mailbox.collect([neighbor], slot).get(neighbor)
-        if arrived is None or is_encoded(
-            arrived
-        ):  # a whole model comes after the round's last step
+        if arrived is None or is_encoded(arrived):  # it is whole after a round's last step
             return False
         kept = self._mailbox.recall(MODEL, newest=1)
         own = from_publication(kept[0][1])[0] if kept else {}
-        shown, message = from_publication(arrived)  # a message may hold more than a model
-        theirs = {**message, **shown}
-        model = {**own, **{n: theirs[n] for n in own or shown or message if n in theirs}}
+        model = adopted(own, arrived)
         private = model.keys() - self._settings.options.shared.part(model).keys()
         self._mailbox.publish(Slot(MODEL, 0, 1), model, private)
         return True

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from ...errors import RelayError
+from ...errors import RelayError, UnavailableError
 from ...named_arrays import Model
 from ..grpc import protocol
 from ..grpc.own_publications import StoredPublication
@@ -118,7 +118,7 @@ class LocalMailbox(Mailbox):
             return call()
         except grpc.RpcError as error:
             reason = f"the relay at {self._address} does not answer: {error.details()}"
-            raise RelayError(reason) from None
+            raise UnavailableError(reason) from None
 
 
 def describe(channel: grpc.Channel, address: str) -> dict[str, Any]:
@@ -126,13 +126,13 @@ def describe(channel: grpc.Channel, address: str) -> dict[str, Any]:
 
     Raises
     ------
-    RelayError
+    UnavailableError
         There is none.
     """
     try:
         return protocol.decode(channel.unary_unary(DESCRIBE)(b"{}", timeout=10))
     except (grpc.RpcError, RefusedError):
-        raise RelayError(
+        raise UnavailableError(
             f"no relay answers at {address}: start `p2pl-flower relay` beside this SuperNode"
         ) from None
 

@@ -101,12 +101,15 @@ class _Fetching:
             statistics.arrived(sender)
         except RefusedError as refused:
             statistics.refused(sender, refused.refusal, refused.reason)
+        except (OSError, RelayError) as error:  # no room, no more files: ours, and it may pass
+            statistics.refused(sender, Refusal.LOCAL, str(error))
 
     def _fetch(self, sender: int, seconds: float) -> Document:
         """Fetch a publication; who cannot be reached is tried again and again."""
         remote, unreachable = self._endpoint.remotes.get(sender), self._endpoint.unreachable
         if remote is None:
             raise RefusedError(Refusal.STRANGER, f"device {sender} is not on the neighbor list")
+        self._endpoint.check_standing(sender)
         most = self._endpoint.most_bytes if self._most is None else self._most + _HEADER_SLACK
         end = time.monotonic() + seconds
         absent: RefusedError | None = None
