@@ -196,7 +196,10 @@ class Device:
     def before_training(self, holding: Holding) -> Training:
         """Return the whole model to train from, the correction of local steps, and the state."""
         part = self.options.shared.part(holding.model)
-        algorithm, kept = self.options.algorithm, of_codec(holding.state)
+        algorithm, coder = self.options.algorithm, self.options.coder
+        kept = of_codec(holding.state)
+        if not coder.is_exact:
+            kept = coder.begin(part, kept)
         model, correction, state = algorithm.before_training(part, without_codec(holding.state))
         return Training({**holding.model, **model}, correction, with_codec(state, kept))
 

@@ -18,8 +18,8 @@ class Choco(Algorithm):
 
     with C the run's `codec`; where that is exact this is P2PL with step size gamma. Neighbors keep
     one copy of each other, and add to it what arrives. What is sent shrinks as devices agree: so
-    do its losses, and consensus is exact in the limit. The first copy is the whole model, which
-    costs its bytes once. In [1]_ copies begin at 0.
+    do its losses, and consensus is exact in the limit. Copies begin at the common initial model
+    (in [1]_ at 0); where devices begin with models of their own, each sends its copy once.
 
     For smooth losses, a symmetric, doubly stochastic matrix, a codec that keeps a share delta of
     a vector, :math:`E\|C(x) - x\|^2 \le (1 - \delta) \|x\|^2` (top-k: delta = fraction), and

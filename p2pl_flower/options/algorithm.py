@@ -113,7 +113,7 @@ class Options:
         "none",
         converted=True,
         help="what is sent of a model: `none` (all of it), `float16`, `bfloat16`, "
-        "`int8:block=256`, `top-k:fraction=0.1`, `random-k:fraction=0.1`, "
+        "`int8:block=256`, `low-bit:bits=2`, `top-k:fraction=0.1`, `random-k:fraction=0.1`, "
         "`partial:parts=2,order=rotating`; joined by `+`, each encodes what is left",
     )
     codec_memory: str = option(

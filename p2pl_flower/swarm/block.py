@@ -29,6 +29,7 @@ from .options import PRECISIONS
 from .samples import Samples
 from .scored import some
 from .scoring import Scoring
+from .sending import digests
 from .sources import samples
 from .stack import Stack
 from .traffic import Traffic
@@ -176,6 +177,13 @@ class Block:
     def begin(self) -> None:
         """Make what the algorithm keeps before the first training."""
         self._hooks.start()
+        if self._traffic.counts_copies:
+            self._traffic.begin(self.digests())
+
+    def digests(self) -> Ids:
+        """Return a number for each device's model: equal for equal models."""
+        mixed = {name: self.stack.tensors[name] for name in self.stack.mixed}
+        return digests(mixed, self.devices)
 
     def train(self, devices: Ids, number: int) -> None:
         """Let devices train for a round, and make their messages."""

@@ -162,6 +162,8 @@ class Blocks:
     def begin(self) -> None:
         """Make what the algorithm keeps before the first training."""
         self._all("begin")
+        if self._traffic.counts_copies:
+            self._traffic.begin(np.concatenate(self._all("digests")))
 
     def train(self, devices: Ids, number: int) -> None:
         """Let devices train for a round, and make their messages."""

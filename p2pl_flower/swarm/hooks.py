@@ -70,6 +70,7 @@ class Hooks:
         """Make what devices keep before their first training."""
         state = self._algorithm.start(self._models(), (self._stack.devices,))
         self.state = {part: _copies(tensors) for part, tensors in state.items()}
+        self._sender.begin(self._models())
 
     def before_training(self, devices: Ids) -> Stacked:
         """Set what devices train from; return the corrections, shape (K, ...), empty for none."""

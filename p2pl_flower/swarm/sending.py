@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..algorithms.codecs import Coder, StepKey
+from ..algorithms.codecs import Coder, StepKey, digest
+from .workers import Ids
 
 Stacked = dict[str, Tensor]
 
@@ -36,6 +37,12 @@ class Sender:
     def __init__(self, coder: Coder, seed: int, devices: int) -> None:
         self._coder, self._seed, self._devices = coder, seed, devices
         self.kept: dict[str, Stacked] = {}
+        self._begun: Stacked = {}
+
+    def begin(self, models: Mapping[str, Tensor]) -> None:
+        """Note the models that devices begin with, where neighbors have these as copies."""
+        if self._coder.memory.adds_up and not self._coder.is_exact:
+            self._begun = {name: tensor.clone() for name, tensor in models.items()}
 
     def public(
         self, message: Stacked, active: NDArray[np.bool_], moment: tuple[int, int]
@@ -52,7 +59,8 @@ class Sender:
             The round, and the consensus steps made in it.
         """
         shape, key = (self._devices,), StepKey(self._seed, *moment)
-        kept = self.kept or self._coder.memory.start(message, shape)
+        kept = self.kept or self._coder.memory.start(message, self._begun)
+        self._begun = {}
         public, after = self._coder.public(message, kept, key, shape)
         rows = torch.from_numpy(active)
         self.kept = {
@@ -60,6 +68,15 @@ class Sender:
             for part, tensors in after.items()
         }
         return dict(public)
+
+
+def digests(models: Mapping[str, Tensor], devices: int) -> Ids:
+    """Return a number for each device's model, shape (K,): equal for equal models."""
+    arrays = {name: t.detach().cpu().contiguous().view(devices, -1) for name, t in models.items()}
+    rows = (
+        {name: t[k].view(torch.uint8).numpy() for name, t in arrays.items()} for k in range(devices)
+    )
+    return np.array([digest(row) for row in rows], dtype=np.int64)
 
 
 def _chosen(rows: Tensor, new: Tensor, old: Any) -> Tensor:

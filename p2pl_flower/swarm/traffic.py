@@ -36,6 +36,15 @@ class Traffic:
         copies = coder.memory.adds_up and not coder.is_exact
         self._have = np.zeros((devices, devices), dtype=np.bool_) if copies else None
 
+    @property
+    def counts_copies(self) -> bool:
+        """Whether it matters who has which copies."""
+        return self._have is not None
+
+    def begin(self, digests: Ids) -> None:
+        """Note who begins with equal models, digests shape (K,): they have each other's copies."""
+        self._have = digests[:, np.newaxis] == digests
+
     def of(self, mixing: Mixing, layout: Layout) -> Ids:
         """Return the bytes that each device sends in a step, shape (K,); each step counts once.
 

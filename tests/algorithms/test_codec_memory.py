@@ -8,7 +8,7 @@ from stacked import Quadratic
 
 from p2pl_flower import Options
 from p2pl_flower.algorithms import ALGORITHMS
-from p2pl_flower.algorithms.codecs import CODECS, MEMORIES, Coder, StepKey, moved
+from p2pl_flower.algorithms.codecs import CODECS, MEMORIES, Coder, StepKey, digest, moved
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.topology import schedule
 from p2pl_flower.weights import Metropolis, mixing_matrix
@@ -20,7 +20,8 @@ BEGIN = np.random.default_rng(1).normal(size=(DEVICES, SIZE))
 
 def gossip(codec: str, memory: str, steps: int, gamma: float) -> np.ndarray:
     """Return what consensus alone makes of the devices' vectors, shape (K, n)."""
-    coder, message, kept = Coder(CODECS.make(codec), MEMORIES[memory]), {"w": BEGIN}, {}
+    coder, message = Coder(CODECS.make(codec), MEMORIES[memory]), {"w": BEGIN}
+    kept = coder.memory.start(message, {})
     for step in range(steps):
         public, kept = coder.public(message, kept, StepKey(0, 1, step), (DEVICES,))
         mixed = public["w"] + gamma * (MATRIX @ public["w"] - public["w"])
@@ -39,6 +40,7 @@ LOSSY = [
     ("top-k:fraction=0.1", "error-feedback", 0.02),
     ("top-k:fraction=0.1", "public-copies", 0.1),
     ("top-k:fraction=0.1+int8", "public-copies", 0.1),
+    ("low-bit:bits=1", "public-copies", 0.5),
 ]
 
 
@@ -52,8 +54,9 @@ def test_equal_weights_keep_the_mean_whatever_is_lost(codec, memory, gamma) -> N
 def test_copies_reach_consensus_where_naive_top_k_does_not() -> None:
     naive = gossip("top-k:fraction=0.1", "none", 3000, 0.1)
     assert apart(naive) > 0.1 * apart(BEGIN)
-    copies = gossip("top-k:fraction=0.1", "public-copies", 3000, 0.1)
-    np.testing.assert_allclose(copies, np.tile(BEGIN.mean(0), (DEVICES, 1)), atol=1e-6)
+    for codec, gamma in (("top-k:fraction=0.1", 0.1), ("low-bit:bits=1", 0.3)):
+        copies = gossip(codec, "public-copies", 3000, gamma)
+        np.testing.assert_allclose(copies, np.tile(BEGIN.mean(0), (DEVICES, 1)), atol=1e-6)
 
 
 def test_numbers_at_random_reach_consensus_with_no_memory() -> None:
@@ -79,18 +82,22 @@ def test_error_feedback_by_hand() -> None:
 
 def test_public_copies_by_hand() -> None:
     coder = Coder(CODECS.make("top-k:fraction=0.5"), MEMORIES["public-copies"])
-    first = coder.send({"w": np.array([3.0, 2.0])}, {}, StepKey(0, 1, 0))
-    assert first.public["w"].tolist() == [3, 2]  # all of it
-    assert first.encoded["base"].tolist() == [-1, -1]
-    second = coder.send({"w": np.array([4.0, 0.0])}, first.kept, StepKey(0, 1, 1))
-    assert second.encoded["values/w"].tolist() == [-2]
+    begun = {"w": np.array([1.0, 1.0])}
+    first = coder.send({"w": np.array([3.0, 2.0])}, coder.begin(begun, {}), StepKey(0, 1, 0))
+    assert first.encoded["values/w"].tolist() == [2]
+    assert first.encoded["base"].tolist() == [0, digest(begun)]
+    assert first.public["w"].tolist() == [3, 1]
+    second = coder.send({"w": np.array([4.0, 5.0])}, first.kept, StepKey(0, 1, 1))
+    assert second.encoded["values/w"].tolist() == [4]
     assert second.encoded["base"].tolist() == [1, 0]
-    assert second.public["w"].tolist() == [3, 0]
+    assert second.public["w"].tolist() == [3, 5]
 
 
-def test_who_missed_a_step_fetches_the_whole_copy() -> None:
+@pytest.mark.parametrize("alike", [True, False])
+def test_who_lacks_the_last_copy_fetches_the_whole_one(alike: bool) -> None:
     coder, due = Coder(CODECS.make("top-k:fraction=0.5"), MEMORIES["public-copies"]), []
-    sender, hearer, message = {}, {}, {"w": np.array([3.0, 2.0])}
+    message = {"w": np.array([3.0, 2.0])}
+    sender, hearer = coder.begin(message, {}), coder.begin({"w": message["w"] + (not alike)}, {})
     for step, arrives in enumerate([True, True, False, True, True]):
         key, message = StepKey(0, 1, step), {"w": message["w"] + [1.0, -2.0]}
         sent = coder.send(message, sender, key)
@@ -106,7 +113,7 @@ def test_who_missed_a_step_fetches_the_whole_copy() -> None:
             heard = coder.hear({7: sent.encoded}, message, hearer, key, fetch, pytest.fail)
             hearer = heard.kept
             np.testing.assert_array_equal(heard.messages[7]["w"], sent.public["w"])
-    assert due == [(0, [7]), (3, [7])]
+    assert due == [*([] if alike else [(0, [7])]), (3, [7])]
 
 
 def test_an_algorithm_has_a_memory_of_its_own_unless_users_name_one() -> None:
@@ -124,7 +131,8 @@ def test_choco_settles_where_plain_mixing_does_and_naive_top_k_elsewhere() -> No
     train, gamma = problem.train(1, 0.02), 0.2
 
     def settled(codec: str, memory: str) -> np.ndarray:
-        coder, message, kept = Coder(CODECS.make(codec), MEMORIES[memory]), {}, {}
+        coder = Coder(CODECS.make(codec), MEMORIES[memory])
+        kept = coder.memory.start({"w": np.zeros((DEVICES, 2))}, {})
         w = np.zeros((DEVICES, 2))
         for number in range(1, 4001):
             message = {"w": train(w, np.zeros_like(w))}

@@ -17,6 +17,7 @@ from p2pl_flower.algorithms.codecs import (
     Codec,
     Float16,
     Int8,
+    LowBit,
     Partial,
     RandomK,
     StepKey,
@@ -33,6 +34,9 @@ TEXTS = [
     "float16",
     "bfloat16",
     "int8:block=4",
+    "low-bit:block=5",
+    "low-bit:bits=1",
+    "low-bit:bits=4,block=4",
     "top-k:fraction=0.3",
     "random-k:fraction=0.4",
     "partial",
@@ -89,6 +93,26 @@ def test_int8_is_off_by_half_a_scale_at_most() -> None:
     found = np.array(through(Int8(block=100), *values))
     scales = np.abs(values.reshape(10, 100)).max(1, keepdims=True) / 127
     assert (np.abs(found - values).reshape(10, 100) <= scales / 2 * (1 + 1e-4)).all()
+
+
+def test_low_bit_has_the_best_scale_for_its_levels() -> None:
+    assert through(LowBit(bits=1, block=3), 3.0, -1.0, 0.5, 7.0) == [1.5, -1.5, 1.5, 7]
+    levels, values = np.array([3, 1, -3, -1]), np.array([5.0, 1.5, -4.0, -0.2])
+    scale = (values * levels).sum() / 20
+    np.testing.assert_allclose(through(LowBit(bits=2), *values), scale * levels, rtol=1e-6)
+    encoded = LowBit(bits=2).encode({"w": np.array([5.0, 1.5, -4.0, -0.2, 5.0])}, KEY)
+    assert encoded["levels/w"].tolist() == [3 + (2 << 2) + (0 << 4) + (1 << 6), 3]
+
+
+@pytest.mark.parametrize(("bits", "kept"), [(1, 0.637), (2, 0.881), (4, 0.988)])
+def test_low_bit_loses_little_of_normal_numbers_and_never_all(bits: int, kept: float) -> None:
+    def lost(values: np.ndarray) -> float:
+        found = np.array(through(LowBit(bits), *values, dtype="float64"))
+        return float(((found - values) ** 2).sum() / (values**2).sum())
+
+    assert 1 - lost(np.random.default_rng(0).normal(size=1 << 16)) == pytest.approx(kept, abs=0.01)
+    assert lost(np.array([1.0, *np.zeros(255)])) < 1
+    assert lost(np.array([1e6, *np.full(255, -1e-3)])) < 1
 
 
 def test_top_k_sends_the_largest_and_of_equal_ones_the_first() -> None:

@@ -19,6 +19,7 @@ RUNS: dict[str, tuple[dict[str, Any], float]] = {
     "float16": ({"codec": "float16"}, SMOOTH),
     "bfloat16": ({"codec": "bfloat16"}, 1e-3),
     "int8": ({"codec": "int8:block=32"}, 1e-3),
+    "low-bit": ({"codec": "low-bit", "algorithm": "choco"}, ROUGH),
     "random-k": ({"codec": "random-k:fraction=0.3"}, SMOOTH),
     "partial": ({"codec": "partial"}, SMOOTH),
     "forgetting": ({"codec": "top-k:fraction=0.3", "consensus-gamma": 0.3}, ROUGH),
@@ -43,6 +44,7 @@ TROUBLED: dict[str, dict[str, Any]] = {
     "churn": {"links": "churn:away=0.3,absence=1"},
     "schedule": {"topology": "random-matchings"},
     "personal": {"shared": "!*bias"},
+    "own starts": {"init": "independent"},
 }
 
 
@@ -64,7 +66,7 @@ def test_swarm_and_flower_agree(name: str) -> None:
 
 
 @pytest.mark.parametrize("trouble", TROUBLED)
-@pytest.mark.parametrize("name", ["random-k", "errors", "k-gt"])
+@pytest.mark.parametrize("name", ["random-k", "errors", "low-bit", "k-gt"])
 def test_they_agree_where_links_fail_and_graphs_change(name: str, trouble: str) -> None:
     """Copies that missed a step are fetched as a whole, and both count it."""
     keys, apart = RUNS[name]

@@ -21,7 +21,15 @@ from p2pl_flower.topology.neighborhood import Neighbor
 RUN = "1"
 KEY = StepKey(0, 1, 0)
 MODEL = {"w": np.linspace(-1, 1, 10, dtype=np.float32), "b": np.float32(0.5) + np.zeros(2, "f4")}
-TEXTS = ["float16", "bfloat16", "int8:block=4", "top-k:fraction=0.4", "random-k", "partial"]
+TEXTS = [
+    "float16",
+    "bfloat16",
+    "int8:block=4",
+    "low-bit:block=4",
+    "top-k:fraction=0.4",
+    "random-k",
+    "partial",
+]
 
 Bodies = dict[str, np.ndarray]
 
@@ -66,7 +74,8 @@ def refusals(coder: Coder, body: Bodies, memory: Bodies | None = None) -> list[s
     def refuse(device: int, error: ValueError) -> None:
         said.append(f"{device}: {error}")
 
-    heard = coder.hear({7: body}, MODEL, {}, KEY, lambda js: dict.fromkeys(js, memory), refuse)
+    kept = coder.begin({}, {})
+    heard = coder.hear({7: body}, MODEL, kept, KEY, lambda js: dict.fromkeys(js, memory), refuse)
     assert bool(said) != bool(heard.messages)
     return said
 
@@ -83,7 +92,7 @@ def test_bodies_that_no_codec_makes_are_refused(text, change) -> None:
 @pytest.mark.parametrize("base", [np.zeros(3, "int64"), np.zeros(2, "int32"), None])
 def test_a_base_that_is_none_is_refused(base) -> None:
     coder = Coder(CODECS.make("int8"), MEMORIES["public-copies"])
-    sent = coder.send(MODEL, {}, KEY)
+    sent = coder.send(MODEL, coder.begin(MODEL, {}), KEY)
     assert not refusals(coder, dict(sent.encoded), dict(sent.public))
     assert refusals(coder, changed(dict(sent.encoded), {"base": base}), dict(sent.public))
 
@@ -131,9 +140,10 @@ def test_a_device_goes_on_and_counts(boxes, memory) -> None:
     options = Options(codec="top-k:fraction=0.4", codec_memory=memory, consensus_steps=2)
     device = Device(Neighbor(0, 1), [Neighbor(1, 1)], box, options)
     device.start(MODEL)
-    device.after_training(1, MODEL, {})
+    device.after_training(1, MODEL, device.before_training(device.holding()).state)
     hostile = {f"={name}": array for name, array in positions(9, 9, 9, 9).items()}
-    shown = {f"={n}": a for n, a in options.coder.send(MODEL, {}, KEY).encoded.items()}
+    kept = options.coder.begin({"w": np.zeros(10, "f4")}, {})
+    shown = {f"={n}": a for n, a in options.coder.send(MODEL, kept, KEY).encoded.items()}
     liar.publications(RUN).put(Slot("model", 1, 0), {**shown, **hostile})
     step = device.mix(1, 1)
     np.testing.assert_array_equal(step.holding.model["w"], MODEL["w"])
@@ -151,8 +161,9 @@ def test_copies_that_are_no_copies_are_refused(boxes) -> None:
     options = Options(codec="top-k:fraction=0.4", codec_memory="public-copies")
     device = Device(Neighbor(0, 1), [Neighbor(1, 1)], box, options)
     device.start(MODEL)
-    device.after_training(1, MODEL, {})
-    shown = {f"={n}": a for n, a in options.coder.send(MODEL, {}, KEY).encoded.items()}
+    device.after_training(1, MODEL, device.before_training(device.holding()).state)
+    kept = options.coder.begin({"w": np.zeros(10, "f4")}, {})
+    shown = {f"={n}": a for n, a in options.coder.send(MODEL, kept, KEY).encoded.items()}
     whole = {"w": np.ones(9, "float32"), "b": MODEL["b"]}
     liar.publications(RUN).put(Slot("copy", 1, 0), whole)
     liar.publications(RUN).put(Slot("model", 1, 0), shown)

@@ -6,9 +6,10 @@ from ...config import Table
 from .base import EXACT, ArrayCodec, Codec, Exact, StepKey, layout_of, size_of
 from .bfloat16 import BFloat16
 from .chain import Chain
-from .coder import Coder, of_codec, with_codec, without_codec
+from .coder import Coder, digest, of_codec, with_codec, without_codec
 from .float16 import Float16
 from .int8 import Int8
+from .low_bit import LowBit
 from .memory import MEMORIES, Memory, NoMemory, moved
 from .partial import Partial
 from .random_k import RandomK
@@ -26,12 +27,14 @@ __all__ = [
     "Exact",
     "Float16",
     "Int8",
+    "LowBit",
     "Memory",
     "NoMemory",
     "Partial",
     "RandomK",
     "StepKey",
     "TopK",
+    "digest",
     "layout_of",
     "moved",
     "of_codec",
@@ -47,6 +50,7 @@ CODECS: Table[Codec] = Table(
         "float16": Float16,
         "bfloat16": BFloat16,
         "int8": Int8,
+        "low-bit": LowBit,
         "top-k": TopK,
         "random-k": RandomK,
         "partial": Partial,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,17 +13,17 @@ from numpy.typing import NDArray
 from ...named_arrays import Layout, Model, check_exactly, is_finite, layout
 from ..base import Arrays, State
 from .base import EXACT, Codec, StepKey, layout_of, size_of
-from .memory import Memory, NoMemory
+from .memory import Memory, NoMemory, Public
 
 BASE = "base"
-"""Array in what is sent: round and step of the copy that it is to be added to; -1 for none."""
+"""Array in what is sent: round and step of the copy that it is to be added to; for the initial
+model 0 and its digest."""
 
 NOTHING = NoMemory()
 
 _MARK = "codec: "
-_SENT, _COPIED, _COPY_OF = "sent", "copied", "copy of "
+_BEGUN, _SENT, _COPIED, _COPY_OF = "begun", "sent", "copied", "copy of "
 _BASE_LAYOUT = ((2,), "int64")
-_NONE = (-1, -1)
 
 Kept = Mapping[str, Mapping[str, NDArray[Any]]]
 Fetch = Callable[[Sequence[int]], Mapping[int, Model]]
@@ -90,9 +91,7 @@ class Coder:
         """Whether devices keep anything from one message to the next."""
         return not self.is_exact and not isinstance(self.memory, NoMemory)
 
-    def public(
-        self, message: Arrays, kept: State, key: StepKey, shape: tuple[int, ...]
-    ) -> tuple[Arrays, State]:
+    def public(self, message: Arrays, kept: State, key: StepKey, shape: tuple[int, ...]) -> Public:
         """Return the public messages of stacked devices, and what they keep; for the swarm.
 
         Parameters
@@ -100,12 +99,18 @@ class Coder:
         message, key, shape
             As for `Codec.encode`.
         kept : State
-            What was kept; empty for nothing.
+            What was kept, from `Memory.start`.
         """
-        kept = kept or self.memory.start(message, shape)
         offered = self.memory.offered(message, kept)
         sent = self.codec.rounded(offered, key, shape)
         return self.memory.public(message, offered, sent, kept)
+
+    def begin(self, model: Model, kept: Kept) -> Kept:
+        """Return what is kept from the first training on, given the model that it begins with."""
+        if not self.memory.adds_up or _BEGUN in kept:
+            return kept
+        version = np.array([0, digest(model)], np.int64)
+        return {**kept, _BEGUN: model, _SENT: {"": version}, _COPIED: {_BEGUN: version}}
 
     def message_bytes(self, layout: Layout, key: StepKey) -> int:
         """Return the size in bytes of what one device sends of a message of a layout."""
@@ -113,14 +118,14 @@ class Coder:
 
     def send(self, message: Model, kept: Kept, key: StepKey) -> Sent:
         """Return what a device sends, what that is worth, and what it keeps from then on."""
-        before = {k: v for k, v in kept.items() if k in ("error", "copy", "known")}
-        state = before or self.memory.start(message, ())
+        before = {part: kept[part] for part in ("error", "copy") if part in kept}
+        state = before or self.memory.start(message, kept.get(_BEGUN, {}))
         offered = self.memory.offered(message, state)
         encoded = self.codec.encode(offered, key)
         sent = self.codec.decode(encoded, layout_of(message), key)
         public, after = self.memory.public(message, offered, sent, state)
         if self.memory.adds_up:
-            encoded = {**encoded, BASE: np.array(_version(kept, _SENT, ""), np.int64)}
+            encoded = {**encoded, BASE: kept[_SENT][""]}
             after = {**after, _SENT: {"": np.array(key[1:], np.int64)}}
         return Sent(encoded, public, {**kept, **after})
 
@@ -174,27 +179,29 @@ class Coder:
                 refuse(j, error)
         if not self.memory.adds_up:
             return Heard(decoded, {}, kept)
-        return self._added(decoded, arrived, due, kept, key, fetch, refuse)
+        return self._added(decoded, arrived, message, kept, key, fetch, refuse)
 
     def _added(
         self,
         decoded: Mapping[int, Model],
         arrived: Mapping[int, Model],
-        due: Layout,
+        message: Model,
         kept: Kept,
         key: StepKey,
         fetch: Fetch,
         refuse: Refuse,
     ) -> Heard:
         """Add what arrived to the copies; one that missed a step is fetched as a whole."""
-        messages, now = dict[int, Model](), tuple(key[1:])
+        messages, now = dict[int, Model](), list(key[1:])
+        begun = self.memory.start(message, kept[_BEGUN])["copy"]
         for j, differs in decoded.items():
-            known = _version(kept, _COPIED, str(j))
-            copy = kept.get(f"{_COPY_OF}{j}", {})
+            copy: Model = kept.get(f"{_COPY_OF}{j}", begun)
+            known = kept[_COPIED].get(str(j), kept[_COPIED][_BEGUN]).tolist()
             if known == now:  # the step is made once more
                 messages[j] = copy
-            elif known != _NONE and known == tuple(arrived[j][BASE].tolist()):
-                messages[j] = {name: copy[name] + differs[name] for name in due}
+            elif known == arrived[j][BASE].tolist():
+                messages[j] = {name: copy[name] + differs[name] for name in message}
+        due = layout(message)
         missing = [j for j in decoded if j not in messages]
         fetched: dict[int, Model] = {}
         for j, whole in sorted(fetch(missing).items()) if missing else ():
@@ -205,7 +212,7 @@ class Coder:
                 refuse(j, error)
         copies = {f"{_COPY_OF}{j}": dict(copy) for j, copy in messages.items()}
         versions = {str(j): np.array(now, np.int64) for j in messages}
-        after = {**kept, **copies, _COPIED: {**kept.get(_COPIED, {}), **versions}}
+        after = {**kept, **copies, _COPIED: {**kept[_COPIED], **versions}}
         return Heard(dict(sorted(messages.items())), fetched, after)
 
     def _decoded(self, encoded: Model, due: Layout, key: StepKey, j: int) -> Model:
@@ -237,7 +244,9 @@ def with_codec(state: State, kept: Kept) -> State:
     return {**without_codec(state), **{f"{_MARK}{part}": arrays for part, arrays in kept.items()}}
 
 
-def _version(kept: Kept, part: str, name: str) -> tuple[int, ...]:
-    """Return round and step of a copy that is kept."""
-    found = kept.get(part, {}).get(name)
-    return _NONE if found is None else tuple(found.tolist())
+def digest(model: Model) -> int:
+    """Return a number of 63 bits that is the same for models whose numbers are the same."""
+    found = hashlib.blake2b(digest_size=8)
+    for name in sorted(model):
+        found.update(np.ascontiguousarray(model[name]).reshape(-1).view(np.uint8).data)
+    return int.from_bytes(found.digest()) >> 1

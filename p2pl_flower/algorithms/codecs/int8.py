@@ -11,7 +11,7 @@ import numpy as np
 from ...config import at_least, check_fields, option
 from ..base import library_of
 from .base import ArrayCodec, StepKey
-from .library import cast, dtype_name, joined, wide, zeros
+from .library import blocks_of, cast, dtype_name, wide
 
 _LEVELS = 127
 
@@ -40,24 +40,21 @@ class Int8(ArrayCodec):
     def pack(self, values: Any, key: StepKey, name: str) -> dict[str, Any]:
         """Return the scales, shape (..., blocks), and the multiples, (..., n)."""
         library, size, lead = library_of(values), values.shape[-1], tuple(values.shape[:-1])
-        blocks = -(-size // self.block)
-        precise = wide(values)
-        missing = zeros(precise, (*lead, blocks * self.block - size), dtype_name(precise))
-        rows = joined([precise, missing]).reshape((*lead, blocks, self.block))
+        rows = blocks_of(wide(values), self.block)
         largest = library.amax(abs(rows), -1)
         scales = largest / library.full_like(largest, _LEVELS)
         usable = library.isfinite(scales) & (scales > 0)
         divisors = library.where(usable, scales, library.ones_like(scales))[..., None]
         multiples = library.round(library.where(usable[..., None], rows / divisors, 0 * divisors))
         codes = cast(multiples.clip(-_LEVELS, _LEVELS), "int8")
-        return {"scales": scales, "codes": codes.reshape((*lead, -1))[..., :size]}
+        return {
+            "scales": scales,
+            "codes": codes.reshape((*lead, rows.shape[-2] * self.block))[..., :size],
+        }
 
     def unpack(self, parts: Mapping[str, Any], size: int, key: StepKey, name: str) -> Any:
         """Return the multiples of the scales."""
-        scales, codes = parts["scales"], parts["codes"]
-        lead, blocks = tuple(codes.shape[:-1]), scales.shape[-1]
-        missing = zeros(codes, (*lead, blocks * self.block - size), "int8")
-        rows = joined([codes, missing]).reshape((*lead, blocks, self.block))
+        scales, rows = parts["scales"], blocks_of(parts["codes"], self.block)
         with np.errstate(invalid="ignore", over="ignore"):  # of scales that are no numbers
             numbers = cast(rows, dtype_name(scales)) * scales[..., None]
-        return numbers.reshape((*lead, blocks * self.block))[..., :size]
+        return numbers.reshape((*numbers.shape[:-2], rows.shape[-2] * self.block))[..., :size]

@@ -41,6 +41,23 @@ def joined(arrays: list[Any]) -> Any:
     return np.concatenate(arrays, -1) if library is np else library.cat(arrays, -1)
 
 
+def blocks_of(array: Any, size: int) -> Any:
+    """Return the last axis cut into blocks, (..., blocks, size), the last one filled with zeros."""
+    lead, count = tuple(array.shape[:-1]), array.shape[-1]
+    blocks = -(-count // size)
+    missing = blocks * size - count
+    if missing:
+        array = joined([array, zeros(array, (*lead, missing), dtype_name(array))])
+    return array.reshape((*lead, blocks, size))
+
+
+def sums(array: Any) -> Any:
+    """Return the sums along the last axis, in double precision: in whatever order, the same."""
+    if library_of(array) is np:
+        return array.sum(-1, dtype=np.float64)
+    return array.sum(-1, dtype=library_of(array).float64)
+
+
 def kth_largest(array: Any, k: int) -> Any:
     """Return the k-th largest number of each row, shape (..., 1); k is 1 at least."""
     size = array.shape[-1]

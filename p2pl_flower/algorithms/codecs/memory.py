@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from ..base import Arrays, State, each, library_of, zeros_like
-from .library import wide, zeros
+from ..base import Arrays, State, each, zeros_like
+from .library import wide
 
 
 class Public(NamedTuple):
@@ -37,8 +37,16 @@ class Memory:
 
     adds_up: ClassVar[bool] = False
 
-    def start(self, message: Arrays, shape: tuple[int, ...]) -> State:
-        """Return what a device keeps before it has sent anything; ``shape`` as for algorithms."""
+    def start(self, message: Arrays, begun: Arrays) -> State:
+        """Return what a device keeps before it has sent anything.
+
+        Parameters
+        ----------
+        message : Arrays
+            What it is to send first.
+        begun : Arrays
+            The model that it began with, as far as messages hold it.
+        """
         return {}
 
     def offered(self, message: Arrays, kept: State) -> Arrays:
@@ -71,7 +79,7 @@ class ErrorFeedback(Memory):
        arXiv 1907.07346.
     """
 
-    def start(self, message: Arrays, shape: tuple[int, ...]) -> State:
+    def start(self, message: Arrays, begun: Arrays) -> State:
         """Begin with no error."""
         return {"error": zeros_like(message)}
 
@@ -90,31 +98,24 @@ class PublicCopies(Memory):
 
     .. math:: q_k \leftarrow q_k + C(m_k - q_k)
 
-    as in `Choco`, for whatever algorithm. The first copy is the message itself. What is sent
-    shrinks as devices agree, and a codec's losses with it.
+    as in `Choco`, for whatever algorithm, from the initial model, and from 0 for what an algorithm
+    sends beside models. What is sent shrinks as devices agree, and a codec's losses with it.
     """
 
     adds_up = True
 
-    def start(self, message: Arrays, shape: tuple[int, ...]) -> State:
-        """Begin with no copy."""
-        some = next(iter(message.values()))
-        return {"copy": zeros_like(message), "known": {"": zeros(some, shape, "float32")}}
+    def start(self, message: Arrays, begun: Arrays) -> State:
+        """Begin with the initial model: a neighbor that began with the same one has the copy."""
+        return {"copy": {**zeros_like(message), **{n: begun[n] for n in message if n in begun}}}
 
     def offered(self, message: Arrays, kept: State) -> Arrays:
         """Return how the message differs from its copy."""
         return each(lambda m, q: m - q, message, kept["copy"])
 
     def public(self, message: Arrays, offered: Arrays, sent: Arrays, kept: State) -> Public:
-        """Return the copy and what was sent; where there is none, the message itself."""
-        known = kept["known"][""]
-        copy = each(lambda m, q, s: _chosen(known, q + s, m), message, kept["copy"], sent)
-        return Public(copy, {"copy": copy, "known": {"": known * 0 + 1}})
-
-
-def _chosen(known: Any, one: Any, other: Any) -> Any:
-    flags = known.reshape((*known.shape, *[1] * (len(one.shape) - len(known.shape))))
-    return library_of(one).where(flags > 0, one, other)
+        """Return the copy and what was sent."""
+        copy = each(lambda q, s: q + s, kept["copy"], sent)
+        return Public(copy, {"copy": copy})
 
 
 MEMORIES: Mapping[str, Memory] = {
