@@ -250,7 +250,8 @@ class Coordinator:
             return  # in the first round neighbors have no model to hand over
         self._membership.bereft -= set(again)
         self.make_due()
-        slot = {messages.ADOPT_ROUND: round_number - 1, messages.ADOPT_STEP: steps - 1}
+        whole = steps - 1 if self._options.coder.is_exact else steps  # a codec leaves the last one
+        slot = {messages.ADOPT_ROUND: round_number - 1, messages.ADOPT_STEP: whole}
         contents = self._starts(again, set(again) - self._draws, **slot)
         sent = self._membership.messages(messages.INIT, contents, round_number)
         self.hear(messages.INIT, again, self._membership.send(sent), needed=False)
