@@ -62,8 +62,8 @@ class Options:
         converted=True,
         help="what devices train from, send, and make of what arrives: `p2pl`, "
         "`p2pl-affinity:strength=0.5`, `dsgd`, `exact-diffusion`, `led`, `k-gt`, "
-        "`gradient-tracking`, `qg-dsgdm`, `slowmo`, `noloco`, `choco` (docs/algorithms.md says which "
-        "when)",
+        "`gradient-tracking`, `qg-dsgdm`, `slowmo`, `noloco`, `choco` (docs/algorithms.md says "
+        "which when)",
     )
     weights: Converted[WeightRule, str | WeightRule | WeightFunction | ArrayLike] = option(
         "metropolis",
