@@ -82,6 +82,8 @@ class Algorithm:
         Factor of the consensus step size gamma: 0.5 mixes by (I + A) / 2 in place of A.
     symmetric_weights : bool
         Whether its theory wants a symmetric mixing matrix: `p2pl_flower.Options` refuses others.
+    column_weights : bool
+        Whether it wants a symmetric or a column-stochastic one, by which sums are kept.
     codec_memory : str
         What devices keep of what was sent where users do not say it: see `p2pl_flower.Options`.
     """
@@ -90,6 +92,7 @@ class Algorithm:
     init: ClassVar[str] = "max-norm"
     mixing_step: ClassVar[float] = 1.0
     symmetric_weights: ClassVar[bool] = False
+    column_weights: ClassVar[bool] = False
     codec_memory: ClassVar[str] = "none"
 
     @property
@@ -113,6 +116,18 @@ class Algorithm:
             That of a number for each device: () on one, (K,) where all are stacked.
         """
         return {}
+
+    def start_at(self, model: Arrays, shape: tuple[int, ...], place: Any) -> State:
+        """Return what `start` does, where a device must know which one of how many it is.
+
+        Parameters
+        ----------
+        model, shape
+            As for `start`.
+        place : NDArray[float32], shape (K,) or (devices, K)
+            1 at the device's own place among all K, 0 elsewhere. It is NumPy's.
+        """
+        return self.start(model, shape)
 
     def before_training(self, model: Arrays, state: State) -> Training:
         """Return what a device trains from, given the model that it has."""
@@ -145,6 +160,11 @@ class Algorithm:
     def after_mixing(self, sent: Arrays, mixed: Arrays, state: State, gamma: float) -> Mixed:
         """Return the model after a consensus step that made ``mixed`` of what was ``sent``."""
         return Mixed(mixed, state)
+
+    @property
+    def knows_place(self) -> bool:
+        """Whether it is `start_at` that must be called, and not `start`."""
+        return self._overrides("start_at")
 
     @property
     def is_weighted_sum(self) -> bool:
@@ -181,7 +201,19 @@ def zeros_like(arrays: Arrays) -> dict[str, Any]:
 
 
 def library_of(array: Any) -> Any:
-    """Return the array library that an array is of: NumPy or PyTorch."""
+    """Return the library of an array, NumPy or PyTorch: a module with the array API's functions."""
     if hasattr(array, "__array_namespace__"):
         return array.__array_namespace__()
     return sys.modules[type(array).__module__.partition(".")[0]]
+
+
+def beside(numbers: Any, array: Any) -> Any:
+    """Return devices' numbers, shape () or (K,), in a shape that multiplies an array of theirs."""
+    return numbers.reshape(numbers.shape + (1,) * (array.ndim - numbers.ndim))
+
+
+def in_precision_of(array: Any, other: Any) -> Any:
+    """Return an array in the dtype of another of its library."""
+    if array.dtype == other.dtype:
+        return array
+    return array.to(other.dtype) if hasattr(array, "to") else array.astype(other.dtype)

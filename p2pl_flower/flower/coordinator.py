@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import networkx as nx
-from flwr.app import ArrayRecord, ConfigRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 
 from ..errors import ConfigError, DeviceError
 from ..named_arrays import Model
-from ..options import Options, check_spectrum
+from ..options import Options, check_direction, check_spectrum
 from ..relay import Relay
 from ..relay.contents import MODEL, models_of
 from ..topology import Schedule, diameter, schedule
-from ..topology.neighborhood import neighborhood
+from ..topology.neighborhood import linked_in, neighborhood
 from ..weights import check_matrix
 from . import failures, messages, records
 from .initial_models import check_finite, check_layouts
@@ -40,9 +40,11 @@ class _Due:
     round_number: int
     step: int
     devices: frozenset[int]
+    without: tuple[int, ...]
 
-    def order(self) -> dict[str, int]:
-        return {messages.MIX_ROUND: self.round_number, messages.MIX_STEP: self.step}
+    def order(self) -> dict[str, Any]:
+        order = {messages.MIX_ROUND: self.round_number, messages.MIX_STEP: self.step}
+        return {**order, messages.MIX_WITHOUT: list(self.without)} if self.without else order
 
 
 class Coordinator:
@@ -90,6 +92,7 @@ class Coordinator:
         if options.matrix is not None:
             check_matrix(options.matrix, static, n=count)
         check_spectrum(options, static)
+        check_direction(options, self.schedule)
         self._membership, self._options, self._relay, self._run = membership, options, relay, run
         self._arrays_key, self._addresses = arrays_key, dict(addresses or {})
         self._on_failure = on_failure
@@ -99,6 +102,7 @@ class Coordinator:
         self._samples: dict[int, float] = dict.fromkeys(membership.devices, 0)
         self._told = Told()
         self._silent: set[int] = set()
+        self._untrained: set[int] = set()
         self._initial_arrays, self._draws = ArrayRecord(), set[int]()
         self._due: _Due | None = None
         self._due_is_sent = False
@@ -169,10 +173,23 @@ class Coordinator:
         if self._due:
             self._count(self._due.round_number, arrived.values())
         self._due, self._due_is_sent = None, False
-        for device in set(asked) - set(arrived):
-            self._silent.add(device)
-            self._told.forget(device)
+        self._leave_out(set(asked) - set(arrived), kind)
         return arrived
+
+    def not_sent(self, kind: str, devices: Collection[int]) -> None:
+        """Go on without devices to which a strategy of the project's has sent no message.
+
+        The consensus step that was to come with it is told by a message of its own.
+        """
+        due = self._due if self._due_is_sent else None
+        if due and (late := due.devices & set(devices)):
+            replies = self._tell(messages.MIX, due, late)
+            arrived = self._membership.sort(messages.MIX, late, replies, self._on_failure, False)
+            self._count(due.round_number, arrived.values())
+        if kind == messages.TRAIN:
+            self._leave_out(devices, kind)
+        for device in devices:
+            self._told.forget(device)
 
     def go_on_unheard(self) -> None:
         """Take it that devices did what they were told, where somebody else heard them."""
@@ -185,6 +202,7 @@ class Coordinator:
             self._addresses[device] = str(said.get(messages.ADDRESS, ""))
             self._told.forget(device)
         self._silent.clear()
+        self._untrained.clear()
         steps = max(self._options.consensus_steps, 1)
         first = self.schedule.links(round_number, 1, steps)
         self._change(first, self.schedule.of_round(round_number, steps))
@@ -205,30 +223,62 @@ class Coordinator:
         self.make_due()
         steps = self._options.consensus_steps
         self._change(self.schedule.links(round_number, step, steps), self._admitted)
-        self._due = _Due(round_number, step, frozenset(self.present(round_number)))
+        if self._options.tells_heard:
+            heard = self._step(round_number, step)
+            self.hear(messages.HEAR, heard.devices, self._tell(messages.HEAR, heard, heard.devices))
+        self._due = self._step(round_number, step)
 
     def make_due(self) -> None:
         """Make the consensus step that is due, if there is one, now."""
         due = self._due
         if due is not None and not self._due_is_sent:
-            orders = self._orders(sorted(due.devices), **due.order())
-            sent = self._membership.messages(messages.MIX, orders, due.round_number)
-            self.hear(messages.MIX, due.devices, self._membership.send(sent))
+            self.hear(messages.MIX, due.devices, self._tell(messages.MIX, due, due.devices))
+
+    def _step(self, round_number: int, step: int) -> _Due:
+        there = frozenset(self.present(round_number))
+        return _Due(round_number, step, there, tuple(sorted(self._untrained)))
 
     def models(self) -> dict[int, Model]:
         """Return all devices' current models, for measuring: read from the relay."""
         self.make_due()
         return models_of(self._relay.observe(self._run, MODEL))
 
+    def models_in_round(self) -> dict[int, Model]:
+        """Return the current models of the devices that have not sat out the round.
+
+        Those are the ones that are mixed and scored; all, where nobody has trained.
+        """
+        models = self.models()
+        return {d: m for d, m in models.items() if d not in self._untrained} or models
+
     def ask_for_models(self, devices: Collection[int] | None = None) -> dict[int, Model]:
-        """Ask devices, all unless some are named, for the arrays that neighbors may see."""
+        """Ask devices for the arrays that neighbors may see.
+
+        All that have not sat out the round are asked, unless some are named.
+        """
         self.make_due()
-        asked = [d for d in self._membership.devices if devices is None or d in devices]
+        every = self._membership.devices
+        there = [device for device in every if device not in self._untrained] or every
+        asked = there if devices is None else [device for device in every if device in devices]
         replies = self._membership.exchange(messages.MODEL, self._orders(asked)) if asked else {}
         return {
             device: messages.to_model(next(iter(reply.array_records.values())))
             for device, reply in replies.items()
         }
+
+    def _leave_out(self, devices: Collection[int], kind: str) -> None:
+        """Let devices sit out the rest of the round, and know nothing of what they were told."""
+        self._silent.update(devices)
+        if kind == messages.TRAIN:
+            self._untrained.update(devices)
+        for device in devices:
+            self._told.forget(device)
+
+    def _tell(self, kind: str, due: _Due, devices: Collection[int]) -> Iterable[Message]:
+        """Tell devices to do their part of a consensus step, and return their replies."""
+        orders = self._orders(sorted(devices), **due.order())
+        sent = self._membership.messages(kind, orders, due.round_number)
+        return self._membership.send(sent)
 
     def _starts(
         self, devices: Collection[int], given: Collection[int], **order: int
@@ -250,8 +300,7 @@ class Coordinator:
             return  # in the first round neighbors have no model to hand over
         self._membership.bereft -= set(again)
         self.make_due()
-        whole = steps - 1 if self._options.coder.is_exact else steps  # a codec leaves the last one
-        slot = {messages.ADOPT_ROUND: round_number - 1, messages.ADOPT_STEP: whole}
+        slot = {messages.ADOPT_ROUND: round_number - 1, messages.ADOPT_STEP: steps}
         contents = self._starts(again, set(again) - self._draws, **slot)
         sent = self._membership.messages(messages.INIT, contents, round_number)
         self.hear(messages.INIT, again, self._membership.send(sent), needed=False)
@@ -313,12 +362,13 @@ class Coordinator:
         """Change to a graph that devices are told of; their mailboxes are open along another.
 
         Where the graph changes within a round, mailboxes are open along the links of all its
-        steps from its beginning on: else a device would be asked before it is told by whom.
+        steps from its beginning on: else a device would be asked before it is told by whom. They
+        are open both ways where links are one-way: acknowledgments go the other way.
         """
         if graph is not self._graph or admitted is not self._admitted or not self._told:
             self.make_due()
         if admitted is not self._admitted or not self._told:
-            self._relay.admit(self._run, {d: sorted(admitted[d]) for d in admitted})
+            self._relay.admit(self._run, {d: linked_in(admitted, d) for d in admitted})
         self._graph, self._admitted = graph, admitted
 
     def _orders(self, devices: Collection[int], **order: Any) -> dict[int, RecordDict]:
@@ -326,8 +376,11 @@ class Coordinator:
         contents = {}
         for device in devices:
             me, neighbors = neighborhood(self._graph, device, self._samples, self._options.matrix)
+            me = replace(
+                me, devices=self.schedule.n if self._options.algorithm.knows_place else None
+            )
             placed = [replace(n, address=self._addresses.get(n.id, "")) for n in neighbors]
-            others = sorted(set(self._admitted[device]) - set(self._graph[device]))
+            others = sorted({*linked_in(self._admitted, device)} - {n.id for n in neighbors})
             elsewhere = {j: self._addresses[j] for j in others if self._addresses.get(j)}
             news = self._told.news(me, placed, self._listed_options, elsewhere)
             contents[device] = RecordDict({messages.RECORD: ConfigRecord({**order, **news})})

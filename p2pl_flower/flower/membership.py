@@ -110,6 +110,12 @@ class Membership:
         self._sent.append([message.metadata for message in made])
         return made
 
+    def take_back(self, messages: Iterable[Message]) -> set[int]:
+        """Return the devices of messages that were made, and are not sent after all."""
+        listed = list(messages)
+        self.server_bytes -= sum(count_bytes(message.content) for message in listed)
+        return {self._device_of[message.metadata.dst_node_id] for message in listed}
+
     def sort(
         self,
         kind: str,

@@ -78,23 +78,24 @@ class Document:
             self._mapping = weakref.ref(mapping)
         return np.frombuffer(mapping, np.uint8)
 
-    def model(self) -> MappedModel:
-        """Return the model in the document.
+    def model(self, most_header: int | None = None) -> MappedModel:
+        """Return the model in the document; a longer header than ``most_header`` is refused.
 
         Raises
         ------
         RelayError
             The document is not what safetensors allows: says what is wrong with it.
         """
-        return MappedModel(self)
+        return MappedModel(self, most_header)
 
 
 class MappedModel(Mapping[str, NDArray[Any]]):
     """The model in a document: read-only arrays, each mapped when it is asked for."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, most_header: int | None = None) -> None:
         self._document = document
-        self._entries = entries_of(document.buffer())
+        bound = {} if most_header is None else {"most_header": most_header}
+        self._entries = entries_of(document.buffer(), **bound)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Return an array, in the file's own pages."""

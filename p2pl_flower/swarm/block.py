@@ -17,8 +17,9 @@ from ..algorithms.mixing import MixingRule
 from ..named_arrays import Layout
 from ..seeding import Stream, derive, generator
 from ..sharing import Sharing
+from .algorithm_memory import extra_bytes
 from .drawing import Draws, draw
-from .hooks import Hooks, extra_bytes
+from .hooks import Hooks
 from .initial import Initial, set_initial
 from .job import Job
 from .learner import Learner
@@ -59,6 +60,8 @@ class Common:
         Which groups of tensors synchronization compares: ``model`` or ``tensor``.
     mixing : MixingRule
         How messages are mixed.
+    devices : int
+        How many there are in all.
     coder : Coder
         What is sent of them.
     """
@@ -68,6 +71,7 @@ class Common:
     shared: Sharing
     scope: str
     mixing: MixingRule
+    devices: int
     coder: Coder = ALL
 
 
@@ -99,6 +103,8 @@ class Block:
     ConfigError
         Options do not fit each other, the module cannot be mapped over devices, or the
         block does not fit into memory.
+    LayoutError
+        A tensor is of a type that cannot be mixed.
     """
 
     def __init__(self, job: Job, common: Common, first: int = 0) -> None:
@@ -111,6 +117,7 @@ class Block:
         self._scoring = self._test()
         chunk = self._fit(template)
         self.stack = Stack(template, self.devices, machine.torch_device, common.shared)
+        self.stack.check_types()
         self._hooks = Hooks(common.algorithm, self.stack, common.mixing, common.coder, common.seed)
         self._traffic = Traffic(common.coder, common.seed, self.devices)
         self._trainer = Trainer(self.stack, self._samples, job.training, chunk, common.seed)
@@ -176,7 +183,7 @@ class Block:
 
     def begin(self) -> None:
         """Make what the algorithm keeps before the first training."""
-        self._hooks.start()
+        self._hooks.start(self._first, self._common.devices)
         if self._traffic.counts_copies:
             self._traffic.begin(self.digests())
 

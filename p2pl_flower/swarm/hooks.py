@@ -66,9 +66,22 @@ class Hooks:
         self._message: Stacked = {}
         self._mixes_on = True
 
-    def start(self) -> None:
-        """Make what devices keep before their first training."""
-        state = self._algorithm.start(self._models(), (self._stack.devices,))
+    def start(self, first: int = 0, total: int | None = None) -> None:
+        """Make what devices keep before their first training.
+
+        Parameters
+        ----------
+        first : int
+            Which device of the run is the stack's first.
+        total : int or None
+            How many there are in the run; None for as many as in the stack.
+        """
+        models, count = self._models(), self._stack.devices
+        if self._algorithm.knows_place:
+            place = np.eye(count, total or count, first, np.float32)
+            state = self._algorithm.start_at(models, (count,), place)
+        else:
+            state = self._algorithm.start(models, (count,))
         self.state = {part: _copies(tensors) for part, tensors in state.items()}
         self._sender.begin(self._models())
 
@@ -275,41 +288,6 @@ class Hooks:
         whole = torch.zeros((count, *tensor.shape[1:]), dtype=tensor.dtype, device=tensor.device)
         whole[rows] = tensor
         return whole
-
-
-def extra_bytes(algorithm: Algorithm, one: Stack, mixing: MixingRule, coder: Coder = _EXACT) -> int:
-    """Return the bytes that an algorithm needs for one device beside its model.
-
-    Parameters
-    ----------
-    algorithm : Algorithm
-        The algorithm: its hooks are called on tensors without content.
-    one : Stack
-        A stack of one device on PyTorch's ``meta`` device.
-    mixing : MixingRule
-        How messages are mixed: what is no product is made beside the messages.
-    coder : Coder
-        What is sent of them: public messages are held twice, before and after a step.
-    """
-    public = 0 if coder.is_exact else (2 + coder.keeps) * one.model_bytes
-    return public + _extra_bytes(algorithm, one, mixing)
-
-
-def _extra_bytes(algorithm: Algorithm, one: Stack, mixing: MixingRule) -> int:
-    if algorithm.is_plain and algorithm.is_weighted_sum:
-        return 0 if isinstance(mixing, Weighted) else one.model_bytes
-    model = {name: one.tensors[name] for name in one.mixed}
-    started = algorithm.start(model, (1,))
-    training = algorithm.before_training(model, started)
-    sending = algorithm.after_training(training.model, training.state)
-    mixed = algorithm.after_mixing(sending.message, sending.message, sending.state, 1.0)
-    kept = max(_size(*state.values()) for state in (started, training.state, mixed.state))
-    copies = 2 if algorithm.looks_back else 1
-    return kept + _size(training.correction or {}) + copies * _size(sending.message)
-
-
-def _size(*parts: Mapping[str, Tensor]) -> int:
-    return sum(tensor.nbytes for tensors in parts for tensor in tensors.values())
 
 
 def _rows(tensors: Mapping[str, Tensor], rows: slice | Tensor | int) -> Stacked:

@@ -86,11 +86,12 @@ class Forgetful(MemoryRelay):
             del self._entries[key]
 
 
+@pytest.mark.parametrize("algorithm", ["p2pl", "exact-diffusion"])
 @pytest.mark.parametrize("memory", ["", "none", "public-copies"])
 @pytest.mark.parametrize("on_failure", ["skip", "raise"])
 @pytest.mark.parametrize("answers", [True, False], ids=["restarted", "down-for-a-round"])
 def test_a_relay_that_has_lost_a_model_gets_a_neighbors(
-    memory, on_failure, answers, caplog
+    memory, algorithm, on_failure, answers, caplog
 ) -> None:
     relay = Forgetful()
     app = make_app(draws=True)[0]
@@ -105,6 +106,7 @@ def test_a_relay_that_has_lost_a_model_gets_a_neighbors(
             relay.down = None
 
     options = {"topology": "ring", "on_round": on_round, "on_failure": on_failure}
+    options["algorithm"] = algorithm
     options |= {"codec": "float16", "codec_memory": memory} if memory else {}
     with caplog.at_level(logging.WARNING, "flwr.p2pl"):
         strategy, _ = run(grid, relay, rounds=5, num_devices=3, **options)

@@ -58,7 +58,7 @@ def test_options_travel_to_devices_as_flat_values(changes) -> None:
         ({"algorithm": "p2pl-affinity:strength=-1"}, "algorithm='p2pl-affinity:strength=-1'"),
         (
             {"algorithm": "p2p"},
-            "choose one of: choco, dsgd, exact-diffusion, gradient-tracking, k-gt",
+            "choose one of: choco, dsgd, eigenvector-correction, exact-diffusion",
         ),
         ({"seed": -1}, "seed=-1"),
         ({"codec": "zip"}, "codec='zip': unknown name; choose one of: bfloat16"),

@@ -13,7 +13,7 @@ from ...named_arrays import Model
 from ..grpc import protocol
 from ..grpc.own_publications import StoredPublication
 from ..grpc.protocol import RefusedError
-from ..mailbox import Mailbox, Slot
+from ..mailbox import Collected, Mailbox, Slot
 from ..parts import split
 from ..spool import Spool
 from .framing import (
@@ -93,7 +93,10 @@ class LocalMailbox(Mailbox):
         """Let the daemon fetch from the neighbors; it waits as its own policy says."""
         request = {**place(slot), "run": self._run}
         request |= {"senders": list(senders), "deadline": deadline}
-        return {int(f["sender"]): model for f, model in self._stream(COLLECT, request)}
+        found = self._stream(COLLECT, request)
+        ages = {int(fields["sender"]): int(fields.get("age", 0)) for fields, _ in found}
+        models = {int(fields["sender"]): model for fields, model in found}
+        return Collected(models, {j: age for j, age in ages.items() if age})
 
     def _ask(self, method: str, fields: dict[str, Any]) -> None:
         call = self._channel.unary_unary(method)

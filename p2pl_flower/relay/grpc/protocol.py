@@ -15,7 +15,7 @@ import grpc
 
 from ...errors import RelayError
 
-VERSION = 1
+VERSION = 2
 
 HELLO = "/p2pl.Relay/Hello"
 FETCH = "/p2pl.Relay/Fetch"
@@ -131,6 +131,16 @@ def text(fields: dict[str, Any], key: str) -> str:
     if type(value) is not str:
         raise RefusedError(Refusal.MALFORMED, f"sent {key}={value!r:.50}, which must be a text")
     return value
+
+
+def place(fields: dict[str, Any], key: str) -> tuple[int, int]:
+    """Return a round and a step from a message; otherwise as `whole`."""
+    value = fields.get(key)
+    if not isinstance(value, list) or len(value) != 2:
+        raise RefusedError(
+            Refusal.MALFORMED, f"sent {key}={value!r:.50}, which must be two numbers"
+        )
+    return whole({key: value[0]}, key), whole({key: value[1]}, key)
 
 
 def abort(context: grpc.ServicerContext, refused: RefusedError, round_number: int) -> None:

@@ -28,6 +28,7 @@ _QUEUED = 4  # calls for each thread, those that wait for one included; more are
 _STREAMS = 64
 _HANDSHAKE_SECONDS = 20
 _IDLE_SECONDS = 600
+_PING_SECONDS = 1
 _CONNECTIONS = 16, 4096
 
 Identify = Callable[[grpc.ServicerContext, Mapping[str, Any]], int]
@@ -54,6 +55,13 @@ class Server:
     standing : Standing, optional
         Whose certificates count no longer.
 
+    Attributes
+    ----------
+    port : int
+        Where it listens.
+    open_to_guests : bool
+        Whether devices may greet that are not on the neighbor list.
+
     Raises
     ------
     ConfigError
@@ -74,6 +82,7 @@ class Server:
         self._streams = Streams()
         self._calls = Calls()
         self._standing = standing
+        self.open_to_guests = False
         self._identify = _declared if credentials is None else _certified
         pool = ThreadPoolExecutor(threads, thread_name_prefix="p2pl-server")
         # Two processes could listen at one port and share its calls, unnoticed.
@@ -102,7 +111,8 @@ class Server:
             publications.wake()
 
     def _hello(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        with _Answering(self, request, context) as (publications, sender, fields):
+        guests = self.open_to_guests
+        with _Answering(self, request, context, guests) as (publications, sender, fields):
             return protocol.encode(self._greet(publications, sender, fields))
 
     def _fetch(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
@@ -114,13 +124,17 @@ class Server:
                 wait = float(protocol.whole(fields, "wait-ms")) / 1000
                 context.add_callback(publications.wake)  # whoever hangs up is not waited for
                 seconds = min(max(wait, 0), _LONGEST_WAIT)
-                document = publications.wait_for(sender, slot, seconds, context.is_active)
-            yield protocol.encode(self._announced(document, publications))
+                found, document = publications.wait_for(
+                    sender, slot, seconds, context.is_active, *_nearby(fields)
+                )
+            yield protocol.encode(self._announced(found, document, publications))
             yield from document.chunks(protocol.CHUNK_BYTES)
 
-    def _announced(self, document: Document, publications: OwnPublications) -> dict[str, int]:
+    def _announced(
+        self, slot: Slot, document: Document, publications: OwnPublications
+    ) -> dict[str, Any]:
         """Return what goes ahead of a model."""
-        told = {"size": document.size, "round": publications.round}
+        told = {"size": document.size, "round": publications.round, "slot": list(slot[1:])}
         return told if self._standing is None else {**told, "revoked": self._standing.version}
 
     def publications(self, fields: Mapping[str, Any]) -> OwnPublications:
@@ -146,8 +160,11 @@ class Server:
 class _Answering:
     """Finds out who calls about what, and turns refusals into the call's end."""
 
-    def __init__(self, server: Server, request: bytes, context: grpc.ServicerContext) -> None:
+    def __init__(
+        self, server: Server, request: bytes, context: grpc.ServicerContext, guests: bool = False
+    ) -> None:
         self._server, self._request, self._context = server, request, context
+        self._guests = guests
         self._sender, self._round = -1, 0
 
     def __enter__(self) -> tuple[OwnPublications, int, dict[str, Any]]:
@@ -156,7 +173,8 @@ class _Answering:
             self._sender = self._server.identify(self._context, fields)
             publications = self._server.publications(fields)
             self._round = publications.round
-            publications.check_admitted(self._sender)
+            if not self._guests:
+                publications.check_admitted(self._sender)
         except RefusedError as refused:
             self._end(refused)
             raise
@@ -195,6 +213,8 @@ def _bounds() -> list[tuple[str, int]]:
         ("grpc.server_handshake_timeout_ms", 1000 * _HANDSHAKE_SECONDS),
         ("grpc.max_connection_idle_ms", 1000 * _IDLE_SECONDS),
         ("grpc.max_concurrent_streams", _STREAMS),
+        ("grpc.http2.min_ping_interval_without_data_ms", 1000 * _PING_SECONDS),
+        ("grpc.http2.max_ping_strikes", 0),
     ]
 
 
@@ -214,6 +234,13 @@ def _bind(server: grpc.Server, listen: str, credentials: Credentials | None) -> 
 
 def _place(fields: dict[str, Any]) -> tuple[int, int]:
     return protocol.whole(fields, "round"), protocol.whole(fields, "step")
+
+
+def _nearby(fields: dict[str, Any]) -> tuple[int, tuple[int, int]]:
+    """Return how far a publication may be off, and what it must be newer than."""
+    if "within" not in fields:
+        return 0, (-1, -1)
+    return protocol.whole(fields, "within"), protocol.place(fields, "after")
 
 
 def _certified(context: grpc.ServicerContext, fields: Mapping[str, Any]) -> int:

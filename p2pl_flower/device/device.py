@@ -14,68 +14,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import named_arrays
-from .algorithms import State, Training
-from .algorithms.codecs import StepKey, moved, of_codec, with_codec, without_codec
-from .algorithms.max_norm import Candidates, strongest
-from .algorithms.mixing import Weighted
-from .errors import ForgottenError
-from .named_arrays import Model
-from .options import Options
-from .relay import Mailbox, Slot
-from .relay.contents import (
+from .. import named_arrays
+from ..algorithms import State, Training, each
+from ..algorithms.codecs import StepKey, moved, of_codec, with_codec, without_codec
+from ..algorithms.max_norm import Candidates, strongest
+from ..algorithms.mixing import Weighted
+from ..errors import ForgottenError
+from ..named_arrays import Model
+from ..options import Options
+from ..relay import Mailbox, Slot
+from ..relay.contents import (
     COPY,
     MODEL,
     STATE,
     Holding,
     adopted,
     check_names,
-    encoded_of,
     flattened,
     from_publication,
     is_encoded,
-    message_of,
     to_publication,
     unflattened,
 )
-from .topology.neighborhood import Neighbor
-from .weights import keep_answered, row_of
+from ..topology.neighborhood import Neighbor
+from ..weights import StepWeights, keep_answered, row_of, told_weights, weaken_stale
+from .exchange import Exchange, Step, ages_of, as_arrays, sum_bytes
+from .hearing import heard_messages
 
 CANDIDATES = "candidates"
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """What one exchange with neighbors brought.
-
-    Attributes
-    ----------
-    received : Mapping[int, int]
-        Bytes that arrived, by the device that sent them.
-    origins : tuple[int, ...]
-        In synchronization: whose initial model the device now holds, for each group.
-    """
-
-    received: Mapping[int, int]
-    origins: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a device holds after a consensus step, and what it took."""
-
-    holding: Holding
-    exchange: Exchange
-
-
-@dataclass(frozen=True)
-class _Heard:
-    """The messages of a step as devices know them, the own among them, and what they took."""
-
-    public: Model
-    messages: Mapping[int, Model]
-    kept: State
-    bodies: tuple[Mapping[int, Model], ...]
+THERE, HEARD = "there", "heard"
+"""Channels on which a device says that its message is there, and whom it has heard saying so."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +60,15 @@ class Device:
         Its access to the relay.
     options : Options
         The algorithm and its options; the same on all devices.
+    without : frozenset[int]
+        Neighbors that sit out the round: nothing of theirs is asked for.
     """
 
     me: Neighbor
     neighbors: Sequence[Neighbor]
     mailbox: Mailbox
     options: Options
+    without: frozenset[int] = frozenset()
 
     def start(self, model: Model | None, drawn: bool = True) -> None:
         """Begin with an initial model, or with none, to be given one by a neighbor.
@@ -135,7 +106,7 @@ class Device:
         kept = self.mailbox.recall(MODEL, newest=1)
         own = from_publication(kept[0][1])[0] if kept else {}
         for neighbor in self.neighbors:
-            arrived = self.mailbox.collect([neighbor.id], slot).get(neighbor.id)
+            arrived = self.mailbox.collect([neighbor.id], slot, 0).get(neighbor.id)
             if arrived is not None and not is_encoded(arrived):
                 model = adopted(own, arrived)
                 private = model.keys() - self.options.shared.part(model).keys()
@@ -170,7 +141,7 @@ class Device:
             private = () if had_none else self.options.shared.personal(merged)
             self.mailbox.publish(Slot(MODEL, 0, step), merged, private)
         self._stand(own, held, step)
-        return Exchange(_sum_bytes(entries, offers), tuple(own.origins.tolist()))
+        return Exchange(sum_bytes(entries, offers), tuple(own.origins.tolist()))
 
     def model(self) -> Model:
         """Return the device's current model.
@@ -180,13 +151,16 @@ class Device:
         ForgottenError
             It has none yet, or none any more.
         """
-        return self._newest()[0]
+        return from_publication(self._newest()[1])[0]
 
     def holding(self) -> Holding:
         """Return what the device holds now, or raise as `model` does."""
-        model, message = self._newest()
+        slot, publication = self._newest()
+        model, message = from_publication(publication)
         states = self.mailbox.recall(STATE, newest=1) if self._keeps else []
-        return Holding(model, message, self._state(model, states[0][1] if states else None))
+        # another one is that of the run before, in a mailbox that outlives runs
+        kept = next((state for at, state in states if at == slot._replace(channel=STATE)), None)
+        return Holding(model, message, self._state(model, kept))
 
     @property
     def _keeps(self) -> bool:
@@ -218,12 +192,25 @@ class Device:
             sent = coder.send(holding.message, of_codec(state), key)
             state, encoded = with_codec(state, sent.kept), sent.encoded
             if coder.memory.adds_up:
-                self.mailbox.publish(Slot(COPY, round_number, step), _as_arrays(sent.public))
+                self.mailbox.publish(Slot(COPY, round_number, step), as_arrays(sent.public))
         publication, private = to_publication(holding.model, holding.message, encoded)
         if self._keeps:  # first, so that a message never lacks its state
             flat = flattened(state)
             self.mailbox.publish(Slot(STATE, round_number, step), flat, list(flat))
         self.mailbox.publish(Slot(MODEL, round_number, step), publication, private)
+        if self.options.tells_heard:
+            self.mailbox.publish(Slot(THERE, round_number, step), {THERE: np.zeros(0, np.uint8)})
+
+    def hear(self, round_number: int, step: int) -> Exchange:
+        """Find out which neighbors are heard in a consensus step, and tell them.
+
+        It goes before `mix` where weights depend on who is heard. No message is moved yet.
+        """
+        asked = self._reachable(round_number, step)
+        there = self.mailbox.collect(asked, Slot(THERE, round_number, step - 1))
+        heard = np.array(sorted(there), np.int64)
+        self.mailbox.publish(Slot(HEARD, round_number, step), {HEARD: heard})
+        return Exchange({})
 
     def mix(self, round_number: int, step: int) -> Step:
         """Make consensus step ``step`` (from 1) of a round with the neighbors that answer.
@@ -231,53 +218,39 @@ class Device:
         The result is not published: after the last step of a round nobody asks for it.
         """
         slot = Slot(MODEL, round_number, step - 1)
-        asked = self._reachable(round_number, step)
-        received = dict(self.mailbox.collect([self.me.id, *asked], slot))
+        weights, asked, told = self._weigh(round_number, step)
+        collected = self.mailbox.collect([self.me.id, *asked], slot)
+        ages, received = ages_of(collected), dict(collected)
+        whole = self.options.algorithm.is_plain and self.options.coder.is_exact
+        if told or not whole:  # what goes with it is of this step alone
+            received = {j: publication for j, publication in received.items() if j not in ages}
         own = received.pop(self.me.id, None)
         holding = self._published(own, slot)
-        heard = self._heard(holding, own, received, slot)
-        row = row_of(self.options.weights, self.me, self.neighbors)
-        row = keep_answered(row, heard.messages, self.options.on_missing)
+        heard = heard_messages(self.mailbox, self.options, holding, own, received, slot)
+        row = weaken_stale(
+            keep_answered(weights.row, heard.messages, self.options.on_missing), ages
+        )
         algorithm, sent = self.options.algorithm, holding.message
         gamma = self.options.consensus_gamma * algorithm.mixing_step
         rule = self.options.mixing
         combine = algorithm.combine if isinstance(rule, Weighted) else rule.combine
-        mixed = _as_arrays(combine(heard.public, heard.messages, row, gamma))
+        scale = weights.scale(row, gamma)  # else rows sum to 1, and it is 1
+        mixed = combine(heard.public, heard.messages, {j: a / scale for j, a in row.items()}, gamma)
+        mixed = as_arrays(mixed if scale == 1 else each(lambda array: scale * array, mixed))
         if not self.options.coder.is_exact:
-            mixed = _as_arrays(moved(sent, heard.public, mixed))
+            mixed = as_arrays(moved(sent, heard.public, mixed))
         state = without_codec(holding.state)
         model, state = algorithm.after_mixing(sent, mixed, state, gamma)
         after = Holding({**holding.model, **model}, mixed, with_codec(state, heard.kept))
-        return Step(after, Exchange(_sum_bytes(*heard.bodies)))
+        return Step(after, Exchange(sum_bytes(*heard.bodies, told)))
 
-    def _heard(
-        self, holding: Holding, own: Model | None, received: Mapping[int, Model], slot: Slot
-    ) -> _Heard:
-        """Return what the own message and the neighbors' are worth in a step."""
-        coder, sent, kept = self.options.coder, holding.message, of_codec(holding.state)
-        if coder.is_exact:
-            messages = {j: message_of(publication) for j, publication in received.items()}
-            for j, message in sorted(messages.items()):
-                named_arrays.check_layout(sent, message, f"device {j}")
-            return _Heard(sent, messages, {}, (messages,))
-        key = StepKey(self.options.seed, slot.round, slot.step)
-        arrived = {j: encoded_of(publication) for j, publication in received.items()}
-        public = coder.own(None if own is None else encoded_of(own), sent, kept, key)
-
-        def fetch(devices: Sequence[int]) -> Mapping[int, Model]:
-            return self.mailbox.collect(devices, slot._replace(channel=COPY))
-
-        heard = coder.hear(arrived, sent, kept, key, fetch, self.mailbox.refuse)
-        used = {j: arrived[j] for j in heard.messages}
-        return _Heard(public, heard.messages, heard.kept, (used, heard.fetched))
-
-    def _newest(self) -> tuple[Model, Model]:
+    def _newest(self) -> tuple[Slot, Model]:
         kept = self.mailbox.recall(MODEL, newest=1)
         if not kept:
             raise ForgottenError(
                 f"device {self.me.id} has no model: it drew none, and no neighbor's reached it"
             )
-        return from_publication(kept[0][1])
+        return kept[0]
 
     def _published(self, own: Model | None, slot: Slot) -> Holding:
         """Return what the device holds as it stood in a slot."""
@@ -295,17 +268,42 @@ class Device:
     def _state(self, model: Model, kept: Model | None) -> State:
         if kept is not None:
             return unflattened(kept)
-        return self.options.algorithm.start(self.options.shared.part(model), ())
+        algorithm, part = self.options.algorithm, self.options.shared.part(model)
+        if self.me.devices is None:
+            return algorithm.start(part, ())
+        place = np.arange(self.me.devices) == self.me.id
+        return algorithm.start_at(part, (), place.astype(np.float32))
 
     def _sending(self, trained: Model, state: State) -> Holding:
         part = self.options.shared.part(trained)
         message, own = self.options.algorithm.after_training(part, without_codec(state))
-        return Holding(trained, _as_arrays(message), with_codec(own, of_codec(state)))
+        return Holding(trained, as_arrays(message), with_codec(own, of_codec(state)))
+
+    def _weigh(
+        self, round_number: int, step: int
+    ) -> tuple[StepWeights, list[int], Mapping[int, Model]]:
+        """Return the weights of a step, whose messages to fetch, and what others told for it."""
+        rule, me = self.options.weights, self.me
+        if not self.options.tells_heard:
+            row = row_of(rule, me, self.neighbors)
+            return StepWeights(row), self._reachable(round_number, step), {}
+        slot = Slot(HEARD, round_number, step)
+        own = self.mailbox.collect([me.id], slot).get(me.id)
+        mine = [] if own is None else own[HEARD].tolist()
+        told = self.mailbox.collect(self._listeners() if rule.column_stochastic else mine, slot)
+        heard = {me.id: mine, **{j: entry[HEARD].tolist() for j, entry in told.items()}}
+        weights = told_weights(rule, me, self.neighbors, heard)
+        return weights, sorted(weights.row), told
+
+    def _listeners(self) -> Sequence[int]:
+        """Return who may hear the device: its neighbors, unless links are one-way."""
+        return [j.id for j in self.neighbors] if self.me.listeners is None else self.me.listeners
 
     def _reachable(self, round_number: int, step: int) -> list[int]:
         ids = np.array([n.id for n in self.neighbors], dtype=np.int64)
         up = self.options.links.up(self.me.id, ids, round_number, step)
-        return [int(j) for j in ids[np.broadcast_to(up, ids.shape)]]
+        found: list[int] = ids[np.broadcast_to(up, ids.shape)].tolist()
+        return [j for j in found if j not in self.without]
 
     def _stand(self, candidates: Candidates, held: int, step: int) -> None:
         entry = {"norms": candidates.norms, "origins": candidates.origins, "held": np.array(held)}
@@ -339,13 +337,3 @@ class Device:
 
 def _candidates(entry: Model) -> Candidates:
     return Candidates(entry["norms"], entry["origins"])
-
-
-def _as_arrays(arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """Return NumPy's numbers, which its operators make of arrays of no dimension, as arrays."""
-    return {name: np.asarray(array) for name, array in arrays.items()}
-
-
-def _sum_bytes(*arrived: Mapping[int, Model]) -> dict[int, int]:
-    senders = sorted({j for models in arrived for j in models})
-    return {j: sum(named_arrays.nbytes(m[j]) for m in arrived if j in m) for j in senders}

@@ -1,0 +1,55 @@
+"""What devices exchange with their neighbors, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import named_arrays
+from ..named_arrays import Model
+from ..relay.contents import Holding
+from ..relay.mailbox import Collected
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What one exchange with neighbors brought.
+
+    Attributes
+    ----------
+    received : Mapping[int, int]
+        Bytes that arrived, by the device that sent them.
+    origins : tuple[int, ...]
+        In synchronization: whose initial model the device now holds, for each group.
+    """
+
+    received: Mapping[int, int]
+    origins: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a device holds after a consensus step, and what it took."""
+
+    holding: Holding
+    exchange: Exchange
+
+
+def ages_of(collected: Mapping[int, Model]) -> Mapping[int, int]:
+    """Return how many rounds off messages are, by device; those of the step itself are left out."""
+    return collected.ages if isinstance(collected, Collected) else {}
+
+
+def as_arrays(arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Return NumPy's numbers, which its operators make of arrays of no dimension, as arrays."""
+    return {name: np.asarray(array) for name, array in arrays.items()}
+
+
+def sum_bytes(*arrived: Mapping[int, Model]) -> dict[int, int]:
+    """Return the bytes of all that arrived, by the device that sent them."""
+    senders = sorted({j for models in arrived for j in models})
+    return {j: sum(named_arrays.nbytes(m[j]) for m in arrived if j in m) for j in senders}
