@@ -68,14 +68,14 @@ class Mailbox(ABC):
     def meet(self, neighbors: Mapping[int, str]) -> None:  # noqa: B027 - most need not know
         """Note who the neighbors are and where their mailboxes are, where that matters."""
 
-    def refuse(self, sender: int, error: ValueError) -> None:
+    def refuse(self, sender: int, error: Exception) -> None:
         """Take note that what a device sent cannot be used.
 
         Within a machine, that is a mistake of the user's own.
 
         Raises
         ------
-        ValueError
+        Exception
             The error; over a network, where others may send what they like, it is counted instead.
         """
         raise error

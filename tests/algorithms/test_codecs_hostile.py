@@ -97,6 +97,19 @@ def test_a_base_that_is_none_is_refused(base) -> None:
     assert refusals(coder, changed(dict(sent.encoded), {"base": base}), dict(sent.public))
 
 
+def test_copies_that_add_up_to_no_number_are_refused() -> None:
+    coder, begun = (
+        Coder(CODECS.make("top-k"), MEMORIES["public-copies"]),
+        {"w": np.full(4, 3e38, "f4")},
+    )
+    kept, more = coder.begin(begun, {}), {"w": np.float32(3.4e38) * np.ones(4, "f4")}
+    sent = dict(coder.send(more, kept, KEY).encoded) | {"values/w": np.array([3e38], "f4")}
+    said: list[int] = []
+    heard = coder.hear({7: sent}, begun, kept, KEY, pytest.fail, lambda j, _: said.append(j))
+    assert said == [7]
+    assert not heard.messages
+
+
 @pytest.mark.parametrize("text", TEXTS)
 @settings(max_examples=60, deadline=None)
 @given(st.data())

@@ -61,6 +61,10 @@ def test_options_travel_to_devices_as_flat_values(changes) -> None:
             "choose one of: choco, dsgd, eigenvector-correction, exact-diffusion",
         ),
         ({"seed": -1}, "seed=-1"),
+        (
+            {"codec": "int8", "algorithm": "push-sum", "weights": "out-degree"},
+            "codec='int8:block=256': cannot be used with algorithm='push-sum'",
+        ),
         ({"codec": "zip"}, "codec='zip': unknown name; choose one of: bfloat16"),
         ({"codec": "int8", "codec_memory": "all"}, "choose one of: none, error-feedback"),
         ({"init": "same"}, "init='same': unknown name; choose one of: max-norm"),

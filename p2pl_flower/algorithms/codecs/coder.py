@@ -27,7 +27,10 @@ _BASE_LAYOUT = ((2,), "int64")
 
 Kept = Mapping[str, Mapping[str, NDArray[Any]]]
 Fetch = Callable[[Sequence[int]], Mapping[int, Model]]
-Refuse = Callable[[int, ValueError], None]
+Refuse = Callable[[int, Exception], None]
+
+_UNREADABLE = (ValueError, ArithmeticError, LookupError, TypeError)
+"""What a codec may raise of numbers that it has not made."""
 
 
 class Sent(NamedTuple):
@@ -175,7 +178,7 @@ class Coder:
         for j, encoded in sorted(arrived.items()):
             try:
                 decoded[j] = self._decoded(encoded, due, key, j)
-            except ValueError as error:
+            except _UNREADABLE as error:
                 refuse(j, error)
         if not self.memory.adds_up:
             return Heard(decoded, {}, kept)
@@ -200,7 +203,8 @@ class Coder:
             if known == now:  # the step is made once more
                 messages[j] = copy
             elif known == arrived[j][BASE].tolist():
-                messages[j] = {name: copy[name] + differs[name] for name in message}
+                with np.errstate(over="ignore", invalid="ignore"):
+                    messages[j] = {name: copy[name] + differs[name] for name in message}
         due = layout(message)
         missing = [j for j in decoded if j not in messages]
         fetched: dict[int, Model] = {}
@@ -210,6 +214,9 @@ class Coder:
                 messages[j] = fetched[j] = {name: whole[name] for name in due}
             except ValueError as error:
                 refuse(j, error)
+        for j in [j for j in messages if _is_spoiled(messages[j], decoded[j])]:
+            del messages[j]
+            refuse(j, ValueError(f"the copy of device {j} is no longer made of finite numbers"))
         copies = {f"{_COPY_OF}{j}": dict(copy) for j, copy in messages.items()}
         versions = {str(j): np.array(now, np.int64) for j in messages}
         after = {**kept, **copies, _COPIED: {**kept[_COPIED], **versions}}
@@ -220,13 +227,18 @@ class Coder:
         check_exactly(self._expected(due, key), layout(encoded), whose)
         content = {name: encoded[name] for name in encoded if name != BASE}
         decoded = self.codec.decode(content, due, key)
-        if all(map(is_finite, content.values())) and not all(map(is_finite, decoded.values())):
+        if _is_spoiled(decoded, content):
             raise ValueError(f"what {whose} sent are numbers, and what comes of it are none")
         return decoded
 
     def _expected(self, due: Layout, key: StepKey) -> Layout:
         expected = self.codec.encoded_layout(due, key)
         return {**expected, BASE: _BASE_LAYOUT} if self.memory.adds_up else expected
+
+
+def _is_spoiled(made: Model, of: Model) -> bool:
+    """Tell whether what is made of finite numbers is none."""
+    return not all(map(is_finite, made.values())) and all(map(is_finite, of.values()))
 
 
 def without_codec(state: State) -> State:

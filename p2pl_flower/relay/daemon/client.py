@@ -71,7 +71,7 @@ class LocalMailbox(Mailbox):
         listed = {str(j): address for j, address in neighbors.items()}
         self._ask(MEET, {"run": self._run, "neighbors": listed})
 
-    def refuse(self, sender: int, error: ValueError) -> None:
+    def refuse(self, sender: int, error: Exception) -> None:
         """Let the daemon count it."""
         self._ask(REFUSE, {"run": self._run, "sender": sender, "reason": str(error)})
 

@@ -21,7 +21,7 @@ class EndpointMailbox(Mailbox):
         endpoint.publications(run)  # raises where there is none
         self._endpoint, self._run = endpoint, run
 
-    def refuse(self, sender: int, error: ValueError) -> None:
+    def refuse(self, sender: int, error: Exception) -> None:
         """Count it."""
         self._endpoint.statistics.refused(sender, Refusal.MALFORMED, str(error))
 
