@@ -7,6 +7,7 @@ that it can be made anew for every message that reaches a device.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from .. import named_arrays
 from ..algorithms import State, Training, each
 from ..algorithms.codecs import StepKey, moved, of_codec, with_codec, without_codec
-from ..algorithms.max_norm import Candidates, strongest
+from ..algorithms.max_norm import Candidates, choose
 from ..algorithms.mixing import Weighted
 from ..errors import ForgottenError
 from ..named_arrays import Model
@@ -40,6 +41,8 @@ from ..topology.neighborhood import Neighbor
 from ..weights import StepWeights, keep_answered, row_of, told_weights, weaken_stale
 from .exchange import Exchange, Step, ages_of, as_arrays, sum_bytes
 from .hearing import heard_messages
+
+log = logging.getLogger("flwr.p2pl")
 
 CANDIDATES = "candidates"
 THERE, HEARD = "there", "heard"
@@ -94,27 +97,21 @@ class Device:
         return bool(kept) and kept[0][0] != Slot(MODEL, 0, 0)
 
     def take_over(self, slot: Slot) -> None:
-        """Go on from what the first neighbor that hands its model over shows of it.
+        """Go on from the first neighbor's model that is handed over, beside what stays at home.
 
-        Arrays that stay at home are those that the device has drawn, if it has.
-
-        Raises
-        ------
-        ForgottenError
-            No neighbor hands over a model.
+        Raises ForgottenError where none is.
         """
         kept = self.mailbox.recall(MODEL, newest=1)
         own = from_publication(kept[0][1])[0] if kept else {}
         for neighbor in self.neighbors:
-            arrived = self.mailbox.collect([neighbor.id], slot, 0).get(neighbor.id)
-            if arrived is not None and not is_encoded(arrived):
+            for arrived in self.mailbox.collect([neighbor.id], slot, 0).values():
+                if is_encoded(arrived):
+                    continue
                 model = adopted(own, arrived)
                 private = model.keys() - self.options.shared.part(model).keys()
-                self.mailbox.publish(Slot(MODEL, 0, 1), model, private)
-                return
-        raise ForgottenError(
-            f"device {self.me.id} has lost its model, and no neighbor has handed one over"
-        )
+                return self.mailbox.publish(Slot(MODEL, 0, 1), model, private)
+        rule = f"device {self.me.id} has lost its model, and no neighbor has handed one over"
+        raise ForgottenError(rule)
 
     def synchronize(self, step: int) -> Exchange:
         """Make step ``step`` (from 1) of max norm synchronization.
@@ -131,9 +128,17 @@ class Device:
         groups = own.norms.size or max([0, *(c.norms.size for c in others.values())])
         others = {j: c for j, c in others.items() if c.norms.shape == c.origins.shape == (groups,)}
         mine = own if own.norms.size else Candidates.nothing(groups, self.me.id)
-        holder = strongest(self.me.id, mine, others)
-        sources = set(holder.tolist()) - {self.me.id}
-        offers = self._fetch({j: int(entries[j]["held"]) for j in sources})
+        scope, part = self.options.max_norm_scope, self.options.shared.part
+        choice = choose(
+            self.me.id,
+            mine,
+            others,
+            lambda sources: self._fetch({j: int(entries[j]["held"]) for j in sources}),
+            lambda offer: Candidates.of(part(offer), scope, 0).norms,
+        )
+        holder, offers, liars = choice
+        if liars:
+            log.warning("device %d: devices %s name norms that are not so", self.me.id, liars)
         merged = self._merge(offers, holder) if offers else None
         if merged is not None:
             had_none = not own.norms.size  # then this is the common start

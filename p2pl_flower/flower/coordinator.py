@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import networkx as nx
@@ -23,6 +23,7 @@ from ..topology import Schedule, diameter, schedule
 from ..topology.neighborhood import linked_in, neighborhood
 from ..weights import check_matrix
 from . import failures, messages, records
+from .due import Due
 from .initial_models import check_finite, check_layouts
 from .membership import Membership
 from .told import Told
@@ -31,20 +32,6 @@ log = logging.getLogger("flwr.p2pl")
 
 _SYNC_PATIENCE = 10
 """Over unreliable links, synchronization may take so many steps for each device."""
-
-
-@dataclass(frozen=True)
-class _Due:
-    """A consensus step that devices have still to make."""
-
-    round_number: int
-    step: int
-    devices: frozenset[int]
-    without: tuple[int, ...]
-
-    def order(self) -> dict[str, Any]:
-        order = {messages.MIX_ROUND: self.round_number, messages.MIX_STEP: self.step}
-        return {**order, messages.MIX_WITHOUT: list(self.without)} if self.without else order
 
 
 class Coordinator:
@@ -104,7 +91,7 @@ class Coordinator:
         self._silent: set[int] = set()
         self._untrained: set[int] = set()
         self._initial_arrays, self._draws = ArrayRecord(), set[int]()
-        self._due: _Due | None = None
+        self._due: Due | None = None
         self._due_is_sent = False
         self.sent: dict[int, Counter[int]] = defaultdict(Counter)
 
@@ -146,11 +133,17 @@ class Coordinator:
         return self._synchronize()
 
     def instruct(
-        self, kind: str, devices: Collection[int], round_number: int, given: RecordDict
+        self,
+        kind: str,
+        devices: Collection[int],
+        round_number: int,
+        given: RecordDict,
+        scored: Collection[int] = (),
     ) -> list[Any]:
         """Return the messages that tell ``devices`` to run a user's function.
 
-        A consensus step that is still due goes with them: one message less for each device.
+        Those that are ``scored`` are asked to evaluate what they have trained. A consensus step
+        that is still due goes along: one message less for each device.
         """
         due = self._due if self._due and self._due.devices <= set(devices) else None
         if due is None:
@@ -161,8 +154,8 @@ class Coordinator:
         for device, content in orders.items():
             own = content.config_records[messages.RECORD]
             own.update(due.order() if due and device in due.devices else {})
-            own.update(given.config_records.get(messages.RECORD, {}))
-            content.update({k: v for k, v in given.items() if k != messages.RECORD})
+            own.update({messages.SCORED: True} if device in scored else {})
+            content.update(given)
         return self._membership.messages(kind, orders, round_number)
 
     def hear(
@@ -232,11 +225,20 @@ class Coordinator:
         """Make the consensus step that is due, if there is one, now."""
         due = self._due
         if due is not None and not self._due_is_sent:
-            self.hear(messages.MIX, due.devices, self._tell(messages.MIX, due, due.devices))
+            self._order_step(messages.MIX, due)
 
-    def _step(self, round_number: int, step: int) -> _Due:
-        there = frozenset(self.present(round_number))
-        return _Due(round_number, step, there, tuple(sorted(self._untrained)))
+    def _step(self, round_number: int, step: int) -> Due:
+        there, without = self.present(round_number), sorted(self._untrained)
+        return Due(round_number, step, frozenset(there), tuple(without))
+
+    def _order_step(self, kind: str, due: Due) -> None:
+        """Let devices do their part of a consensus step, and hear of it."""
+        self.hear(kind, due.devices, self._tell(kind, due, due.devices))
+
+    def _tell(self, kind: str, due: Due, devices: Collection[int]) -> Iterable[Message]:
+        """Tell devices to do their part of a consensus step, and return their replies."""
+        orders = self._orders(sorted(devices), **due.order())
+        return self._membership.send(self._membership.messages(kind, orders, due.round_number))
 
     def models(self) -> dict[int, Model]:
         """Return all devices' current models, for measuring: read from the relay."""
@@ -273,12 +275,6 @@ class Coordinator:
             self._untrained.update(devices)
         for device in devices:
             self._told.forget(device)
-
-    def _tell(self, kind: str, due: _Due, devices: Collection[int]) -> Iterable[Message]:
-        """Tell devices to do their part of a consensus step, and return their replies."""
-        orders = self._orders(sorted(devices), **due.order())
-        sent = self._membership.messages(kind, orders, due.round_number)
-        return self._membership.send(sent)
 
     def _starts(
         self, devices: Collection[int], given: Collection[int], **order: int
