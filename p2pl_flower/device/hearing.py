@@ -8,6 +8,7 @@ from typing import NamedTuple
 from .. import named_arrays
 from ..algorithms import State
 from ..algorithms.codecs import StepKey, of_codec
+from ..errors import LayoutError
 from ..named_arrays import Model
 from ..options import Options
 from ..relay import Mailbox, Slot
@@ -62,9 +63,14 @@ def heard_messages(
     """
     coder, sent, kept = options.coder, holding.message, of_codec(holding.state)
     if coder.is_exact:
-        messages = {j: message_of(publication) for j, publication in received.items()}
-        for j, message in sorted(messages.items()):
-            named_arrays.check_layout(sent, message, f"device {j}")
+        messages: dict[int, Model] = {}
+        for j, publication in received.items():
+            message = message_of(publication)
+            try:
+                named_arrays.check_layout(sent, message, f"device {j}")
+                messages[j] = message
+            except LayoutError as error:
+                mailbox.refuse(j, error)
         return Heard(sent, messages, {}, (messages,))
     key = StepKey(options.seed, slot.round, slot.step)
     arrived = {j: encoded_of(publication) for j, publication in received.items()}

@@ -184,3 +184,21 @@ def test_copies_that_are_no_copies_are_refused(boxes) -> None:
     np.testing.assert_array_equal(step.holding.model["w"], MODEL["w"])
     assert not step.exchange.received
     assert endpoint.statistics.counts()[1]["malformed"] == 1
+
+
+@pytest.mark.parametrize("codec", ["none", "int8"])
+@pytest.mark.parametrize("published", [True, False])
+def test_what_another_codec_makes_is_refused(boxes, codec, published) -> None:
+    endpoint, box, liar = boxes
+    device = Device(Neighbor(0, 1), [Neighbor(1, 1)], box, Options(codec=codec))
+    device.start(MODEL)
+    if published:
+        device.after_training(1, MODEL, {})
+    shown = {
+        f"={n}": a for n, a in Coder(CODECS.make("top-k")).send(MODEL, {}, KEY).encoded.items()
+    }
+    liar.publications(RUN).put(Slot("model", 1, 0), shown)
+    step = device.mix(1, 1)
+    np.testing.assert_array_equal(step.holding.model["w"], MODEL["w"])
+    counts = endpoint.statistics.counts()[1]
+    assert counts.get("malformed", 0) + counts.get("layout", 0) == 1
