@@ -37,9 +37,10 @@ from ..relay.contents import (
     to_publication,
     unflattened,
 )
+from ..relay.mailbox import ages_of, fresh
 from ..topology.neighborhood import Neighbor
 from ..weights import StepWeights, keep_answered, row_of, told_weights, weaken_stale
-from .exchange import Exchange, Step, ages_of, as_arrays, sum_bytes
+from .exchange import Exchange, Step, as_arrays, sum_bytes
 from .hearing import heard_messages
 
 log = logging.getLogger("flwr.p2pl")
@@ -207,12 +208,9 @@ class Device:
             self.mailbox.publish(Slot(THERE, round_number, step), {THERE: np.zeros(0, np.uint8)})
 
     def hear(self, round_number: int, step: int) -> Exchange:
-        """Find out which neighbors are heard in a consensus step, and tell them.
-
-        It goes before `mix` where weights depend on who is heard. No message is moved yet.
-        """
+        """Find out whom the device hears in a step, and tell it, before any message is moved."""
         asked = self._reachable(round_number, step)
-        there = self.mailbox.collect(asked, Slot(THERE, round_number, step - 1))
+        there = fresh(self.mailbox.collect(asked, Slot(THERE, round_number, step - 1)))
         heard = np.array(sorted(there), np.int64)
         self.mailbox.publish(Slot(HEARD, round_number, step), {HEARD: heard})
         return Exchange({})
@@ -247,7 +245,7 @@ class Device:
         state = without_codec(holding.state)
         model, state = algorithm.after_mixing(sent, mixed, state, gamma)
         after = Holding({**holding.model, **model}, mixed, with_codec(state, heard.kept))
-        return Step(after, Exchange(sum_bytes(*heard.bodies, told)))
+        return Step(after, Exchange(sum_bytes(*heard.bodies), told=sum_bytes(told)))
 
     def _newest(self) -> tuple[Slot, Model]:
         kept = self.mailbox.recall(MODEL, newest=1)
@@ -295,7 +293,8 @@ class Device:
         slot = Slot(HEARD, round_number, step)
         own = self.mailbox.collect([me.id], slot).get(me.id)
         mine = [] if own is None else own[HEARD].tolist()
-        told = self.mailbox.collect(self._listeners() if rule.column_stochastic else mine, slot)
+        whom = self._listeners() if rule.column_stochastic else mine
+        told = fresh(self.mailbox.collect(whom, slot))
         heard = {me.id: mine, **{j: entry[HEARD].tolist() for j, entry in told.items()}}
         weights = told_weights(rule, me, self.neighbors, heard)
         return weights, sorted(weights.row), told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from .. import named_arrays
 from ..named_arrays import Model
 from ..relay.contents import Holding
-from ..relay.mailbox import Collected
 
 
 @dataclass(frozen=True)
@@ -25,10 +24,13 @@ class Exchange:
         Bytes that arrived, by the device that sent them.
     origins : tuple[int, ...]
         In synchronization: whose initial model the device now holds, for each group.
+    told : Mapping[int, int]
+        Bytes of what devices said of whom they hear, by device.
     """
 
     received: Mapping[int, int]
     origins: tuple[int, ...] = ()
+    told: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,6 @@ class Step:
 
     holding: Holding
     exchange: Exchange
-
-
-def ages_of(collected: Mapping[int, Model]) -> Mapping[int, int]:
-    """Return how many rounds off messages are, by device; those of the step itself are left out."""
-    return collected.ages if isinstance(collected, Collected) else {}
 
 
 def as_arrays(arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

@@ -15,7 +15,7 @@ from flwr.app import Context, MetricRecord, RecordDict
 from ..errors import DeviceError, P2PLError
 from ..flower import messages
 from ..flower.metrics import as_number, sample_count
-from ..flower.records import only_metrics, received_in, unscored_why
+from ..flower.records import only_metrics, received_in, told_in, unscored_why
 from ..history import Round, Run
 from ..named_arrays import Model
 from ..options import ScoredRounds
@@ -277,7 +277,8 @@ class ServerlessPeer:
         """Make the round's consensus steps, and score the model where that is due."""
         for step in range(1, self._settings.options.consensus_steps + 1):
             reply = self._mix(number, step)
-            report.add(received_in(reply), asked=self._links_up(number, step))
+            asked = self._links_up(number, step)
+            report.add(received_in(reply), told_in(reply), asked)
         if not self._settings.options.consensus_steps and self._scored.due(number):
             self._evaluate(number, {})
 

@@ -318,6 +318,11 @@ class Settings:
             rule = "there is no server to hand out a common start: use max-norm, or give all "
             rule += "devices the same initial-arrays"
             raise ConfigError("init", "shared", rule)
+        if self.joining.links and self.options.algorithm.knows_place:
+            rule = (
+                "must know how many devices there are, and devices may join: take 'push-sum', say"
+            )
+            raise ConfigError("algorithm", self.options.to_config()["algorithm"], rule)
 
 
 def _neighbors(given: Mapping[Any, Any]) -> dict[int, str]:

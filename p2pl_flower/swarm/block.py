@@ -18,6 +18,7 @@ from ..named_arrays import Layout
 from ..seeding import Stream, derive, generator
 from ..sharing import Sharing
 from .algorithm_memory import extra_bytes
+from .compiled import compile_steps, compiling
 from .drawing import Draws, draw
 from .hooks import Hooks
 from .initial import Initial, set_initial
@@ -95,6 +96,8 @@ class Block:
         The models, and those of one device without their values.
     learners : Learners
         How devices train.
+    compile_seconds : float
+        What compiling the steps took; 0 where they are not compiled.
     needs : Needs
         What was worked out of the memory that is needed beside the data.
 
@@ -108,7 +111,7 @@ class Block:
     """
 
     def __init__(self, job: Job, common: Common, first: int = 0) -> None:
-        machine = job.machine
+        machine, self.compile_seconds = job.machine, 0.0
         self._job, self._common, self._first = job, common, first
         self._samples = Samples(job.data, machine.torch_device, first)
         template = draw(job.model, derive(common.seed, Stream.INIT, 0)).to(machine.torch_device)
@@ -122,6 +125,8 @@ class Block:
         self._traffic = Traffic(common.coder, common.seed, self.devices)
         self._trainer = Trainer(self.stack, self._samples, job.training, chunk, common.seed)
         self._workers: Workers[Learner] | None = None
+        if machine.compile:
+            compiling(self.learners, ())  # refuses what cannot be
 
     @property
     def devices(self) -> int:
@@ -149,7 +154,18 @@ class Block:
 
     def __enter__(self) -> Block:
         keep = self._job.machine.keep_memory
-        self._workers = Workers(self.learners.make, self._threads, keep)
+        if not self._job.machine.compile:
+            self._workers = Workers(self.learners.make, self._threads, keep)
+            return self
+        sizes = self._trainer.chunk_sizes(self._threads)
+        self._workers = Workers(compiling(self.learners, sizes), self._threads, keep)
+        try:
+            self.compile_seconds = compile_steps(
+                self._workers, self._samples, self._job.training, sizes
+            )
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
