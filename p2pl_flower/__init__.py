@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Algorithm": "algorithms",
+    "Codec": "algorithms.codecs",
     "ConfigError": "errors",
     "DeviceError": "errors",
     "AutoRelay": "relay",
@@ -45,6 +46,7 @@ _HOME = {
     "Sharing": "sharing",
     "Slot": "relay",
     "Spread": "history",
+    "StepKey": "algorithms.codecs",
     "TopologyError": "errors",
     "Training": "algorithms",
     "WeightRule": "weights",

@@ -1,6 +1,7 @@
 """What the package exports, for type checkers; a test holds it to `__init__.py`."""
 
 from .algorithms import Algorithm, Mixed, Sending, Training
+from .algorithms.codecs import Codec, StepKey
 from .algorithms.mixing import MixingRule
 from .errors import (
     ConfigError,
@@ -31,6 +32,7 @@ __all__ = [
     "P2PL",
     "Algorithm",
     "AutoRelay",
+    "Codec",
     "ConfigError",
     "DeviceError",
     "FileRelay",
@@ -59,6 +61,7 @@ __all__ = [
     "Sharing",
     "Slot",
     "Spread",
+    "StepKey",
     "TopologyError",
     "Training",
     "WeightRule",

@@ -127,14 +127,23 @@ class PeerToPeer(Contender):
 
 
 class ByAlgorithm(PeerToPeer):
-    """The algorithm of a text, under that text's name.
+    """The algorithm of a text, under that text's name; after ``@`` its codec, and that's memory.
 
     Parameters
     ----------
     text : str
-        Such as ``exact-diffusion`` or ``p2pl-affinity:strength=0.5``.
+        Such as ``exact-diffusion``, ``p2pl-affinity:strength=0.5``, ``choco@low-bit:bits=2`` or
+        ``led@low-bit@public-copies``.
+
+    Raises
+    ------
+    ConfigError
+        There are no such ones.
     """
 
     def __init__(self, text: str) -> None:
-        super().__init__({"algorithm": text})
+        parts = ("algorithm", "codec", "codec_memory")
+        given = text.split("@", len(parts) - 1)
+        super().__init__(dict(zip(parts, given, strict=False)))
+        Options(**self.changes)
         self.name = text  # type: ignore[misc]

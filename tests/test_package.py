@@ -31,6 +31,7 @@ def test_exported_names_are_pinned() -> None:
     assert sorted(p2pl_flower.__all__) == [
         "Algorithm",
         "AutoRelay",
+        "Codec",
         "ConfigError",
         "DeviceError",
         "FileRelay",
@@ -60,6 +61,7 @@ def test_exported_names_are_pinned() -> None:
         "Sharing",
         "Slot",
         "Spread",
+        "StepKey",
         "TopologyError",
         "Training",
         "WeightRule",

@@ -17,6 +17,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg, Result
 
 from ..algorithms import Algorithm
+from ..algorithms.codecs import Codec
 from ..algorithms.mixing import MixingRule
 from ..errors import ConfigError
 from ..options import (
@@ -74,7 +75,8 @@ class P2PL(RunningStrategy):
     shared : str or sequence of str
         Globs on array names, such as ``"features.*"`` or ``"!head.*"``: which arrays are
         mixed, synchronized and shown to neighbors. The others stay at home, as in FedPer.
-    consensus_steps, consensus_gamma, init, max_norm_scope, links, on_missing, mixing, seed
+    consensus_steps, consensus_gamma, init, max_norm_scope, links, on_missing, mixing, codec, \
+codec_memory, seed
         See `p2pl_flower.Options`.
     evaluate_every : int
         Devices evaluate, after training and after consensus, in every n-th round and in
@@ -148,6 +150,8 @@ evaluate_metrics_aggr_fn
         links: Any = "perfect",
         on_missing: str = "self",
         mixing: str | MixingRule = "weighted",
+        codec: str | Codec = "none",
+        codec_memory: str = "auto",
         seed: int = 0,
         evaluate_every: int = 1,
         evaluate_trained: bool = True,
@@ -176,6 +180,8 @@ evaluate_metrics_aggr_fn
             links=links,
             on_missing=on_missing,
             mixing=mixing,
+            codec=codec,
+            codec_memory=codec_memory,
             shared=shared,
             seed=seed,
         )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..algorithms import ALGORITHMS, Algorithm
+from ..algorithms.codecs import CODECS, MEMORIES, Codec, Coder
 from ..algorithms.mixing import MIXINGS, MixingRule
 from ..config import (
     Converted,
@@ -38,6 +39,7 @@ from ..weights import (
     check_matrix,
     read_matrix,
 )
+from .codecs import check_codec
 from .columns import check_columns
 from .reweight import check_reweight
 from .robust import check_mixing
@@ -63,7 +65,7 @@ class Options:
         converted=True,
         help="what devices train from, send, and make of what arrives: `p2pl`, "
         "`p2pl-affinity:strength=0.5`, `dsgd`, `exact-diffusion`, `led`, `k-gt`, "
-        "`gradient-tracking`, `qg-dsgdm`, `slowmo`, `noloco`, `push-sum`, "
+        "`gradient-tracking`, `qg-dsgdm`, `slowmo`, `noloco`, `choco`, `push-sum`, "
         "`eigenvector-correction` (docs/algorithms.md says which when)",
     )
     weights: Converted[WeightRule, str | WeightRule | WeightFunction | ArrayLike] = option(
@@ -115,6 +117,19 @@ class Options:
         "may be hostile, `clipped-gossip:share=0.2`, `trimmed-mean:share=0.2`, `median`, "
         "`krum:share=0.2`",
     )
+    codec: Converted[Codec, str | Codec] = option(
+        "none",
+        converted=True,
+        help="what is sent of a model: `none` (all of it), `float16`, `bfloat16`, "
+        "`int8:block=256`, `low-bit:bits=2`, `top-k:fraction=0.1`, `random-k:fraction=0.1`, "
+        "`partial:parts=2,order=rotating`; joined by `+`, each encodes what is left",
+    )
+    codec_memory: str = option(
+        "auto",
+        rule=one_of("none", "error-feedback", "public-copies", "auto"),
+        help="what becomes of what a codec did not send: it is forgotten, added to the next "
+        "message, or sent later to copies that neighbors keep; or as is the algorithm's own way",
+    )
     shared: Converted[Sharing, str | Iterable[str] | Sharing] = option(
         "*",
         converted=True,
@@ -139,7 +154,8 @@ class Options:
         check_columns(algorithm, rule, self.on_missing, mixing)
         check_mixing(algorithm, mixing)
         made: dict[str, Any] = {"algorithm": algorithm, "weights": rule, "matrix": matrix}
-        made["mixing"] = mixing
+        made["mixing"], made["codec"] = mixing, CODECS.of(self.codec)
+        made["codec_memory"] = check_codec(algorithm, made["codec"], self.codec_memory)
         made["init"] = algorithm.init if self.init == "auto" else self.init
         made |= {"links": links, "shared": Sharing.of(self.shared)}
         for name, value in made.items():
@@ -150,6 +166,11 @@ class Options:
         """Whether devices tell each other whom they hear before each consensus step."""
         return self.on_missing == REWEIGHT or self.weights.column_stochastic
 
+    @property
+    def coder(self) -> Coder:
+        """The codec and its memory."""
+        return Coder(self.codec, MEMORIES[self.codec_memory])
+
     def described(self) -> dict[str, Any]:
         """Return the options as flat values; what has no text is told by its class or name."""
         texts = {
@@ -157,6 +178,7 @@ class Options:
             "weights": described_text(self.weights, WEIGHTS),
             "links": described_text(self.links, LINKS),
             "mixing": described_text(self.mixing, MIXINGS),
+            "codec": described_text(self.codec, CODECS),
             "shared": self.shared.spec(),
         }
         return {**{name: getattr(self, name) for name in declared(type(self))}, **texts}
@@ -176,6 +198,7 @@ class Options:
             "weights": text_of(self.weights, WEIGHTS),
             "links": text_of(self.links, LINKS),
             "mixing": text_of(self.mixing, MIXINGS),
+            "codec": text_of(self.codec, CODECS),
             "shared": self.shared.spec(),
         }
         if not same(self.shared, Sharing.of(texts["shared"])):

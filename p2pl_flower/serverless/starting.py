@@ -13,7 +13,7 @@ from ..flower import messages
 from ..flower.records import received_in
 from ..named_arrays import Model, square_norm
 from ..relay import Slot
-from ..relay.contents import MODEL, adopted, from_publication
+from ..relay.contents import MODEL, adopted, from_publication, is_encoded
 from ..relay.grpc import Endpoint, EndpointMailbox, Waiting
 from ..relay.grpc.protocol import Refusal
 from .agreement import InitialModel
@@ -153,7 +153,8 @@ class Start:
         """Take what neighbors may have of a neighbor's model, if it is handed over."""
         seconds = self._settings.waiting.deadline  # which leaves no choice of another slot
         arrived = self._mailbox.collect([neighbor], slot, seconds).get(neighbor)
-        if arrived is None or not self._is_plausible(neighbor, arrived):
+        # It is whole after a round's last step.
+        if arrived is None or is_encoded(arrived) or not self._is_plausible(neighbor, arrived):
             return False
         kept = self._mailbox.recall(MODEL, newest=1)
         own = from_publication(kept[0][1])[0] if kept else {}

@@ -51,7 +51,13 @@ class Swarm:
         every = 0 if job.test is None else job.evaluate_every
         self._scored = ScoredRounds(every, job.rounds, job.evaluate_trained, job.fraction_evaluate)
         common = Common(
-            plan.seed, plan.algorithm, plan.shared, plan.scope, plan.mixing, plan.devices
+            plan.seed,
+            plan.algorithm,
+            plan.shared,
+            plan.scope,
+            plan.mixing,
+            plan.devices,
+            plan.coder,
         )
         spread = isinstance(job.machine, RayCluster)
         self.block = Blocks(job, common) if spread else Block(job, common)

@@ -46,6 +46,8 @@ class Mixing:
         Which devices take part.
     gamma : float
         The consensus step size, which is in M already.
+    moment : tuple[int, int]
+        The round, and the consensus steps made in it before.
     """
 
     rows: NDArray[np.int64]
@@ -55,6 +57,7 @@ class Mixing:
     sent: NDArray[np.int64]
     active: NDArray[np.bool_]
     gamma: float = 1.0
+    moment: tuple[int, int] = (0, 0)
 
     @classmethod
     def gossip(
@@ -182,6 +185,7 @@ class Mixing:
             self.sent[mine],
             self.active[mine],
             self.gamma,
+            self.moment,
         )
         return step, others
 

@@ -50,10 +50,6 @@ class BlockActor:
         """Call a method of the block, or one of these."""
         return getattr(self if hasattr(self, method) else self.block, method)(*arguments)
 
-    def message_size(self) -> int:
-        """Return the size in bytes of what one device sends."""
-        return self.block.message_bytes
-
     def model(self, device: int) -> dict[str, Tensor]:
         """Return a device's model."""
         return {name: t.cpu().clone() for name, t in self.block.stack.model(device).items()}

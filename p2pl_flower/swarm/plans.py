@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..algorithms import Algorithm
+from ..algorithms.codecs import Coder
 from ..algorithms.mixing import MixingRule, Weighted
 from ..algorithms.p2pl import P2PL
 from ..config import take, within
@@ -56,6 +57,8 @@ class Plan(ABC):
         Which tensors are mixed.
     mixing : MixingRule
         How messages are mixed.
+    coder : Coder
+        What is sent of them.
     """
 
     samples: Ids
@@ -65,6 +68,7 @@ class Plan(ABC):
     shared_start: bool = False
     shared: Sharing = EVERYTHING
     mixing: MixingRule = Weighted()
+    coder: Coder = Coder()
 
     @property
     def devices(self) -> int:
@@ -102,7 +106,7 @@ class Plan(ABC):
         Parameters
         ----------
         sent : NDArray[int64], shape (K,)
-            Messages that each device sent to others.
+            Bytes that each device sent to others.
         round_number : int
             The round.
         message_bytes : int
@@ -154,6 +158,7 @@ class Gossip(Plan):
         self.scope = self.options.max_norm_scope
         self.shared_start = self.options.init == "shared"
         self.shared, self.mixing = self.options.shared, self.options.mixing
+        self.coder = self.options.coder
         self._edges = (None, Edges.of(self.schedule.graph(1)))
         self._known = np.zeros_like(self.samples)  # until a device has trained
         self._told = np.zeros_like(self.samples)
@@ -185,20 +190,21 @@ class Gossip(Plan):
             up = options.links.up(edges.to, edges.source, round_number, step)
             heard = np.broadcast_to(up, edges.to.shape) & there[edges.source]
             if options.weights.column_stochastic:
-                yield self._shared_out(edges, weights, heard, there, gamma)
+                mixing = self._shared_out(edges, weights, heard, there, gamma)
             elif options.tells_heard:
-                yield self._reweighted(edges, heard, there, gamma)
+                mixing = self._reweighted(edges, heard, there, gamma)
             else:
                 kept = keep_heard(weights, heard, edges, options.on_missing)
-                yield Mixing.gossip(edges, kept, heard, there, gamma)
+                mixing = Mixing.gossip(edges, kept, heard, there, gamma)
+            yield replace(mixing, moment=(round_number, step - 1))
 
     def scored(self, round_number: int) -> Ids:
         """Return the devices that are there."""
         return np.flatnonzero(self._present(round_number))
 
     def traffic(self, sent: Ids, round_number: int, message_bytes: int) -> Mapping[str, int]:
-        """Count a model for each neighbor that it reached; none goes through a server."""
-        sizes = sent * message_bytes + self._told
+        """Return what devices sent to each other; none goes through a server."""
+        sizes = sent + self._told
         return {
             "bytes_sent": int(sizes.sum()),
             "bytes_sent_busiest": int(sizes.max()),

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import named_arrays
-from .algorithms import State, Training, each
-from .algorithms.max_norm import Candidates, choose
-from .algorithms.mixing import Weighted
-from .errors import ForgottenError
-from .named_arrays import Model
-from .options import Options
-from .relay import Mailbox, Slot
-from .relay.contents import (
+from .. import named_arrays
+from ..algorithms import State, Training, each
+from ..algorithms.codecs import StepKey, moved, of_codec, with_codec, without_codec
+from ..algorithms.max_norm import Candidates, choose
+from ..algorithms.mixing import Weighted
+from ..errors import ForgottenError
+from ..named_arrays import Model
+from ..options import Options
+from ..relay import Mailbox, Slot
+from ..relay.contents import (
+    COPY,
     MODEL,
     STATE,
     Holding,
@@ -31,46 +33,21 @@ from .relay.contents import (
     check_names,
     flattened,
     from_publication,
-    message_of,
+    is_encoded,
     to_publication,
     unflattened,
 )
-from .relay.mailbox import ages_of, fresh
-from .topology.neighborhood import Neighbor
-from .weights import StepWeights, keep_answered, row_of, told_weights, weaken_stale
+from ..relay.mailbox import ages_of, fresh
+from ..topology.neighborhood import Neighbor
+from ..weights import StepWeights, keep_answered, row_of, told_weights, weaken_stale
+from .exchange import Exchange, Step, as_arrays, sum_bytes
+from .hearing import heard_messages
 
 log = logging.getLogger("flwr.p2pl")
 
 CANDIDATES = "candidates"
 THERE, HEARD = "there", "heard"
 """Channels on which a device says that its message is there, and whom it has heard saying so."""
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """What one exchange with neighbors brought.
-
-    Attributes
-    ----------
-    received : Mapping[int, int]
-        Bytes that arrived, by the device that sent them.
-    origins : tuple[int, ...]
-        In synchronization: whose initial model the device now holds, for each group.
-    told : Mapping[int, int]
-        Bytes of what devices said of whom they hear, by device.
-    """
-
-    received: Mapping[int, int]
-    origins: tuple[int, ...] = ()
-    told: Mapping[int, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a device holds after a consensus step, and what it took."""
-
-    holding: Holding
-    exchange: Exchange
 
 
 @dataclass(frozen=True)
@@ -129,6 +106,8 @@ class Device:
         own = from_publication(kept[0][1])[0] if kept else {}
         for neighbor in self.neighbors:
             for arrived in self.mailbox.collect([neighbor.id], slot, 0).values():
+                if is_encoded(arrived):
+                    continue
                 model = adopted(own, arrived)
                 private = model.keys() - self.options.shared.part(model).keys()
                 return self.mailbox.publish(Slot(MODEL, 0, 1), model, private)
@@ -164,7 +143,7 @@ class Device:
             private = () if had_none else self.options.shared.personal(merged)
             self.mailbox.publish(Slot(MODEL, 0, step), merged, private)
         self._stand(own, held, step)
-        return Exchange(_sum_bytes(entries, offers), tuple(own.origins.tolist()))
+        return Exchange(sum_bytes(entries, offers), tuple(own.origins.tolist()))
 
     def model(self) -> Model:
         """Return the device's current model.
@@ -180,26 +159,45 @@ class Device:
         """Return what the device holds now, or raise as `model` does."""
         slot, publication = self._newest()
         model, message = from_publication(publication)
-        states = [] if self.options.algorithm.is_plain else self.mailbox.recall(STATE, newest=1)
+        states = self.mailbox.recall(STATE, newest=1) if self._keeps else []
         # another one is that of the run before, in a mailbox that outlives runs
         kept = next((state for at, state in states if at == slot._replace(channel=STATE)), None)
         return Holding(model, message, self._state(model, kept))
 
+    @property
+    def _keeps(self) -> bool:
+        """Whether anything beside the model is kept."""
+        return not self.options.algorithm.is_plain or self.options.coder.keeps
+
     def before_training(self, holding: Holding) -> Training:
         """Return the whole model to train from, the correction of local steps, and the state."""
         part = self.options.shared.part(holding.model)
-        model, correction, state = self.options.algorithm.before_training(part, holding.state)
-        return Training({**holding.model, **model}, correction, state)
+        algorithm, coder = self.options.algorithm, self.options.coder
+        kept = of_codec(holding.state)
+        if not coder.is_exact:
+            kept = coder.begin(part, kept)
+        model, correction, state = algorithm.before_training(part, without_codec(holding.state))
+        return Training({**holding.model, **model}, correction, with_codec(state, kept))
 
     def after_training(self, round_number: int, trained: Model, state: State) -> None:
         """Show neighbors what the algorithm makes of a trained model."""
         self.publish(round_number, 0, self._sending(trained, state))
 
     def publish(self, round_number: int, step: int, holding: Holding) -> None:
-        """Show neighbors the message of what the device holds; the rest stays private."""
-        publication, private = to_publication(holding.model, holding.message)
-        if not self.options.algorithm.is_plain:  # first, so that a message never lacks its state
-            flat = flattened(holding.state)
+        """Show neighbors the message of what the device holds; the rest stays private.
+
+        After a round's last step nobody mixes it: then a codec leaves it as it is.
+        """
+        state, encoded, coder = holding.state, None, self.options.coder
+        if not coder.is_exact and 0 <= step < self.options.consensus_steps:
+            key = StepKey(self.options.seed, round_number, step)
+            sent = coder.send(holding.message, of_codec(state), key)
+            state, encoded = with_codec(state, sent.kept), sent.encoded
+            if coder.memory.adds_up:
+                self.mailbox.publish(Slot(COPY, round_number, step), as_arrays(sent.public))
+        publication, private = to_publication(holding.model, holding.message, encoded)
+        if self._keeps:  # first, so that a message never lacks its state
+            flat = flattened(state)
             self.mailbox.publish(Slot(STATE, round_number, step), flat, list(flat))
         self.mailbox.publish(Slot(MODEL, round_number, step), publication, private)
         if self.options.tells_heard:
@@ -222,24 +220,28 @@ class Device:
         weights, asked, told = self._weigh(round_number, step)
         collected = self.mailbox.collect([self.me.id, *asked], slot)
         ages, received = ages_of(collected), dict(collected)
-        if told or not self.options.algorithm.is_plain:  # what goes with it is of this step alone
+        whole = self.options.algorithm.is_plain and self.options.coder.is_exact
+        if told or not whole:  # what goes with it is of this step alone
             received = {j: publication for j, publication in received.items() if j not in ages}
         own = received.pop(self.me.id, None)
         holding = self._published(own, slot)
-        arrived = {j: message_of(publication) for j, publication in received.items()}
-        row = weaken_stale(keep_answered(weights.row, arrived, self.options.on_missing), ages)
+        heard = heard_messages(self.mailbox, self.options, holding, own, received, slot)
+        row = weaken_stale(
+            keep_answered(weights.row, heard.messages, self.options.on_missing), ages
+        )
         algorithm, sent = self.options.algorithm, holding.message
-        for j, message in sorted(arrived.items()):
-            named_arrays.check_layout(sent, message, f"device {j}")
         gamma = self.options.consensus_gamma * algorithm.mixing_step
         rule = self.options.mixing
         combine = algorithm.combine if isinstance(rule, Weighted) else rule.combine
         scale = weights.scale(row, gamma)  # else rows sum to 1, and it is 1
-        mixed = combine(sent, arrived, {j: a / scale for j, a in row.items()}, gamma)
-        mixed = _as_arrays(mixed if scale == 1 else each(lambda array: scale * array, mixed))
-        model, state = algorithm.after_mixing(sent, mixed, holding.state, gamma)
-        after = Holding({**holding.model, **model}, mixed, state)
-        return Step(after, Exchange(_sum_bytes(arrived), told=_sum_bytes(told)))
+        mixed = combine(heard.public, heard.messages, {j: a / scale for j, a in row.items()}, gamma)
+        mixed = as_arrays(mixed if scale == 1 else each(lambda array: scale * array, mixed))
+        if not self.options.coder.is_exact:
+            mixed = as_arrays(moved(sent, heard.public, mixed))
+        state = without_codec(holding.state)
+        model, state = algorithm.after_mixing(sent, mixed, state, gamma)
+        after = Holding({**holding.model, **model}, mixed, with_codec(state, heard.kept))
+        return Step(after, Exchange(sum_bytes(*heard.bodies), told=sum_bytes(told)))
 
     def _newest(self) -> tuple[Slot, Model]:
         kept = self.mailbox.recall(MODEL, newest=1)
@@ -255,7 +257,7 @@ class Device:
             model, _, state = self.before_training(self.holding())
             return self._sending(model, state)
         model, message = from_publication(own)
-        kept = {} if self.options.algorithm.is_plain else self._kept_state(slot)
+        kept = self._kept_state(slot) if self._keeps else {}
         return Holding(model, message, self._state(model, kept))
 
     def _kept_state(self, slot: Slot) -> Model | None:
@@ -263,8 +265,6 @@ class Device:
         return self.mailbox.collect([me], slot._replace(channel=STATE)).get(me)
 
     def _state(self, model: Model, kept: Model | None) -> State:
-        if self.options.algorithm.is_plain:
-            return {}
         if kept is not None:
             return unflattened(kept)
         algorithm, part = self.options.algorithm, self.options.shared.part(model)
@@ -275,8 +275,8 @@ class Device:
 
     def _sending(self, trained: Model, state: State) -> Holding:
         part = self.options.shared.part(trained)
-        message, kept = self.options.algorithm.after_training(part, state)
-        return Holding(trained, _as_arrays(message), kept)
+        message, own = self.options.algorithm.after_training(part, without_codec(state))
+        return Holding(trained, as_arrays(message), with_codec(own, of_codec(state)))
 
     def _weigh(
         self, round_number: int, step: int
@@ -337,13 +337,3 @@ class Device:
 
 def _candidates(entry: Model) -> Candidates:
     return Candidates(entry["norms"], entry["origins"])
-
-
-def _as_arrays(arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """Return NumPy's numbers, which its operators make of arrays of no dimension, as arrays."""
-    return {name: np.asarray(array) for name, array in arrays.items()}
-
-
-def _sum_bytes(*arrived: Mapping[int, Model]) -> dict[int, int]:
-    senders = sorted({j for models in arrived for j in models})
-    return {j: sum(named_arrays.nbytes(m[j]) for m in arrived if j in m) for j in senders}
