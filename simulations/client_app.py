@@ -19,7 +19,7 @@ from p2pl_flower.swarm import PRECISIONS
 from p2pl_flower.swarm.augmentation import Draw
 
 from . import datasets, models, training
-from .partition import partition
+from .samples import device_samples, scored_samples
 from .scenario import Scenario
 
 Read = Callable[[Context], Scenario]
@@ -76,16 +76,10 @@ def make_model(scenario: Scenario, seed: int) -> nn.Module:
 
 
 def score(scenario: Scenario, model: nn.Module) -> MetricRecord:
-    """Return loss and accuracy of a model on the whole test set."""
-    x, y = _test_set(scenario.dataset, scenario.data_dir, scenario.torch_device)
+    """Return loss and accuracy of a model on the whole test set, or on the validation part."""
+    x, y = scored_samples(scenario)
     loss, accuracy = training.evaluate(model, x, y, PRECISIONS[scenario.evaluate_precision])
     return MetricRecord({"num-examples": len(y), "loss": loss, "accuracy": accuracy})
-
-
-def device_samples(scenario: Scenario, num_devices: int) -> tuple[NDArray[Any], ...]:
-    """Return the indices of every device's training samples; one device has them all."""
-    scheme = scenario.partition if num_devices > 1 else "iid"
-    return _split(scenario.dataset, scenario.data_dir, scheme, num_devices, scenario.seed)
 
 
 def _received_model(scenario: Scenario, message: Message) -> nn.Module:
@@ -150,20 +144,6 @@ def _keep(context: Context, kept: training.Kept) -> None:
 def _correction(scenario: Scenario) -> dict[str, Tensor]:
     found = {name: torch.from_numpy(array) for name, array in local_correction().items()}
     return {name: tensor.to(scenario.torch_device) for name, tensor in found.items()}
-
-
-@functools.lru_cache(maxsize=2)
-def _test_set(dataset: str, data_dir: str, device: str) -> tuple[Tensor, Tensor]:
-    data = datasets.load(dataset, data_dir)
-    x, y = torch.from_numpy(data.pixels(data.test_x)), torch.from_numpy(data.test_y)
-    return x.to(device), y.to(device)
-
-
-@functools.lru_cache(maxsize=2)
-def _split(
-    dataset: str, data_dir: str, scheme: str, num_devices: int, seed: int
-) -> tuple[NDArray[Any], ...]:
-    return partition(scheme, datasets.load(dataset, data_dir).train_y, num_devices, seed)
 
 
 app = make_client_app(lambda context: Scenario.of_run(context.run_config))

@@ -10,7 +10,7 @@ from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import History, Round, environment, line
 
 from . import flower_engine, report, swarm_engine
-from .client_app import device_samples
+from .samples import device_samples
 from .scenario import Scenario
 
 ENGINES = {"flower": flower_engine.run_contender, "swarm": swarm_engine.run_contender}
