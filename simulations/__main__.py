@@ -35,11 +35,11 @@ def _compare(parsed: argparse.Namespace) -> int:
 
 
 def _paper(parsed: argparse.Namespace) -> int:
-    from .paper import claims, page, runner
+    from .paper import claims, kept, page, runner
 
     runner.run(claims(parsed.only), parsed.seeds)
     page.write(claims())
-    sys.stdout.write(f"Results are in {runner.RESULTS / page.PAGE}\n")
+    sys.stdout.write(f"Results are in {kept.RESULTS / page.PAGE}\n")
     return 0
 
 
