@@ -11,7 +11,7 @@ from simulations.samples import device_samples, scored_samples
 from simulations.scenario import Scenario
 from simulations.validation import hold_out
 
-KEYS = {"num-devices": 6, "topology": "ring", "partition": "pathological:2"}
+KEYS = {"num-devices": 6, "topology": "ring", "partition": "dirichlet:0.5"}
 
 
 def test_a_share_of_each_device_is_held_out():
