@@ -93,7 +93,7 @@ class Coordinator:
         self._arrays_key, self._addresses = arrays_key, addresses or {}
         self._on_failure = on_failure
         self._listed_options = messages.options_to_config(options)
-        self._graph = self.schedule.graph(1)
+        self._graph = self._admitted = self.schedule.graph(1)
         # until a device has trained
         self._samples: dict[int, float] = dict.fromkeys(membership.devices, 0)
         self._told = Told()
@@ -180,7 +180,9 @@ class Coordinator:
     def begin_round(self, round_number: int) -> list[int]:
         """Change to the round's graph and return the devices that are there to train."""
         self._silent.clear()
-        self._enter(round_number)
+        steps = max(self._options.consensus_steps, 1)
+        first = self.schedule.links(round_number, 1, steps)
+        self._change(first, self.schedule.of_round(round_number, steps))
         return self.present(round_number)
 
     def present(self, round_number: int) -> list[int]:
@@ -195,6 +197,8 @@ class Coordinator:
     def consensus_step(self, round_number: int, step: int) -> None:
         """Let all devices that are present mix once: when they are next sent a message."""
         self.make_due()
+        steps = self._options.consensus_steps
+        self._change(self.schedule.links(round_number, step, steps), self._admitted)
         self._due = _Due(round_number, step, frozenset(self.present(round_number)))
 
     def make_due(self) -> None:
@@ -300,10 +304,19 @@ class Coordinator:
     def _enter(self, number: int) -> None:
         """Change to graph ``number`` of the schedule (the same one, where it is static)."""
         graph = self.schedule.graph(number)
-        if graph is not self._graph or not self._told:
+        self._change(graph, graph)
+
+    def _change(self, graph: nx.Graph, admitted: nx.Graph) -> None:
+        """Change to a graph that devices are told of; their mailboxes are open along another.
+
+        Where the graph changes within a round, mailboxes are open along the links of all its
+        steps from its beginning on: else a device would be asked before it is told by whom.
+        """
+        if graph is not self._graph or admitted is not self._admitted or not self._told:
             self.make_due()
-            self._relay.admit(self._run, {d: sorted(graph[d]) for d in graph})
-        self._graph = graph
+        if admitted is not self._admitted or not self._told:
+            self._relay.admit(self._run, {d: sorted(admitted[d]) for d in admitted})
+        self._graph, self._admitted = graph, admitted
 
     def _orders(self, devices: Collection[int], **order: Any) -> dict[int, RecordDict]:
         """Return an order for each device, with its neighbor list where that is news to it."""
@@ -311,7 +324,9 @@ class Coordinator:
         for device in devices:
             me, neighbors = neighborhood(self._graph, device, self._samples, self._options.matrix)
             placed = [replace(n, address=self._addresses.get(n.id, "")) for n in neighbors]
-            news = self._told.news(me, placed, self._listed_options)
+            others = sorted(set(self._admitted[device]) - set(self._graph[device]))
+            elsewhere = {j: self._addresses[j] for j in others if self._addresses.get(j)}
+            news = self._told.news(me, placed, self._listed_options, elsewhere)
             contents[device] = RecordDict({messages.RECORD: ConfigRecord({**order, **news})})
         return contents
 

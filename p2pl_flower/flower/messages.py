@@ -76,6 +76,7 @@ client has no evaluate function; and how it failed at scoring what it had traine
 
 _NUMPY = "numpy.ndarray"  # how Flower calls arrays in the format of NumPy's own files
 _PREFIX = "neighbor-"
+_ELSEWHERE = f"{_PREFIX}elsewhere"
 
 
 def check_keys(arrays_key: str, config_key: str) -> None:
@@ -129,13 +130,26 @@ def neighbors_from_config(config: Mapping[str, Any]) -> tuple[Neighbor, tuple[Ne
     return me, tuple(Neighbor(*row) for row in zip(*columns, strict=True))
 
 
+def addresses_to_config(addresses: Mapping[int, str]) -> dict[str, Any]:
+    """Return the addresses of devices that are no neighbors now, as flat config values."""
+    if not addresses:
+        return {}
+    return {_ELSEWHERE: list(addresses), f"{_ELSEWHERE}-address": list(addresses.values())}
+
+
+def addresses_from_config(config: Mapping[str, Any]) -> dict[int, str]:
+    """Rebuild what `addresses_to_config` made."""
+    found = config.get(_ELSEWHERE, []), config.get(f"{_ELSEWHERE}-address", [])
+    return dict(zip(*found, strict=True))
+
+
 def _of_one_type(numbers: list[Any]) -> list[Any]:
     """Return numbers as Flower's records hold them: all integers, or all fractions."""
     return numbers if all(isinstance(n, int) for n in numbers) else list(map(float, numbers))
 
 
 def is_neighbor_key(key: str) -> bool:
-    """Return whether a config key is one of those that `neighbors_to_config` makes."""
+    """Return whether a config key is one of those that say who is where."""
     return key in ("id", "degree", "samples") or key.startswith(_PREFIX)
 
 

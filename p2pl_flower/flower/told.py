@@ -28,10 +28,23 @@ class Told:
         return bool(self._told)
 
     def news(
-        self, me: Neighbor, neighbors: Sequence[Neighbor], options: Mapping[str, Any]
+        self,
+        me: Neighbor,
+        neighbors: Sequence[Neighbor],
+        options: Mapping[str, Any],
+        elsewhere: Mapping[int, str] | None = None,
     ) -> dict[str, Any]:
-        """Return what an order to device ``me`` must hold: its id, and what it does not know."""
+        """Return what an order to device ``me`` must hold: its id, and what it does not know.
+
+        Parameters
+        ----------
+        me, neighbors, options
+            What the device is to know of itself, its neighbors and the algorithm.
+        elsewhere : Mapping[int, str], optional
+            Where the mailboxes are of those that are its neighbors in the round's other steps.
+        """
         listed = messages.neighbors_to_config(me, neighbors)
+        listed |= messages.addresses_to_config(elsewhere or {})
         before_listed, before_options = self._told.get(me.id, ({}, {}))
         self._told[me.id] = listed, options
         return {
@@ -59,7 +72,7 @@ def keep(
     if not ("id" in news and names[0] in news):
         known = {**_without_old(_recall(mailbox), news), **news}
     me, neighbors = messages.neighbors_from_config(known)
-    mailbox.meet({n.id: n.address for n in neighbors})
+    mailbox.meet(messages.addresses_from_config(known) | {n.id: n.address for n in neighbors})
     if news:
         text = np.frombuffer(json.dumps(known).encode(), np.uint8)
         mailbox.publish(_SLOT, {_CHANNEL: text}, [_CHANNEL])

@@ -53,11 +53,23 @@ class Handshake:
         self._lock = threading.Lock()
         self.tell(finished=False)
 
+    @property
+    def neighbors(self) -> set[int]:
+        """The neighbors but for those whose certificates have been taken back."""
+        return set(self._settings.neighbors) - self._endpoint.revoked
+
+    def with_newer_revocations(self) -> set[int]:
+        """Return the neighbors that have said that they know a newer list of revocations."""
+        own = self._endpoint.standing
+        if own is None:
+            return set()
+        return {j for j in self.neighbors if self._endpoint.remotes[j].revocations > own.version}
+
     def tell(self, *, finished: bool) -> None:
         """Set what neighbors are told of this device."""
         own = self.agreement.own
         greeting = {
-            "degree": len(self._settings.neighbors),
+            "degree": len(self.neighbors),
             "finished": finished,
             "settings": {**self._settings.common(), **self._steps()},
             "initial": None if own is None else own.to_json(),
@@ -82,22 +94,28 @@ class Handshake:
 
     def unmet(self) -> set[int]:
         """Return the neighbors whose degree is not known yet."""
-        return set(self._settings.neighbors) - set(self._degrees)
+        return self.neighbors - set(self._degrees)
 
     def fitting(self) -> list[int]:
         """Return the neighbors but for those that are known to have other settings."""
-        return sorted(set(self._settings.neighbors) - self._misfits)
+        return sorted(self.neighbors - self._misfits)
 
-    def listed(self) -> tuple[Neighbor, tuple[Neighbor, ...]]:
+    def listed(self, round_number: int = 0, step: int = 1) -> tuple[Neighbor, tuple[Neighbor, ...]]:
         """Return the device's own entry and its neighbor list.
 
         A neighbor that has not been met counts as one with the device's own degree; one whose
-        settings differ is left out.
+        settings differ is left out. Where a schedule says who is linked in a step of a round,
+        those are listed; before round 1, all neighbors are.
         """
-        own, degree = self._settings.device, len(self._settings.neighbors)
+        own, degree = self._settings.device, len(self.neighbors)
+        linked, degrees = self.fitting(), self._degrees
+        if self._settings.schedule is not None and round_number:
+            steps = max(self._settings.options.consensus_steps, 1)
+            graph = self._settings.schedule.links(round_number, step, steps)
+            linked = [j for j in linked if j in graph[own]]
+            degrees, degree = dict(graph.degree), graph.degree[own]
         neighbors = tuple(
-            Neighbor(j, self._degrees.get(j, degree), self.samples.get(j, 0))
-            for j in self.fitting()
+            Neighbor(j, degrees.get(j, degree), self.samples.get(j, 0)) for j in linked
         )
         return Neighbor(own, degree, self.samples.get(own, 0)), neighbors
 

@@ -21,9 +21,11 @@ from ..named_arrays import Model
 from ..options import ScoredRounds
 from ..relay import Slot
 from ..relay.contents import MODEL, from_publication
+from ..relay.group import Standing
 from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay
 from ..relay.grpc.streams import MOST_STREAMS
 from ..relay.tensors import not_finite
+from ..relay.tunnel import Tunnels
 from ..weights import needs_samples
 from . import model_file
 from .handshake import Handshake
@@ -69,9 +71,9 @@ class ServerlessPeer:
         self.model_file = settings.model_file
         if self.model_file is not None:
             model_file.prepare(self.model_file)
-        credentials = None
+        credentials, folder = None, Path(settings.certificates)
         if not settings.insecure:
-            credentials = Credentials.load(settings.certificates, settings.device)
+            credentials = Credentials.load(folder, settings.device)
         self.endpoint = Endpoint(
             settings.device,
             settings.listen,
@@ -79,6 +81,8 @@ class ServerlessPeer:
             settings.waiting,
             most_calls=MOST_STREAMS * len(settings.neighbors) + 16,
             folder=Path(settings.checkpoint) if settings.checkpoint else None,
+            tunnels=_tunnels(settings, credentials) if settings.tunneled else None,
+            standing=None if credentials is None else Standing(credentials.ca, folder),
         )
         if settings.insecure:
             rule = "device %d: insecure, as asked for: whoever reaches %s can read and send models"
@@ -158,7 +162,7 @@ class ServerlessPeer:
 
     def _meet_all(self) -> None:
         """Wait for the neighbors, and say who is not there."""
-        everybody = set(self._settings.neighbors)
+        everybody = self._known.neighbors
         if absent := everybody - self._known.meet(self._settings.start, everybody):
             listed = ", ".join(map(str, sorted(absent)))
             rule = "device %d: goes on without neighbors that did not answer in %g seconds: %s"
@@ -172,8 +176,11 @@ class ServerlessPeer:
 
     def _next_round(self) -> int:
         """Return the round to run; those that neighbors have left behind are skipped."""
+        if self.endpoint.standing is not None:
+            self.endpoint.standing.look()
+            self._known.tell(finished=False)
         brief = self._known.unmet() | self.endpoint.unreachable
-        self._known.meet(0, brief)
+        self._known.meet(0, (brief | self._known.with_newer_revocations()) & self._known.neighbors)
         number = self._known.round_to_join(self._done + 1)
         skipped = list(range(self._done + 1, number))
         if skipped:
@@ -244,7 +251,11 @@ class ServerlessPeer:
 
     def _links_up(self, number: int, step: int) -> int:
         """Return how many neighbors a consensus step asks: links may be down on purpose."""
-        ids = np.array(sorted(self._settings.neighbors))
+        _, listed = self._known.listed(number, step)
+        linked = self._known.neighbors
+        if self._settings.schedule is not None:
+            linked = {neighbor.id for neighbor in listed}
+        ids = np.array(sorted(linked), dtype=np.int64)
         up = self._settings.options.links.up(self._settings.device, ids, number, step)
         return int(np.broadcast_to(up, ids.shape).sum())
 
@@ -262,7 +273,9 @@ class ServerlessPeer:
     def _send(
         self, kind: str, order: dict[str, Any], config: dict[str, Any] | None = None
     ) -> RecordDict:
-        return self._instructions.send(kind, order, *self._known.listed(), config)
+        number = int(order.get(messages.ROUND, 0))
+        listed = self._known.listed(number, int(order.get(messages.MIX_STEP, 1)))
+        return self._instructions.send(kind, order, *listed, config)
 
     def _save(self) -> None:
         self._setup |= self._known.agreement.to_setup()
@@ -270,7 +283,7 @@ class ServerlessPeer:
 
     def _linger(self) -> None:
         """Serve neighbors that are still behind, for a while."""
-        everybody = set(self._settings.neighbors)
+        everybody = self._known.neighbors
         self._known.tell(finished=True)
         end = time.monotonic() + self._settings.linger
         while time.monotonic() < end:
@@ -281,3 +294,8 @@ class ServerlessPeer:
         behind = ", ".join(map(str, sorted(everybody - self.endpoint.finished)))
         rule = "device %d: leaves after %g seconds, though neighbors have not said that they are "
         log.info(rule + "through: %s", self._settings.device, self._settings.linger, behind)
+
+
+def _tunnels(settings: Settings, credentials: Credentials | None) -> Tunnels:
+    own = settings.device, settings.listen, credentials
+    return Tunnels(*own, settings.rendezvous, settings.serve_rendezvous)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,13 @@ from ..options import (
     LOGGERS_KEY,
     NUM_DEVICES,
     ROUNDS,
+    TOPOLOGY,
     Options,
     check_loggers,
 )
 from ..relay.grpc import Waiting
+from ..relay.tunnel import DIAL_OUT
+from ..topology import Schedule, schedule
 from . import model_file
 
 _SECONDS = within("[0, inf)", "seconds")
@@ -51,11 +55,33 @@ class Settings:
 
     device: int = option(help="id of this device, from 0")
     num_devices: int = NUM_DEVICES.field(rule=at_least(2))
-    listen: str = option(help="`host:port` to be reached at")
+    listen: str = option(
+        help="`host:port` to be reached at; `dial-out` for a device that nobody can dial, behind a "
+        "router, say"
+    )
     app: str = option(help="the ClientApp: `package.module:name`")
     rounds: int = ROUNDS.field()
     neighbors: Converted[Mapping[int, str], Mapping[Any, str]] = option(
-        kind=dict, converted=True, help='neighbors\' addresses: lines such as `3 = "host:9400"`'
+        kind=dict,
+        converted=True,
+        help='neighbors\' addresses: lines such as `3 = "host:9400"`, '
+        'or `3 = "dial-out"` for one that dials',
+    )
+    rendezvous: str = option(
+        "",
+        help="`host:port` of a `p2pl-flower rendezvous`, or of a peer with `serve-rendezvous`: "
+        "where this device meets neighbors that cannot be dialed, if it cannot be either",
+    )
+    serve_rendezvous: bool = option(
+        False,
+        help="`true` lets devices that can only dial out meet here: what they say to each other "
+        "passes through, encrypted between them",
+    )
+    topology: str = TOPOLOGY.field(
+        "",
+        help="which neighbors are linked when, where that changes: a schedule such as "
+        "`random-matchings`, the same on all devices, each of which lists all that it ever meets; "
+        "if left out, all neighbors always are",
     )
     run: str = option("p2pl", help="name of the run; devices of another are refused")
     certificates: str = option(
@@ -114,9 +140,16 @@ class Settings:
         check_fields(self)
         if not 0 <= self.device < self.num_devices:
             raise ConfigError("device", self.device, f"must be from 0 to {self.num_devices - 1}")
-        _check_address("listen", self.listen, least_port=0)
+        if self.listen != DIAL_OUT:
+            _check_address("listen", self.listen, least_port=0)
+        elif self.serve_rendezvous:
+            rule = "is for devices that can be dialed: listen at host:port"
+            raise ConfigError("serve-rendezvous", True, rule)
+        if self.rendezvous:
+            _check_address("rendezvous", self.rendezvous, least_port=1)
         object.__setattr__(self, "neighbors", _neighbors(self.neighbors))
         self._check_neighbors()
+        self._check_topology()
         self._check_options()
         check_loggers(self.loggers)
         self.common()  # refuses objects that the file could not have named
@@ -146,6 +179,19 @@ class Settings:
         beside = Path(self.checkpoint) / model_file.FILE if self.checkpoint else None
         return Path(self.model) if self.model else beside
 
+    @cached_property
+    def schedule(self) -> Schedule | None:
+        """The graph of every consensus step; None where all neighbors are linked in each."""
+        if not self.topology:
+            return None
+        return schedule(self.topology, self.num_devices, self.options.seed)
+
+    @property
+    def tunneled(self) -> bool:
+        """Whether a link of the device has an end that cannot be dialed, or others meet here."""
+        ends = self.listen, *self.neighbors.values()
+        return DIAL_OUT in ends or self.serve_rendezvous
+
     @property
     def synchronization_steps(self) -> int:
         """The steps of max norm synchronization that the device makes."""
@@ -153,7 +199,8 @@ class Settings:
 
     def common(self) -> dict[str, Scalar]:
         """Return what must be the same on all devices of a run."""
-        shared = {"num-devices": self.num_devices, "rounds": self.rounds}
+        shared: dict[str, Scalar] = {"num-devices": self.num_devices, "rounds": self.rounds}
+        shared |= {"topology": self.topology} if self.topology else {}
         return {**shared, **{key_of(k): v for k, v in self.options.to_config().items()}}
 
     def _check_neighbors(self) -> None:
@@ -163,7 +210,21 @@ class Settings:
             if device == self.device or not 0 <= device < self.num_devices:
                 rule = f"must be the id of another device, 0 to {self.num_devices - 1}"
                 raise ConfigError(f"neighbors.{device}", address, rule)
-            _check_address(f"neighbors.{device}", address, least_port=1)
+            if address != DIAL_OUT:
+                _check_address(f"neighbors.{device}", address, least_port=1)
+            elif self.listen == DIAL_OUT and not self.rendezvous:
+                rule = "neither end of this link can be dialed: name a rendezvous for both"
+                raise ConfigError(f"neighbors.{device}", address, rule)
+
+    def _check_topology(self) -> None:
+        """Refuse a schedule with links to devices whose addresses are not known."""
+        if self.schedule is None:
+            return
+        linked = self.schedule.ever(self.rounds, max(self.options.consensus_steps, 1))
+        if lacking := sorted(set(linked[self.device]) - set(self.neighbors)):
+            listed = ", ".join(map(str, lacking[:8])) + (", ..." if len(lacking) > 8 else "")
+            rule = f"links device {self.device} to devices that neighbors lacks: {listed}; list all"
+            raise ConfigError("topology", self.topology, rule)
 
     def _check_options(self) -> None:
         """Refuse what takes a server that knows all devices."""
@@ -189,6 +250,5 @@ def _check_address(key: str, address: str, least_port: int) -> None:
     """Refuse what is not ``host:port``."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or not least_port <= int(port) < 65536:
-        raise ConfigError(
-            key, address, f"must be host:port, with a port from {least_port} to 65535"
-        )
+        rule = f"must be host:port, with a port from {least_port} to 65535"
+        raise ConfigError(key, address, rule + (", or dial-out" if key != "rendezvous" else ""))

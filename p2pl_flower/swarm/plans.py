@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -166,14 +167,14 @@ class Gossip(Plan):
 
     def mixings(self, round_number: int) -> Iterator[Mixing]:
         """Return one step after the other: devices that are there mix what reaches them."""
-        options, graph = self.options, self.schedule.graph(round_number)
-        if self._edges[0] is not graph:
-            self._edges = (graph, Edges.of(graph))
-        there = self._present(round_number)
-        edges = self._edges[1].where(there[self._edges[1].to])
+        options, there = self.options, self._present(round_number)
         gamma = options.consensus_gamma * options.algorithm.mixing_step
-        weights = edge_weights(options.weights, graph, edges, self._known, options.matrix)
+        graph: Any = None
         for step in range(1, options.consensus_steps + 1):
+            before, graph = graph, self._links(round_number, step)
+            if graph is not before:
+                edges = self._edges[1].where(there[self._edges[1].to])
+                weights = edge_weights(options.weights, graph, edges, self._known, options.matrix)
             up = options.links.up(edges.to, edges.source, round_number, step)
             heard = np.broadcast_to(up, edges.to.shape) & there[edges.source]
             kept = keep_heard(weights, heard, edges, options.on_missing)
@@ -192,14 +193,22 @@ class Gossip(Plan):
         }
 
     def describe(self) -> dict[str, Any]:
-        """Return the options, and a digest of the links of the first round."""
-        first = Edges.of(self.schedule.graph(1))
-        arrays: list[NDArray[Any]] = [first.to, first.source]
+        """Return the options, and a digest of the links of the first round's steps."""
+        steps = range(1, max(self.options.consensus_steps, 1) + 1)
+        first = [Edges.of(self._links(1, s)) for s in (steps if self.schedule.per_step else [1])]
+        arrays: list[NDArray[Any]] = [ends for edges in first for ends in (edges.to, edges.source)]
         if self.options.matrix is not None:
             arrays.append(self.options.matrix)
         flat = self.options.described()
         digest = sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
         return {**flat, "graph": f"{type(self.schedule).__name__} {digest}"}
+
+    def _links(self, round_number: int, step: int) -> nx.Graph:
+        """Return the graph of a step, whose edges are kept while it stays the same one."""
+        graph = self.schedule.links(round_number, step, max(self.options.consensus_steps, 1))
+        if self._edges[0] is not graph:
+            self._edges = (graph, Edges.of(graph))
+        return graph
 
     def _present(self, round_number: int) -> NDArray[np.bool_]:
         there = self.options.links.present(np.arange(self.devices), round_number)

@@ -41,18 +41,20 @@ def exponential(n: int, seed: int = 0) -> nx.Graph:
 
 @dataclass(frozen=True)
 class OnePeerExponential(Schedule):
-    """One power of two a round: in round t the links are {i, (i + 2^k) mod n}.
+    """One power of two a consensus step: in the t-th of all steps {i, (i + 2^k) mod n} are linked.
 
-    k = (t - 1) mod ceil(log2 n), so that after ceil(log2 n) rounds the links of the
+    k = (t - 1) mod ceil(log2 n), so that after ceil(log2 n) steps the links of the
     static exponential graph have all had their turn. This is the undirected form of the
     graph of Ying et al. (2021): there a device sends to one peer and hears from another,
     here both links work both ways, so a device has 2 neighbors (1 where they coincide).
-    A single round's graph is connected only where 2^k and n have no common divisor.
+    A single step's graph is connected only where 2^k and n have no common divisor.
 
     Parameters
     ----------
     n : int
         Number of devices, at least 1.
+    per_step : bool
+        Whether each step of a round has its turn, or t counts rounds.
     seed : int
         Unused; it is there so that all topologies are called alike.
 
@@ -63,13 +65,14 @@ class OnePeerExponential(Schedule):
     """
 
     n: int
+    per_step: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
         settle(self)
 
     def graph(self, round_number: int) -> nx.Graph:
-        """Return the links of a round, counted from 1."""
+        """Return the links of a number in the stream, counted from 1."""
         check_round(round_number)
         hops = _hops(self.n)
         return _circulant(self.n, hops[(round_number - 1) % len(hops)] if hops else 0)

@@ -23,10 +23,13 @@ class Schedule(ABC):
         Number of devices; every graph has the nodes 0, ..., n - 1.
     static : bool
         Whether the graph is the same in every round.
+    per_step : bool
+        Whether it changes at every consensus step, and not once a round: see `links`.
     """
 
     n: int
     static: ClassVar[bool] = False
+    per_step: bool = False
 
     @abstractmethod
     def graph(self, round_number: int) -> nx.Graph:
@@ -39,6 +42,41 @@ class Schedule(ABC):
         TopologyError
             ``round_number < 1``.
         """
+
+    def links(self, round_number: int, step: int, steps: int) -> nx.Graph:
+        """Return the links of a consensus step: `graph` of the round, for all of its steps.
+
+        Where `per_step` says so, the graphs are one stream that goes on from round to round,
+        and step s of S in round t has that of number (t - 1) S + s. One step a round gives the
+        same either way.
+
+        Parameters
+        ----------
+        round_number : int
+            t, from 1.
+        step : int
+            s, from 1 to S.
+        steps : int
+            S, consensus steps in each round.
+        """
+        return self.graph((round_number - 1) * steps + step if self.per_step else round_number)
+
+    def of_round(self, round_number: int, steps: int) -> nx.Graph:
+        """Return the links of all consensus steps of a round together, as `links` has them."""
+        if not self.per_step or steps <= 1:
+            return self.links(round_number, 1, max(steps, 1))
+        return nx.compose_all(
+            [self.links(round_number, step, steps) for step in range(1, steps + 1)]
+        )
+
+    def ever(self, rounds: int, steps: int) -> nx.Graph:
+        """Return the links of all rounds together: who must be able to reach whom."""
+        union = nx.Graph(self.graph(1))
+        for number in range(2, 1 if self.static else rounds * (steps if self.per_step else 1) + 1):
+            if union.number_of_edges() == self.n * (self.n - 1) // 2:
+                break
+            union.add_edges_from(self.graph(number).edges)
+        return union
 
 
 class Static(Schedule):
@@ -78,7 +116,7 @@ class Static(Schedule):
 
 @dataclass(frozen=True)
 class RandomMatchings(Schedule):
-    """Each round pairs the devices off at random: a uniformly random perfect matching.
+    """Each consensus step pairs the devices off anew: a uniformly random perfect matching.
 
     With odd ``n`` the matching is near-perfect: one device, chosen uniformly, is alone.
     Synonym: randomized pairwise gossip, with all pairs at once.
@@ -87,6 +125,8 @@ class RandomMatchings(Schedule):
     ----------
     n : int
         Number of devices, at least 1.
+    per_step : bool
+        Whether all steps of a round have pairs of their own, or the same ones.
     seed : int
         Seed of everything.
 
@@ -102,13 +142,14 @@ class RandomMatchings(Schedule):
     """
 
     n: int
+    per_step: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
         settle(self)
 
     def graph(self, round_number: int) -> nx.Graph:
-        """Return the pairs of a round, counted from 1."""
+        """Return the pairs of a number in the stream, counted from 1."""
         check_round(round_number)
         return _matching(self.n, self.seed, round_number)
 

@@ -104,6 +104,7 @@ class _Fetching:
         remote, unreachable = self._endpoint.remotes.get(sender), self._endpoint.unreachable
         if remote is None:
             raise RefusedError(Refusal.STRANGER, f"device {sender} is not on the neighbor list")
+        self._endpoint.check_standing(sender)
         most = self._endpoint.most_bytes if self._own is None else self._own.size + _HEADER_SLACK
         end = time.monotonic() + seconds
         absent: RefusedError | None = None

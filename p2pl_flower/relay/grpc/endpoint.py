@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import RelayError
 from ..spool import Spool
@@ -17,6 +17,10 @@ from .remote import Remote
 from .server import Server
 from .transfer_statistics import TransferStatistics
 from .waiting import Waiting
+
+if TYPE_CHECKING:
+    from ..group.standing import Standing
+    from ..tunnel import Tunnels
 
 MOST_BYTES = 4 << 30
 """Size of the largest model that is taken where the own one's size is not known yet."""
@@ -43,6 +47,11 @@ class Endpoint:
         some free for all.
     folder : Path, optional
         Where models are while they are kept; the folder for temporary files unless given.
+    tunnels : Tunnels, optional
+        Ways to and from devices that cannot be dialed. They listen in the endpoint's place, and
+        are closed with it.
+    standing : Standing, optional
+        Whose certificates count no longer; neighbors are told, and say what they know.
 
     Attributes
     ----------
@@ -68,6 +77,8 @@ class Endpoint:
         most_bytes: int = MOST_BYTES,
         most_calls: int = 64,
         folder: Path | None = None,
+        tunnels: Tunnels | None = None,
+        standing: Standing | None = None,
     ) -> None:
         self.device, self.waiting, self.most_bytes = device, waiting or Waiting(), most_bytes
         self.statistics = TransferStatistics(device)
@@ -78,15 +89,22 @@ class Endpoint:
         self._credentials = credentials
         self._runs: dict[str, OwnPublications] = {}
         self._cards: dict[str, dict[str, Any]] = {}
+        self._tunnels, self.standing = tunnels, standing
+        inner = listen if tunnels is None else tunnels.inner
         self._server = Server(
-            listen, credentials, self._runs, self._greet, self.statistics, most_calls
+            inner, credentials, self._runs, self._greet, self.statistics, most_calls, standing
         )
         self.finished: set[int] = set()
-        self.address = f"{listen.rpartition(':')[0]}:{self._server.port}"
+        port = self._server.port if tunnels is None else tunnels.port
+        self.address = f"{listen.rpartition(':')[0]}:{port}" if port else listen
+        if standing is not None:
+            standing.tell(self._expel)
 
     def start(self) -> None:
         """Begin to answer neighbors."""
         self._server.start()
+        if self._tunnels is not None:
+            self._tunnels.start()
 
     def open(self, run: str, last_round: int | None = None) -> None:
         """Take part in a run, with an empty mailbox."""
@@ -107,11 +125,14 @@ class Endpoint:
         for device, address in neighbors.items():
             known = self.remotes.get(device)
             if known is None or known.address != address:
+                target = address if self._tunnels is None else self._tunnels.target(device, address)
                 self.remotes[device] = Remote(
-                    device, address, self.device, self._credentials, self.spool
+                    device, address, self.device, self._credentials, self.spool, target
                 )
                 if known is not None:
                     known.close()
+        if self._tunnels is not None:
+            self._tunnels.meet(self.remotes)
         self.publications(run).admit(neighbors)
 
     def introduce(self, run: str, card: Mapping[str, Any]) -> None:
@@ -129,12 +150,25 @@ class Endpoint:
         RefusedError
             It is not there, or takes part in something else.
         """
+        self.check_standing(neighbor)
         said = self.remotes[neighbor].hello(run, self._card(run), timeout)
         self._heard(run, neighbor, said)
         return said
 
+    def check_standing(self, device: int) -> None:
+        """Refuse a device whose certificate has been taken back."""
+        if self.standing is not None:
+            self.standing.check(device)
+
+    @property
+    def revoked(self) -> frozenset[int]:
+        """The devices whose certificates count no longer."""
+        return frozenset() if self.standing is None else self.standing.revoked
+
     def close(self) -> None:
         """Stop listening and end all calls."""
+        if self._tunnels is not None:
+            self._tunnels.close()
         self._server.close()
         for remote in self.remotes.values():
             remote.close()
@@ -155,9 +189,19 @@ class Endpoint:
             "round": publications.round,
             "newest": None if newest is None else [newest.round, newest.step],
         }
-        return {**self._cards.get(run, {}), **card}
+        revoked = None if self.standing is None else self.standing.to_json()
+        return {**self._cards.get(run, {}), **card, "revoked": revoked}
+
+    def _expel(self, devices: frozenset[int]) -> None:
+        """Call these devices no more: what is under way from them ends now."""
+        for device in devices & self.remotes.keys():
+            self.remotes[device].close()
+        if self._tunnels is not None:
+            self._tunnels.expel(devices)
 
     def _heard(self, run: str, neighbor: int, said: Mapping[str, Any]) -> None:
+        if self.standing is not None:
+            self.standing.hear(said.get("revoked"))
         self._check(run, neighbor, said)
         self.unreachable.discard(neighbor)
         if said.get("finished") is True:

@@ -24,6 +24,7 @@ _RECONNECT = [
 ]
 _PROBE_SECONDS = 2.0
 _TRANSFER_SECONDS = 3600.0
+_CLOSED = "is not called any more"
 
 Watch = Callable[[grpc.Call], None]
 
@@ -36,13 +37,22 @@ class Remote:
     device : int
         The neighbor: its certificate must be made out to it.
     address : str
-        ``host:port``.
+        ``host:port``, for people to read where ``target`` is given.
     me : int
         The device that asks.
     credentials : Credentials or None
         None to call without TLS.
     spool : Spool, optional
         Where models that arrive are written to.
+    target : str, optional
+        What gRPC dials in place of the address.
+
+    Attributes
+    ----------
+    round : int or None
+        The round that the neighbor is in, as it last said.
+    revocations : int
+        Number of the list of revocations that it has, as it last said.
     """
 
     def __init__(
@@ -52,14 +62,16 @@ class Remote:
         me: int,
         credentials: Credentials | None,
         spool: Spool | None = None,
+        target: str = "",
     ) -> None:
         self.device, self.address, self._me = device, address, me
         self._spool = spool or Spool()
         self._credentials = credentials
-        self._channel = _open(device, address, credentials)
+        self._channel = _open(device, target or address, credentials)
         self._hello = self._channel.unary_unary(protocol.HELLO)
         self._fetch = self._channel.unary_stream(protocol.FETCH)
         self.round: int | None = None
+        self.revocations = 0
 
     def close(self) -> None:
         """End all calls."""
@@ -79,6 +91,8 @@ class Remote:
             self.round = protocol.whole(answer, "round")
         except grpc.RpcError as error:
             raise self._refused(error) from None
+        except ValueError:
+            raise RefusedError(Refusal.ABSENT, _CLOSED) from None
         return answer
 
     def fetch(
@@ -105,7 +119,10 @@ class Remote:
         wait = {"wait-ms": math.ceil(1000 * seconds)}
         place = {"channel": slot.channel, "round": slot.round, "step": slot.step}
         request = protocol.encode({**place, **wait, "run": run, "from": self._me})
-        call = self._fetch(request, timeout=seconds + _TRANSFER_SECONDS)
+        try:
+            call = self._fetch(request, timeout=seconds + _TRANSFER_SECONDS)
+        except ValueError:
+            raise RefusedError(Refusal.ABSENT, _CLOSED) from None
         if watch is not None:
             watch(call)
         try:
@@ -121,6 +138,7 @@ class Remote:
             raise RefusedError(Refusal.TRUNCATED, "the answer is empty")
         fields = protocol.decode(first)
         size, self.round = protocol.whole(fields, "size"), protocol.whole(fields, "round")
+        self.revocations = protocol.whole({"revoked": 0, **fields}, "revoked")
         if not 0 <= size <= most_bytes:
             rule = f"announces {size:,} bytes, where at most {most_bytes:,} are expected"
             raise RefusedError(Refusal.OVERSIZED, rule)
@@ -134,8 +152,14 @@ class Remote:
             if reason is not None:
                 return RefusedError(Refusal.IDENTITY, reason)
         if refused.refusal is Refusal.ABSENT:
-            return RefusedError(Refusal.ABSENT, f"{self.address} cannot be reached")
+            return RefusedError(Refusal.ABSENT, self._absence())
         return refused
+
+    def _absence(self) -> str:
+        """Say that the neighbor is not there, of one without an address that it has not dialed."""
+        if ":" in self.address:
+            return f"{self.address} cannot be reached"
+        return "has not dialed, and nobody can dial it"
 
     def _certificate_trouble(self, credentials: Credentials) -> str | None:
         """Say what is wrong with either certificate: gRPC only says that it cannot connect."""

@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from ...errors import ConfigError
 from ..mailbox import Slot
+from ..spool import Document
 from . import protocol
 from .credentials import Credentials, caller
 from .own_publications import OwnPublications
 from .protocol import Refusal, RefusedError
-from .streams import Streams
+from .streams import Calls, Streams
 from .transfer_statistics import TransferStatistics
+
+if TYPE_CHECKING:
+    from ..group.standing import Standing
 
 _LONGEST_WAIT = 600.0
 
@@ -41,6 +45,8 @@ class Server:
         Where refusals are counted.
     threads : int
         Calls that are answered at the same time, those that wait included.
+    standing : Standing, optional
+        Whose certificates count no longer.
 
     Raises
     ------
@@ -56,9 +62,12 @@ class Server:
         greet: Greet,
         statistics: TransferStatistics,
         threads: int,
+        standing: Standing | None = None,
     ) -> None:
         self._runs, self._greet, self._statistics = runs, greet, statistics
         self._streams = Streams()
+        self._calls = Calls()
+        self._standing = standing
         self._identify = _declared if credentials is None else _certified
         pool = ThreadPoolExecutor(threads, thread_name_prefix="p2pl-server")
         # Two processes could listen at one port and share its calls, unnoticed.
@@ -66,6 +75,8 @@ class Server:
         self._server = grpc.server(pool, options=options)
         self._server.add_generic_rpc_handlers((_Handlers(self._hello, self._fetch),))
         self.port = _bind(self._server, listen, credentials)
+        if standing is not None:
+            standing.tell(self._expel)
 
     def start(self) -> None:
         """Begin to answer."""
@@ -78,6 +89,12 @@ class Server:
             publications.wake()
         stopped.wait()
 
+    def _expel(self, devices: frozenset[int]) -> None:
+        """End the calls of these devices that are being answered."""
+        self._calls.end(devices)
+        for publications in list(self._runs.values()):
+            publications.wake()
+
     def _hello(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         with _Answering(self, request, context) as (publications, sender, fields):
             return protocol.encode(self._greet(publications, sender, fields))
@@ -86,13 +103,19 @@ class Server:
         with contextlib.ExitStack() as until_sent:
             with _Answering(self, request, context) as (publications, sender, fields):
                 until_sent.enter_context(self._streams.one_of(sender))
+                until_sent.enter_context(self._calls.one_of(sender, context))
                 slot = Slot(protocol.text(fields, "channel"), *_place(fields))
                 wait = float(protocol.whole(fields, "wait-ms")) / 1000
                 context.add_callback(publications.wake)  # whoever hangs up is not waited for
                 seconds = min(max(wait, 0), _LONGEST_WAIT)
                 document = publications.wait_for(sender, slot, seconds, context.is_active)
-            yield protocol.encode({"size": document.size, "round": publications.round})
+            yield protocol.encode(self._announced(document, publications))
             yield from document.chunks(protocol.CHUNK_BYTES)
+
+    def _announced(self, document: Document, publications: OwnPublications) -> dict[str, int]:
+        """Return what goes ahead of a model."""
+        told = {"size": document.size, "round": publications.round}
+        return told if self._standing is None else {**told, "revoked": self._standing.version}
 
     def publications(self, fields: Mapping[str, Any]) -> OwnPublications:
         """Return the mailbox that a request is about."""
@@ -103,7 +126,10 @@ class Server:
 
     def identify(self, context: grpc.ServicerContext, fields: Mapping[str, Any]) -> int:
         """Return who calls."""
-        return self._identify(context, fields)
+        device = self._identify(context, fields)
+        if self._standing is not None:
+            self._standing.check(device)
+        return device
 
     def count(self, sender: int, refused: RefusedError) -> None:
         """Count a refusal that is the caller's fault."""
