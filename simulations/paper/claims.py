@@ -34,8 +34,8 @@ class Claim:
         What is run, in order.
     tests : tuple[Test, ...]
         When the claim holds: all of them must. The first one's cases are the figures' panels.
-    reach : float
-        An accuracy; the rounds that it takes to reach it are shown.
+    reach : float or Mapping[str, float]
+        An accuracy; the rounds that it takes to reach it are shown. Or one for each dataset.
     tune : Tuning or None
         How the variants' own settings are chosen first.
     columns, figures : tuple[str, ...]
@@ -48,7 +48,7 @@ class Claim:
     base: Mapping[str, Any]
     variants: tuple[Variant, ...]
     tests: tuple[Test, ...]
-    reach: float
+    reach: float | Mapping[str, float]
     tune: Tuning | None = None
     columns: tuple[str, ...] = ()
     figures: tuple[str, ...] = ("spread",)
@@ -77,6 +77,7 @@ class Claim:
                 "claim", path.stem, f"has a missing or unknown key: {error}"
             ) from None
         for variant in made.variants:
+            made.level(variant)
             made.scenario(variant, seed=0)
             if made.tune is not None:
                 for point in made.tune.points(variant):
@@ -92,6 +93,12 @@ class Claim:
     def keys(self) -> list[str]:
         """All keys that are varied, in the order in which they first appear."""
         return list(dict.fromkeys(key for v in self.variants for key in v.settings))
+
+    def level(self, variant: Variant) -> float:
+        """Return the accuracy to which a variant's rounds are counted."""
+        if not isinstance(self.reach, Mapping):
+            return self.reach
+        return self.reach[str(variant.value("dataset") or self.base["dataset"])]
 
     def scenario(self, variant: Variant, seed: int) -> Scenario:
         """Return the scenario of one variant's run."""

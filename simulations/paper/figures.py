@@ -42,8 +42,8 @@ def spread(claim: Claim, rows: Sequence[Row]) -> Figure:
         tint = color(row.variant.contender)
         axes.hlines(place, row.worst, row.best, color=tint, alpha=0.45, linewidth=4)
         axes.plot(row.mean, place, "o", color=tint, markersize=5)
-    whole = [judged.reference for judged in judge(claim, rows) if not judged.reference.diverged]
-    for level in sorted({reference.mean for reference in whole}):
+    references = [judged.reference for judged in judge(claim, rows) if judged.reference]
+    for level in sorted({beside.mean for beside in references if not beside.diverged}):
         axes.axvline(level, color="#333333", linewidth=0.8, linestyle="--", zorder=0)
     axes.set_yticks(range(len(rows)), [_name(row) for row in rows], fontsize=8)
     axes.set_ylim(len(rows) - 0.5, -0.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 from p2pl_flower.history import Run, Scores, Spread
 
@@ -41,3 +42,14 @@ def rounds_to(run: Run, accuracy: float) -> int:
     """
     reached = (number for number, spread in curve(run) if spread.mean >= accuracy)
     return next(reached, len(run.rounds) + 1)
+
+
+def swing(run: Run) -> float | None:
+    """Return how far accuracy rises from after training to after consensus, a fraction of 1.
+
+    It is the devices' mean, in the mean over the second half of the scored rounds: in the first
+    ones everything rises. None where models were not scored twice.
+    """
+    before, after = dict(curve(run, trained=True)), dict(curve(run))
+    risen = [after[n].mean - before[n].mean for n in before if n in after]
+    return statistics.fmean(risen[len(risen) // 2 :]) if risen else None

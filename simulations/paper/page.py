@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,7 @@ def _table(claim: Claim, found: Sequence[Row]) -> Table:
         "accuracy",
         "worst device",
         "best device",
-        f"rounds to {100 * claim.reach:g}",
+        f"rounds to {_levels(claim)}",
         "busiest node/round",
         "server/round",
     ]
@@ -158,7 +158,7 @@ def _shown(value: Any) -> str:
 
 
 def _figures(claim: Claim, row: Row) -> list[str]:
-    rounds = row.rounds_to(claim.reach)
+    rounds = row.rounds_to(claim.level(row.variant))
     return [
         *accuracies(row),
         "-" if rounds is None else str(rounds),
@@ -178,6 +178,11 @@ def accuracies(row: Row) -> list[str]:
 def _percent(share: Interval) -> str:
     half = "" if share.half is None else f" ± {100 * share.half:.2f}"
     return f"{100 * share.mean:.2f}{half}"
+
+
+def _levels(claim: Claim) -> str:
+    levels = claim.reach.values() if isinstance(claim.reach, Mapping) else [claim.reach]
+    return " / ".join(f"{100 * level:g}" for level in levels)
 
 
 def _fact(claim: Claim, row: Row, name: str) -> str:

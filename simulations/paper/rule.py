@@ -58,6 +58,9 @@ class Test:
     rounds : float or None
         How many rounds later than the reference the claim's level may be reached; -1 is at
         least one round sooner.
+    swing : float or None
+        By how many points accuracy may swing more than the reference's between training and
+        consensus: see `measured.swing`.
     reference : Mapping[str, Any]
         Keys that single out the variant to compare with, ``contender`` and ``engine`` among
         them.
@@ -75,6 +78,7 @@ class Test:
     mean: float | None = None
     worst: float | None = None
     rounds: float | None = None
+    swing: float | None = None
     reference: Mapping[str, Any] = field(default_factory=lambda: {"contender": "fedavg"})
     same: tuple[str, ...] = ()
     judged: Mapping[str, Sequence[Any]] = field(default_factory=lambda: {"contender": ["p2pl"]})
@@ -82,8 +86,19 @@ class Test:
     text: str = ""
 
     def __post_init__(self) -> None:
-        if self.mean is None and self.worst is None and self.rounds is None:
-            raise TypeError("a test needs mean, worst or rounds")
+        if not self.tolerances:
+            raise TypeError("a test needs mean, worst, rounds or swing")
+
+    @property
+    def tolerances(self) -> dict[str, float]:
+        """What is asked for, by measure."""
+        found = {
+            "mean": self.mean,
+            "worst device": self.worst,
+            "rounds": self.rounds,
+            "swing": self.swing,
+        }
+        return {measure: value for measure, value in found.items() if value is not None}
 
     def judges(self, variant: Variant) -> bool:
         """Tell whether a variant is one of those that must come near the reference."""

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .claims import Claim
+from .facts import parts
 from .rule import Test
 from .summary import Row
 from .verdict import HOLDS, NOT, SEEDS, UNDECIDED, Gap, Judged, cases, judge
 
-_FEW = 6
+_FEW = 3
 """Cases that a brief verdict names one by one."""
 
 
@@ -39,14 +40,13 @@ def verdict(claim: Claim, rows: Sequence[Row]) -> Verdict:
 
     The word is that of the claim's first test; the others follow in the brief.
     """
-    missing = len(claim.variants) - len(rows)
     state = f"{len(rows)} of {len(claim.variants)} variants have been run"
     if not rows:
         return Verdict(UNDECIDED, state, (state,))
     found = [(test, judge(claim, rows, test)) for test in claim.tests]
-    briefs = [_brief(test, judged) for test, judged in found]
-    detail = [_line(one) for _, judged in found for one in judged]
-    more = [state] if missing else []
+    briefs = [_brief(claim, test, judged) for test, judged in found]
+    detail = [_about(test) + _line(claim, one) for test, judged in found for one in judged]
+    more = [state] if len(rows) < len(claim.variants) else []
     return Verdict(_word(found[0][1]), "; ".join([*briefs, *more]), (*detail, *more))
 
 
@@ -56,22 +56,27 @@ def _word(judged: Sequence[Judged]) -> str:
     if len(set(plain)) == 1:
         return plain[0]
     parts = [f"{word} in {plain.count(word)}" for word in (HOLDS, NOT, UNDECIDED) if word in plain]
-    return f"{', '.join(parts)} of {len(plain)} cases" if plain else UNDECIDED
+    return f"{', '.join(parts)} of {len(plain)} cases"
 
 
-def _brief(test: Test, judged: Sequence[Judged]) -> str:
+def _brief(claim: Claim, test: Test, judged: Sequence[Judged]) -> str:
     """Say in which cases the claim holds as it stands, and in which more with other settings."""
     tried = cases(judged)
     plain = [ones[0] for ones in tried.values()]
-    parts = [_line(one) for one in plain] if len(plain) <= _FEW else _by_answer(plain)
-    open_cases = [ones for ones in tried.values() if ones[0].answer != HOLDS]
-    helped = [one for ones in open_cases for one in ones[1:] if one.answer == HOLDS]
-    if helped and len(plain) <= _FEW:
-        parts += [_line(one) for one in helped]
-    elif helped:
-        cases_helped = len({one.case for one in helped})
-        parts.append(f"with other settings holds in {cases_helped} of the others")
-    return (f"{test.text}: " if test.text else "") + "; ".join(parts)
+    helped = [
+        next(one for one in ones if one.answer == HOLDS)
+        for ones in tried.values()
+        if ones[0].answer != HOLDS and any(one.answer == HOLDS for one in ones)
+    ]
+    if len(plain) <= _FEW:
+        return _about(test) + "; ".join(_line(claim, one) for one in [*plain, *helped])
+    parts = _by_answer(plain)
+    parts += [f"with other settings holds in {len(helped)} of the others"] if helped else []
+    return _about(test) + "; ".join(parts)
+
+
+def _about(test: Test) -> str:
+    return f"{test.text}: " if test.text else ""
 
 
 def _by_answer(plain: Sequence[Judged]) -> list[str]:
@@ -79,35 +84,67 @@ def _by_answer(plain: Sequence[Judged]) -> list[str]:
     found = []
     for word in (HOLDS, NOT, UNDECIDED):
         names = [_name(one) for one in plain if one.answer == word]
+        if len(names) == len(plain):
+            return [f"{word} in all {len(names)} cases{_few_seeds(plain)}"]
         if names:
-            found.append(f"{word} for {', '.join(names)}")
+            few = _few_seeds([one for one in plain if one.answer == word])
+            found.append(f"{word} for {', '.join(names)}{few}")
     return found
 
 
-def _line(one: Judged) -> str:
+def _line(claim: Claim, one: Judged) -> str:
     """Return the answer for one variant, and the gaps that it follows from."""
     what = " ".join(filter(None, [one.answer, f"for {_name(one)}", _means(one)]))
+    said = _reason(one) or ", ".join(map(_gap, one.gaps)) + _few_seeds([one])
+    return f"{what}: {said}" + (_disconnected(claim, one) if one.answer != HOLDS else "")
+
+
+def _reason(one: Judged) -> str:
+    """Say why there is nothing to compare; empty where there is."""
+    if not one.row.runs:
+        return "not run yet"
+    if one.reference is None:
+        return "its reference has not been run yet"
     if one.reference.diverged:
-        return f"{what}: the reference diverged"
+        return "the reference diverged"
     if one.row.diverged:
-        return f"{what}: diverged"
-    seeds = {gap.seeds for gap in one.gaps}
-    few = [f"{n} seed{'s' * (n > 1)}" for n in seeds if n < SEEDS]
-    return f"{what}: {', '.join([*map(_gap, one.gaps), *few])}"
+        return "diverged"
+    return "" if one.gaps else "neither reached the level"
+
+
+def _few_seeds(judged: Sequence[Judged]) -> str:
+    """Say that a decision lacks seeds, where that is so of all."""
+    counts = {gap.seeds for one in judged for gap in one.gaps}
+    if not counts or max(counts) >= SEEDS:
+        return ""
+    return f" ({max(counts)} seed{'s' * (max(counts) > 1)})"
+
+
+def _disconnected(claim: Claim, one: Judged) -> str:
+    """Say where no algorithm could have brought the devices together."""
+    for run in one.row.runs:
+        count = parts(claim.scenario(one.row.variant, run.seed))
+        if count > 1:
+            return (
+                f"; no algorithm could: all links of the run together leave the devices in {count} "
+                f"parts (seed {run.seed})"
+            )
+    return ""
 
 
 def _gap(gap: Gap) -> str:
     """Return a gap with its interval: the judged variant minus its reference."""
-    sign, digits = (1, 1) if gap.measure == "rounds" else (-1, 2)  # behind in rounds is more
+    sign = 1 if gap.measure in ("rounds", "swing") else -1  # behind is more of these
+    digits = 1 if gap.measure == "rounds" else 2
+    mean, half = gap.behind.mean, gap.behind.half
 
     def shown(value: float) -> str:
         return f"{round(sign * value, digits) + 0.0:+.{digits}f}"  # no minus before zero
 
-    mean, half = gap.behind.mean, gap.behind.half
     if half is None:
         return f"{gap.measure} {shown(mean)}"
-    low, high = sorted((sign * (mean - half), sign * (mean + half)))
-    return f"{gap.measure} {shown(mean)} [{shown(sign * low)}, {shown(sign * high)}]"
+    low, high = (mean - half, mean + half)[::sign]
+    return f"{gap.measure} {shown(mean)} [{shown(low)}, {shown(high)}]"
 
 
 def _means(one: Judged) -> str:

@@ -9,7 +9,7 @@ from p2pl_flower.history import Run
 
 from .claims import Claim
 from .interval import Interval, interval
-from .measured import final, rounds_to
+from .measured import final, rounds_to, swing
 from .rule import Test
 from .summary import Row
 
@@ -28,9 +28,9 @@ class Gap:
     Attributes
     ----------
     measure : str
-        ``mean``, ``worst device`` (both in points of accuracy) or ``rounds``.
+        ``mean``, ``worst device``, ``swing`` (in points of accuracy) or ``rounds``.
     behind : Interval
-        By how much; negative where it is ahead.
+        By how much, on the way that the claim does not want; negative where it is ahead.
     tolerance : float
         What the claim allows.
     seeds : int
@@ -60,26 +60,28 @@ class Judged:
     ----------
     test : Test
         What asks for it.
-    row, reference : Row
-        What is judged, and what it is compared with.
+    row : Row
+        What is judged; without runs where it has not been run.
+    reference : Row or None
+        What it is compared with, None where that has not been run.
     gaps : tuple[Gap, ...]
-        One for each tolerance of the test; none where the reference diverged.
+        One for each tolerance of the test that there are figures for.
     """
 
     test: Test
     row: Row
-    reference: Row
+    reference: Row | None
     gaps: tuple[Gap, ...]
 
     @property
     def answer(self) -> str:
         """`HOLDS` where all gaps do, `NOT` where one does not, else `UNDECIDED`."""
         answers = {gap.answer for gap in self.gaps}
-        if self.row.diverged and not self.reference.diverged:
-            return NOT
-        if not answers or self.reference.diverged:
+        if self.reference is None or self.reference.diverged or not answers:
             return UNDECIDED
-        return NOT if NOT in answers else UNDECIDED if UNDECIDED in answers else HOLDS
+        if self.row.diverged or NOT in answers:
+            return NOT
+        return UNDECIDED if UNDECIDED in answers else HOLDS
 
     @property
     def case(self) -> Case:
@@ -88,17 +90,15 @@ class Judged:
 
 
 def judge(claim: Claim, rows: Sequence[Row], test: Test | None = None) -> list[Judged]:
-    """Return the judged variants of a test, the first if none is named.
-
-    Those without a reference are left out.
-    """
-    rule, found = test or claim.test, []
-    for row in rows:
-        if not rule.judges(row.variant):
-            continue
-        other = next((r for r in rows if rule.compares(row.variant, r.variant)), None)
-        if other is not None:
-            found.append(Judged(rule, row, other, tuple(_gaps(claim, rule, row, other))))
+    """Return all variants that a test, the first if none is named, has to judge, run or not."""
+    rule = test or claim.test
+    by_variant = {str(row.variant): row for row in rows}
+    found = []
+    for variant in filter(rule.judges, claim.variants):
+        row = by_variant.get(str(variant), Row(variant, ()))
+        other = next((r for r in rows if rule.compares(variant, r.variant)), None)
+        gaps = tuple(_gaps(claim, rule, row, other)) if other is not None else ()
+        found.append(Judged(rule, row, other, gaps))
     return found
 
 
@@ -113,21 +113,22 @@ def cases(judged: Sequence[Judged]) -> dict[Case, list[Judged]]:
 def _gaps(claim: Claim, test: Test, row: Row, other: Row) -> Iterator[Gap]:
     mine = {run.seed: run for run in row.runs}
     pairs = [(mine[run.seed], run) for run in other.runs if run.seed in mine]
-    if not pairs:
-        return
-    for measure, tolerance in (
-        ("mean", test.mean),
-        ("worst device", test.worst),
-        ("rounds", test.rounds),
-    ):
-        if tolerance is not None:
-            values = [_behind(claim, measure, run, reference) for run, reference in pairs]
+    for measure, tolerance in test.tolerances.items():
+        behind = [_behind(claim.level(row.variant), measure, *pair) for pair in pairs]
+        values = [value for value in behind if value is not None]
+        if values:
             yield Gap(measure, interval(values), tolerance, len(values))
 
 
-def _behind(claim: Claim, measure: str, run: Run, reference: Run) -> float:
+def _behind(level: float, measure: str, run: Run, reference: Run) -> float | None:
+    """Return how far a run is behind; None for rounds to a level that neither has reached."""
     if measure == "rounds":
-        return rounds_to(run, claim.reach) - rounds_to(reference, claim.reach)
+        mine, other = rounds_to(run, level), rounds_to(reference, level)
+        reached = mine <= len(run.rounds) or other <= len(reference.rounds)
+        return mine - other if reached else None
+    if measure == "swing":
+        own, beside = swing(run), swing(reference)
+        return None if own is None or beside is None else 100 * (own - beside)
     if measure == "mean":
         return 100 * (final(reference).mean - final(run).mean)
     return 100 * (final(reference).min - final(run).min)
