@@ -30,7 +30,8 @@ def _compare(parsed: argparse.Namespace) -> int:
     scenario = Scenario.load(parsed.scenario, change({}, parsed.set))
     folder = parsed.out or Path("results") / Path(parsed.scenario).stem
     history = compare(scenario, folder, parsed.engine, parsed.ray_address, parsed.save_models)
-    sys.stdout.write(f"\n{report.table(history)}\n\nResults are in {folder}\n")
+    said = report.table(history), report.resolution(history), f"Results are in {folder}\n"
+    sys.stdout.write("\n" + "\n".join(said))
     return 0
 
 

@@ -35,8 +35,9 @@ A verdict follows from intervals: of the difference to the reference, paired ove
 interval of its mean by Student's t. It *holds* where all of the interval is within the claim's
 tolerance, it *does not hold* where all of it is beyond, and is *undecided* in between, or with
 fewer than three seeds. The worst device is compared with the reference's worst device, which for
-federated and centralized training is the one model that there is. The tolerances were set before
-the runs, in `simulations/scenarios/paper/`. The verdict is that of a case as it stands; other
+federated and centralized training is the one model that there is. The tolerances for accuracy, in
+`simulations/scenarios/paper/`, were set before the runs; those for rounds and swings, and this rule
+of verdicts, came after the runs of some claims. The verdict is that of a case as it stands; other
 settings of the algorithm that were tried have verdicts of their own, and as several were tried,
 one that holds says less than it would alone. A run that ends with a loss that is no number, or
 with less than half of the best accuracy that it had, has *diverged*: it is marked, and nothing is
@@ -46,9 +47,11 @@ compared with it.
 _LEGEND = """
 Accuracies are in percent, on the whole test set, after the last consensus step: the mean over
 devices, the worst and the best device, each the mean over seeds (± half of its 95 % interval over
-seeds). Differences, with their intervals in brackets, are in points of accuracy, the judged one
-minus its reference: below zero it is behind. *Rounds to* counts the first scored round in which
-the mean over devices is reached, in the slowest of the seeds.
+seeds). Differences, with their intervals in brackets, are those of the judged one minus its
+reference, in points of accuracy or in rounds: an accuracy below zero is behind, rounds below zero
+are fewer. *Swing* is how far accuracy rises from after training to after consensus, in the mean
+over the second half of the rounds. *Rounds to* counts the first scored round in which the mean over
+devices is reached, in the slowest of the seeds.
 *Busiest node* is the model bytes that the node which sends most sends in a round (of FedAvg,
 the server), *server* all bytes to and from the server in a round, both in the mean.
 """

@@ -123,7 +123,8 @@ class Tuning:
         Share of each device's training samples that is held out and scored on. The test set has
         no part in the choice.
     rounds : int
-        Rounds of a tuning run, which may be fewer than those of the run itself.
+        Rounds of a tuning run, which may be fewer than those of the run itself; a variant with a
+        number of its own that is smaller has that.
     seeds : int
         Seeds 0, 1, ... that the scores are the mean of.
     """
@@ -140,10 +141,11 @@ class Tuning:
 
     def trial(self, variant: Variant, point: Mapping[str, Any]) -> Variant:
         """Return the variant of a tuning run: scored in its last round, on the validation part."""
+        rounds = min(self.rounds, variant.settings.get("rounds", self.rounds))
         how = {
             "validation": self.validation,
-            "rounds": self.rounds,
-            "evaluate-every": self.rounds,
+            "rounds": rounds,
+            "evaluate-every": rounds,
             "evaluate-trained": False,
         }
         return variant.with_settings({**point, **how})

@@ -38,7 +38,7 @@ class Verdict:
 def verdict(claim: Claim, rows: Sequence[Row]) -> Verdict:
     """Return whether the claim holds in each case as it stands, and what other settings do.
 
-    The word is that of the claim's first test; the others follow in the brief.
+    The cases are those of all of the claim's tests.
     """
     state = f"{len(rows)} of {len(claim.variants)} variants have been run"
     if not rows:
@@ -47,12 +47,14 @@ def verdict(claim: Claim, rows: Sequence[Row]) -> Verdict:
     briefs = [_brief(claim, test, judged) for test, judged in found]
     detail = [_about(test) + _line(claim, one) for test, judged in found for one in judged]
     more = [state] if len(rows) < len(claim.variants) else []
-    return Verdict(_word(found[0][1]), "; ".join([*briefs, *more]), (*detail, *more))
+    return Verdict(
+        _word([judged for _, judged in found]), "; ".join([*briefs, *more]), (*detail, *more)
+    )
 
 
-def _word(judged: Sequence[Judged]) -> str:
+def _word(found: Sequence[Sequence[Judged]]) -> str:
     """Return the one answer of all cases as they stand, or how many have which."""
-    plain = [tried[0].answer for tried in cases(judged).values()]
+    plain = [tried[0].answer for judged in found for tried in cases(judged).values()]
     if len(set(plain)) == 1:
         return plain[0]
     parts = [f"{word} in {plain.count(word)}" for word in (HOLDS, NOT, UNDECIDED) if word in plain]
