@@ -98,7 +98,10 @@ class Claim:
         """Return the accuracy to which a variant's rounds are counted."""
         if not isinstance(self.reach, Mapping):
             return self.reach
-        return self.reach[str(variant.value("dataset") or self.base["dataset"])]
+        dataset = str(variant.value("dataset") or self.base.get("dataset"))
+        if dataset not in self.reach:
+            raise ConfigError("reach", dict(self.reach), f"has no level for {dataset}")
+        return self.reach[dataset]
 
     def scenario(self, variant: Variant, seed: int) -> Scenario:
         """Return the scenario of one variant's run."""

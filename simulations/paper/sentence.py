@@ -57,8 +57,8 @@ def _word(found: Sequence[Sequence[Judged]]) -> str:
     plain = [tried[0].answer for judged in found for tried in cases(judged).values()]
     if len(set(plain)) == 1:
         return plain[0]
-    parts = [f"{word} in {plain.count(word)}" for word in (HOLDS, NOT, UNDECIDED) if word in plain]
-    return f"{', '.join(parts)} of {len(plain)} cases"
+    said = [f"{word} in {plain.count(word)}" for word in (HOLDS, NOT, UNDECIDED) if word in plain]
+    return f"{', '.join(said)} of {len(plain)} cases"
 
 
 def _brief(claim: Claim, test: Test, judged: Sequence[Judged]) -> str:
@@ -72,9 +72,9 @@ def _brief(claim: Claim, test: Test, judged: Sequence[Judged]) -> str:
     ]
     if len(plain) <= _FEW:
         return _about(test) + "; ".join(_line(claim, one) for one in [*plain, *helped])
-    parts = _by_answer(plain)
-    parts += [f"with other settings holds in {len(helped)} of the others"] if helped else []
-    return _about(test) + "; ".join(parts)
+    said = _by_answer(plain)
+    said += [f"with other settings holds in {len(helped)} of the others"] if helped else []
+    return _about(test) + "; ".join(said)
 
 
 def _about(test: Test) -> str:
@@ -97,8 +97,10 @@ def _by_answer(plain: Sequence[Judged]) -> list[str]:
 def _line(claim: Claim, one: Judged) -> str:
     """Return the answer for one variant, and the gaps that it follows from."""
     what = " ".join(filter(None, [one.answer, f"for {_name(one)}", _means(one)]))
-    said = _reason(one) or ", ".join(map(_gap, one.gaps)) + _few_seeds([one])
-    return f"{what}: {said}" + (_disconnected(claim, one) if one.answer != HOLDS else "")
+    said = _reason(one) or ", ".join(map(_gap, one.gaps))
+    return f"{what}: {said}{_few_seeds([one])}" + (
+        _disconnected(claim, one) if one.answer != HOLDS else ""
+    )
 
 
 def _reason(one: Judged) -> str:

@@ -75,13 +75,17 @@ class Judged:
 
     @property
     def answer(self) -> str:
-        """`HOLDS` where all gaps do, `NOT` where one does not, else `UNDECIDED`."""
+        """`HOLDS` where all gaps do, `NOT` where one does not, else `UNDECIDED`.
+
+        A run that diverged does not, with as many seeds as a decision needs.
+        """
         answers = {gap.answer for gap in self.gaps}
         if self.reference is None or self.reference.diverged or not answers:
             return UNDECIDED
-        if self.row.diverged or NOT in answers:
+        if NOT in answers or (self.row.diverged and len(self.row.runs) >= SEEDS):
             return NOT
-        return UNDECIDED if UNDECIDED in answers else HOLDS
+        complete = len(self.gaps) == len(self.test.tolerances) and not self.row.diverged
+        return HOLDS if complete and answers == {HOLDS} else UNDECIDED
 
     @property
     def case(self) -> Case:

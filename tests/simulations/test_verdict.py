@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from claim_runs import TOML, made
 
+from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import History, Scores, Spread
 from simulations.paper import facts, page
 from simulations.paper.claims import Claim
@@ -163,10 +164,30 @@ def test_the_swing_is_that_of_the_second_half(claim):
     assert swing(run) == pytest.approx(0.4)
 
 
+def test_one_run_that_diverged_decides_no_more_than_another(claim):
+    good, lost = (0.9, 0.9), (0.04, 0.04)
+    seeds = [made(claim, [lost, good, good, good], seed) for seed in range(3)]
+    for runs in seeds:
+        runs[0].rounds[0].after_consensus = Scores(Spread(0.9, 0.9, 0.9, 0), None)
+    one, three = (
+        rows(claim, History({}, {}, [run for runs in seeds[:n] for run in runs])) for n in (1, 3)
+    )
+    assert verdict(claim, one).detail[0] == "undecided for ring: diverged (1 seed)"
+    assert verdict(claim, three).detail[0] == "does not hold for ring: diverged"
+
+
+def test_a_measure_without_figures_is_undecided(claim):
+    both = replace(claim, tests=(replace(claim.test, rounds=0.0),), reach=0.95)
+    assert judged(claim, *[[(0.9, 0.9)] * 4] * 3).word == HOLDS
+    assert judged(both, *[[(0.9, 0.9)] * 4] * 3).word == UNDECIDED  # nobody reaches the level
+
+
 def test_a_level_for_each_dataset(claim):
     levels = replace(claim, reach={"digits": 0.4, "mnist": 0.9})
     assert levels.level(claim.variants[0]) == 0.4
     assert levels.level(claim.variants[0].with_settings({"dataset": "mnist"})) == 0.9
+    with pytest.raises(ConfigError, match="has no level for cifar10"):
+        levels.level(claim.variants[0].with_settings({"dataset": "cifar10"}))
 
 
 def test_where_no_link_joins_two_parts_no_algorithm_could(claim, tmp_path):
