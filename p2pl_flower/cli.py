@@ -13,6 +13,8 @@ from .errors import P2PLError
 COMMANDS = {
     "doctor": "say what a Flower project would have to change to train peer to peer",
     "certs": "make a certificate authority and a certificate for each device",
+    "invite": "let a device into a group: print an invitation for it",
+    "join": "join a group by an invitation, and run this device's rounds",
     "revoke": "take the certificates of devices back",
     "cluster": "try it out: several peers as processes of this machine, with no server",
     "peer": "run one device of a network, with no server",

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import named_arrays
-from .algorithms import State, Training
+from .algorithms import State, Training, each
 from .algorithms.max_norm import Candidates, strongest
 from .algorithms.mixing import Weighted
-from .errors import P2PLError
+from .errors import ForgottenError
 from .named_arrays import Model
 from .options import Options
 from .relay import Mailbox, Slot
@@ -26,6 +26,7 @@ from .relay.contents import (
     MODEL,
     STATE,
     Holding,
+    adopted,
     check_names,
     flattened,
     from_publication,
@@ -33,10 +34,13 @@ from .relay.contents import (
     to_publication,
     unflattened,
 )
+from .relay.mailbox import Collected
 from .topology.neighborhood import Neighbor
-from .weights import keep_answered, row_of
+from .weights import StepWeights, keep_answered, row_of, told_weights, weaken_stale
 
 CANDIDATES = "candidates"
+THERE, HEARD = "there", "heard"
+"""Channels on which a device says that its message is there, and whom it has heard saying so."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,35 @@ class Device:
         candidates = Candidates.of(sharing.part(model), self.options.max_norm_scope, self.me.id)
         self._stand(candidates, held=0, step=0)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the device holds a model other than one that it has just drawn."""
+        kept = self.mailbox.recall(MODEL, newest=1)
+        return bool(kept) and kept[0][0] != Slot(MODEL, 0, 0)
+
+    def take_over(self, slot: Slot) -> None:
+        """Go on from what the first neighbor that hands its model over shows of it.
+
+        Arrays that stay at home are those that the device has drawn, if it has.
+
+        Raises
+        ------
+        ForgottenError
+            No neighbor hands over a model.
+        """
+        kept = self.mailbox.recall(MODEL, newest=1)
+        own = from_publication(kept[0][1])[0] if kept else {}
+        for neighbor in self.neighbors:
+            arrived = self.mailbox.collect([neighbor.id], slot, 0).get(neighbor.id)
+            if arrived is not None:
+                model = adopted(own, arrived)
+                private = model.keys() - self.options.shared.part(model).keys()
+                self.mailbox.publish(Slot(MODEL, 0, 1), model, private)
+                return
+        raise ForgottenError(
+            f"device {self.me.id} has lost its model, and no neighbor has handed one over"
+        )
+
     def synchronize(self, step: int) -> Exchange:
         """Make step ``step`` (from 1) of max norm synchronization.
 
@@ -133,8 +166,8 @@ class Device:
 
         Raises
         ------
-        P2PLError
-            It has none yet.
+        ForgottenError
+            It has none yet, or none any more.
         """
         return self._newest()[0]
 
@@ -161,6 +194,19 @@ class Device:
             flat = flattened(holding.state)
             self.mailbox.publish(Slot(STATE, round_number, step), flat, list(flat))
         self.mailbox.publish(Slot(MODEL, round_number, step), publication, private)
+        if self.options.tells_heard:
+            self.mailbox.publish(Slot(THERE, round_number, step), {THERE: np.zeros(0, np.uint8)})
+
+    def hear(self, round_number: int, step: int) -> Exchange:
+        """Find out which neighbors are heard in a consensus step, and tell them.
+
+        It goes before `mix` where weights depend on who is heard. No message is moved yet.
+        """
+        asked = self._reachable(round_number, step)
+        there = self.mailbox.collect(asked, Slot(THERE, round_number, step - 1))
+        heard = np.array(sorted(there), np.int64)
+        self.mailbox.publish(Slot(HEARD, round_number, step), {HEARD: heard})
+        return Exchange({})
 
     def mix(self, round_number: int, step: int) -> Step:
         """Make consensus step ``step`` (from 1) of a round with the neighbors that answer.
@@ -168,28 +214,32 @@ class Device:
         The result is not published: after the last step of a round nobody asks for it.
         """
         slot = Slot(MODEL, round_number, step - 1)
-        asked = self._reachable(round_number, step)
-        received = dict(self.mailbox.collect([self.me.id, *asked], slot))
+        weights, asked, told = self._weigh(round_number, step)
+        collected = self.mailbox.collect([self.me.id, *asked], slot)
+        ages, received = _ages(collected), dict(collected)
+        if told or not self.options.algorithm.is_plain:  # what goes with it is of this step alone
+            received = {j: publication for j, publication in received.items() if j not in ages}
         own = received.pop(self.me.id, None)
         holding = self._published(own, slot)
         arrived = {j: message_of(publication) for j, publication in received.items()}
-        row = row_of(self.options.weights, self.me, self.neighbors)
-        row = keep_answered(row, arrived, self.options.on_missing)
+        row = weaken_stale(keep_answered(weights.row, arrived, self.options.on_missing), ages)
         algorithm, sent = self.options.algorithm, holding.message
         for j, message in sorted(arrived.items()):
             named_arrays.check_layout(sent, message, f"device {j}")
         gamma = self.options.consensus_gamma * algorithm.mixing_step
         rule = self.options.mixing
         combine = algorithm.combine if isinstance(rule, Weighted) else rule.combine
-        mixed = _as_arrays(combine(sent, arrived, row, gamma))
+        scale = weights.scale(row, gamma)  # else rows sum to 1, and it is 1
+        mixed = combine(sent, arrived, {j: a / scale for j, a in row.items()}, gamma)
+        mixed = _as_arrays(mixed if scale == 1 else each(lambda array: scale * array, mixed))
         model, state = algorithm.after_mixing(sent, mixed, holding.state, gamma)
         after = Holding({**holding.model, **model}, mixed, state)
-        return Step(after, Exchange(_sum_bytes(arrived)))
+        return Step(after, Exchange(_sum_bytes(arrived, told)))
 
     def _newest(self) -> tuple[Model, Model]:
         kept = self.mailbox.recall(MODEL, newest=1)
         if not kept:
-            raise P2PLError(
+            raise ForgottenError(
                 f"device {self.me.id} has no model: it drew none, and no neighbor's reached it"
             )
         return from_publication(kept[0][1])
@@ -212,12 +262,36 @@ class Device:
             return {}
         if kept is not None:
             return unflattened(kept)
-        return self.options.algorithm.start(self.options.shared.part(model), ())
+        algorithm, part = self.options.algorithm, self.options.shared.part(model)
+        if self.me.devices is None:
+            return algorithm.start(part, ())
+        place = np.arange(self.me.devices) == self.me.id
+        return algorithm.start_at(part, (), place.astype(np.float32))
 
     def _sending(self, trained: Model, state: State) -> Holding:
         part = self.options.shared.part(trained)
         message, kept = self.options.algorithm.after_training(part, state)
         return Holding(trained, _as_arrays(message), kept)
+
+    def _weigh(
+        self, round_number: int, step: int
+    ) -> tuple[StepWeights, list[int], Mapping[int, Model]]:
+        """Return the weights of a step, whose messages to fetch, and what others told for it."""
+        rule, me = self.options.weights, self.me
+        if not self.options.tells_heard:
+            row = row_of(rule, me, self.neighbors)
+            return StepWeights(row), self._reachable(round_number, step), {}
+        slot = Slot(HEARD, round_number, step)
+        own = self.mailbox.collect([me.id], slot).get(me.id)
+        mine = [] if own is None else own[HEARD].tolist()
+        told = self.mailbox.collect(self._listeners() if rule.column_stochastic else mine, slot)
+        heard = {me.id: mine, **{j: entry[HEARD].tolist() for j, entry in told.items()}}
+        weights = told_weights(rule, me, self.neighbors, heard)
+        return weights, sorted(weights.row), told
+
+    def _listeners(self) -> Sequence[int]:
+        """Return who may hear the device: its neighbors, unless links are one-way."""
+        return [j.id for j in self.neighbors] if self.me.listeners is None else self.me.listeners
 
     def _reachable(self, round_number: int, step: int) -> list[int]:
         ids = np.array([n.id for n in self.neighbors], dtype=np.int64)
@@ -252,6 +326,10 @@ class Device:
                 return None
             merged[name] = chosen[name]
         return merged
+
+
+def _ages(collected: Mapping[int, Model]) -> Mapping[int, int]:
+    return collected.ages if isinstance(collected, Collected) else {}
 
 
 def _candidates(entry: Model) -> Candidates:

@@ -11,6 +11,7 @@ from ..config import add_argument, keys
 from ..errors import ConfigError
 from ..relay.daemon.server import LocalServer
 from ..relay.grpc import Credentials, Endpoint, Waiting
+from ..system import open_files
 from ..system.allocator import share_one_arena
 from ..system.logs import configure_log
 from ..system.signals import wait_for_a_signal
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
     share_one_arena()
+    open_files.raise_limit()
     configure_log(logging.DEBUG if options.verbose else logging.INFO)
     _check(options)
     credentials = None

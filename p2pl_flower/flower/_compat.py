@@ -42,6 +42,9 @@ UNREACHABLE = frozenset(
 )
 
 
+CRASHED = frozenset({getattr(ErrorCode, "CLIENT_APP_CRASHED", None)})
+"""What newer versions say of a ClientApp whose process was killed."""
+
 EVALUATE_NOT_IMPLEMENTED = int(Code.EVALUATE_NOT_IMPLEMENTED.value)
 GET_PARAMETERS = str(MessageTypeLegacy.GET_PARAMETERS)
 

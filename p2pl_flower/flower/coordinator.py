@@ -14,15 +14,16 @@ from typing import Any
 import networkx as nx
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
-from ..errors import ConfigError, DeviceError, LayoutError
+from ..errors import ConfigError, DeviceError
 from ..named_arrays import Model
-from ..options import Options, check_spectrum
+from ..options import Options, check_direction, check_spectrum
 from ..relay import Relay
 from ..relay.contents import MODEL, models_of
 from ..topology import Schedule, diameter, schedule
-from ..topology.neighborhood import neighborhood
+from ..topology.neighborhood import linked_in, neighborhood
 from ..weights import check_matrix
 from . import failures, messages, records
+from .initial_models import check_finite, check_layouts
 from .membership import Membership
 from .told import Told
 
@@ -89,8 +90,9 @@ class Coordinator:
         if options.matrix is not None:
             check_matrix(options.matrix, static, n=count)
         check_spectrum(options, static)
+        check_direction(options, self.schedule)
         self._membership, self._options, self._relay, self._run = membership, options, relay, run
-        self._arrays_key, self._addresses = arrays_key, addresses or {}
+        self._arrays_key, self._addresses = arrays_key, dict(addresses or {})
         self._on_failure = on_failure
         self._listed_options = messages.options_to_config(options)
         self._graph = self._admitted = self.schedule.graph(1)
@@ -98,6 +100,7 @@ class Coordinator:
         self._samples: dict[int, float] = dict.fromkeys(membership.devices, 0)
         self._told = Told()
         self._silent: set[int] = set()
+        self._initial_arrays, self._draws = ArrayRecord(), set[int]()
         self._due: _Due | None = None
         self._due_is_sent = False
         self.sent: dict[int, Counter[int]] = defaultdict(Counter)
@@ -128,15 +131,13 @@ class Coordinator:
         if len(initial_arrays):
             self._options.shared.check(messages.to_model(initial_arrays))
         self._enter(1)
-        contents = self._orders(self._membership.devices)
-        for device in given:
-            if len(initial_arrays):
-                contents[device][self._arrays_key] = initial_arrays
-            else:
-                contents[device].config_records[messages.RECORD][messages.OWN_PARAMETERS] = True
-        replies = self._membership.exchange(messages.INIT, contents)
-        self._check_layouts(initial_arrays, replies)
-        self._check_finite(replies)
+        self._initial_arrays = initial_arrays
+        self._draws = {device for device, drawing in draws.items() if drawing}
+        contents = self._starts(self._membership.devices, given)
+        sent = self._membership.messages(messages.INIT, contents, 0)
+        replies = self.hear(messages.INIT, contents, self._membership.send(sent))
+        check_layouts(initial_arrays, replies, self._options.shared)
+        check_finite(replies, self._options.init)
         if self._options.init == "independent" and any(draws.values()):
             return {"synchronization_steps": 0, "bytes_sent": 0}
         return self._synchronize()
@@ -161,9 +162,11 @@ class Coordinator:
             content.update({k: v for k, v in given.items() if k != messages.RECORD})
         return self._membership.messages(kind, orders, round_number)
 
-    def hear(self, kind: str, asked: Collection[int], replies: Any) -> dict[int, RecordDict]:
+    def hear(
+        self, kind: str, asked: Collection[int], replies: Any, needed: bool = True
+    ) -> dict[int, RecordDict]:
         """Sort replies by device; who is silent sits out the rest of the round."""
-        arrived = self._membership.sort(kind, asked, replies, self._on_failure)
+        arrived = self._membership.sort(kind, asked, replies, self._on_failure, needed)
         if self._due:
             self._count(self._due.round_number, arrived.values())
         self._due, self._due_is_sent = None, False
@@ -179,10 +182,14 @@ class Coordinator:
 
     def begin_round(self, round_number: int) -> list[int]:
         """Change to the round's graph and return the devices that are there to train."""
+        for device, said in self._membership.readmit(self._silent).items():
+            self._addresses[device] = str(said.get(messages.ADDRESS, ""))
+            self._told.forget(device)
         self._silent.clear()
         steps = max(self._options.consensus_steps, 1)
         first = self.schedule.links(round_number, 1, steps)
         self._change(first, self.schedule.of_round(round_number, steps))
+        self._begin_again(round_number)
         return self.present(round_number)
 
     def present(self, round_number: int) -> list[int]:
@@ -199,15 +206,24 @@ class Coordinator:
         self.make_due()
         steps = self._options.consensus_steps
         self._change(self.schedule.links(round_number, step, steps), self._admitted)
-        self._due = _Due(round_number, step, frozenset(self.present(round_number)))
+        if self._options.tells_heard:
+            self._order_step(messages.HEAR, self._step(round_number, step))
+        self._due = self._step(round_number, step)
 
     def make_due(self) -> None:
         """Make the consensus step that is due, if there is one, now."""
         due = self._due
         if due is not None and not self._due_is_sent:
-            orders = self._orders(sorted(due.devices), **due.order())
-            sent = self._membership.messages(messages.MIX, orders, due.round_number)
-            self.hear(messages.MIX, due.devices, self._membership.send(sent))
+            self._order_step(messages.MIX, due)
+
+    def _step(self, round_number: int, step: int) -> _Due:
+        return _Due(round_number, step, frozenset(self.present(round_number)))
+
+    def _order_step(self, kind: str, due: _Due) -> None:
+        """Let devices do their part of a consensus step, and hear of it."""
+        orders = self._orders(sorted(due.devices), **due.order())
+        sent = self._membership.messages(kind, orders, due.round_number)
+        self.hear(kind, due.devices, self._membership.send(sent))
 
     def models(self) -> dict[int, Model]:
         """Return all devices' current models, for measuring: read from the relay."""
@@ -223,6 +239,31 @@ class Coordinator:
             device: messages.to_model(next(iter(reply.array_records.values())))
             for device, reply in replies.items()
         }
+
+    def _starts(
+        self, devices: Collection[int], given: Collection[int], **order: int
+    ) -> dict[int, RecordDict]:
+        """Return orders to begin, with the initial arrays for those that are given them."""
+        contents = self._orders(devices, **order)
+        for device in set(given) & set(devices):
+            if len(self._initial_arrays):
+                contents[device][self._arrays_key] = self._initial_arrays
+            else:
+                contents[device].config_records[messages.RECORD][messages.OWN_PARAMETERS] = True
+        return contents
+
+    def _begin_again(self, round_number: int) -> None:
+        """Let devices that may have lost their models take one from a neighbor, if they have."""
+        steps, there = self._options.consensus_steps, set(self._membership.online())
+        again = sorted(self._membership.bereft & there)
+        if not again or round_number < 2 or not steps:
+            return  # in the first round neighbors have no model to hand over
+        self._membership.bereft -= set(again)
+        self.make_due()
+        slot = {messages.ADOPT_ROUND: round_number - 1, messages.ADOPT_STEP: steps}
+        contents = self._starts(again, set(again) - self._draws, **slot)
+        sent = self._membership.messages(messages.INIT, contents, round_number)
+        self.hear(messages.INIT, again, self._membership.send(sent), needed=False)
 
     def _given(self, draws: Mapping[int, bool]) -> list[int]:
         """Return the devices that are given the initial arrays in a message."""
@@ -242,36 +283,6 @@ class Coordinator:
                 log.info("devices %s draw no initial model and are given one", lacking)
         return given
 
-    def _check_layouts(
-        self, initial_arrays: ArrayRecord, replies: Mapping[int, RecordDict]
-    ) -> None:
-        """Refuse devices whose own initial models differ from the others' in their arrays."""
-        record = messages.RECORD
-        drawn = {d: str(r.config_records[record][messages.LAYOUT]) for d, r in replies.items()}
-        drawn = {d: digest for d, digest in drawn.items() if digest}
-        expected = next(iter(drawn.values()))
-        if len(initial_arrays):
-            model = messages.to_model(initial_arrays)
-            expected = messages.layout_digest(self._options.shared.part(model))
-        for device, digest in drawn.items():
-            if digest != expected:
-                raise LayoutError(
-                    f"device {device} draws a model whose array names, shapes or dtypes differ "
-                    "from initial_arrays: build both from the same model class"
-                )
-
-    def _check_finite(self, replies: Mapping[int, RecordDict]) -> None:
-        """Refuse to start from NaNs and infinities, if no other device's draw can replace them."""
-        said = {d: r.config_records[messages.RECORD] for d, r in replies.items()}
-        started = [d for d, entry in said.items() if entry[messages.LAYOUT]]
-        bad = [d for d in started if messages.NOT_FINITE in said[d]]
-        if not bad:
-            return
-        rule = f"array {said[bad[0]][messages.NOT_FINITE]!r} holds a NaN or an infinity"
-        if bad == started or self._options.init != "max-norm":
-            raise DeviceError(f"the initial model of device {bad[0]} is no start: its {rule}")
-        log.warning("devices %s start from others' models: in their own, %s", bad, rule)
-
     def _synchronize(self) -> dict[str, int]:
         """Flood the strongest initial model until all devices hold it."""
         certain = self.schedule.static and self._options.to_config()["links"] == "perfect"
@@ -285,7 +296,8 @@ class Coordinator:
                 break
             step += 1
             self._enter(step)
-            orders = self._orders(self._membership.devices, **{messages.STEP: step})
+            there = [d for d in self._membership.devices if d not in self._silent]
+            orders = self._orders(there, **{messages.STEP: step})
             sent = self._membership.messages(messages.SYNC, orders, 0)
             replies = self.hear(messages.SYNC, orders, self._membership.send(sent))
             self._count(0, replies.values())
@@ -310,12 +322,13 @@ class Coordinator:
         """Change to a graph that devices are told of; their mailboxes are open along another.
 
         Where the graph changes within a round, mailboxes are open along the links of all its
-        steps from its beginning on: else a device would be asked before it is told by whom.
+        steps from its beginning on: else a device would be asked before it is told by whom. They
+        are open both ways where links are one-way: acknowledgments go the other way.
         """
         if graph is not self._graph or admitted is not self._admitted or not self._told:
             self.make_due()
         if admitted is not self._admitted or not self._told:
-            self._relay.admit(self._run, {d: sorted(admitted[d]) for d in admitted})
+            self._relay.admit(self._run, {d: linked_in(admitted, d) for d in admitted})
         self._graph, self._admitted = graph, admitted
 
     def _orders(self, devices: Collection[int], **order: Any) -> dict[int, RecordDict]:
@@ -323,8 +336,11 @@ class Coordinator:
         contents = {}
         for device in devices:
             me, neighbors = neighborhood(self._graph, device, self._samples, self._options.matrix)
+            me = replace(
+                me, devices=self.schedule.n if self._options.algorithm.knows_place else None
+            )
             placed = [replace(n, address=self._addresses.get(n.id, "")) for n in neighbors]
-            others = sorted(set(self._admitted[device]) - set(self._graph[device]))
+            others = sorted({*linked_in(self._admitted, device)} - {n.id for n in neighbors})
             elsewhere = {j: self._addresses[j] for j in others if self._addresses.get(j)}
             news = self._told.news(me, placed, self._listed_options, elsewhere)
             contents[device] = RecordDict({messages.RECORD: ConfigRecord({**order, **news})})

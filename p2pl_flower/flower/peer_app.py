@@ -17,7 +17,8 @@ from flwr.clientapp import ClientApp
 from ..device import Device, Step
 from ..errors import DeviceError, P2PLError
 from ..named_arrays import conformed, layout
-from ..relay import Relay, make_relay
+from ..relay import Relay, Slot, make_relay
+from ..relay.contents import MODEL
 from ..relay.tensors import not_finite
 from ..seeding import Stream, derive
 from . import client_fn as legacy
@@ -143,6 +144,7 @@ class PeerApp(UserFunctions):
             messages.INIT: self._answer_init,
             messages.SYNC: self._answer_sync,
             messages.TRAIN: self._answer_train,
+            messages.HEAR: self._answer_hear,
             messages.MIX: self._answer_mix,
             messages.EVALUATE: self._answer_evaluate,
             messages.MODEL: self._answer_model,
@@ -169,6 +171,8 @@ class PeerApp(UserFunctions):
 
     def _answer_init(self, message: Message, context: Context) -> Message:
         order, device = self._open(message, context)
+        if messages.ADOPT_ROUND in order and device.has_begun:
+            return records.reply_to(message, {messages.LAYOUT: ""})  # it has lost nothing
         model, drawn = None, False
         if message.content.array_records:
             [arrays] = message.content.array_records.values()
@@ -179,6 +183,8 @@ class PeerApp(UserFunctions):
             seed = derive(device.options.seed, Stream.INIT, device.me.id)
             model, drawn = messages.to_model(_drawn(self._init(context, seed))), True
         device.start(model, drawn)
+        if messages.ADOPT_ROUND in order:
+            device.take_over(Slot(MODEL, order[messages.ADOPT_ROUND], order[messages.ADOPT_STEP]))
         if model is None:
             return records.reply_to(message, {messages.LAYOUT: ""})
         part = device.options.shared.part(model)
@@ -195,6 +201,11 @@ class PeerApp(UserFunctions):
     def _answer_sync(self, message: Message, context: Context) -> Message:
         order, device = self._open(message, context)
         exchange = device.synchronize(order[messages.STEP])
+        return records.reply_to(message, records.exchange_entry(exchange))
+
+    def _answer_hear(self, message: Message, context: Context) -> Message:
+        order, device = self._open(message, context)
+        exchange = device.hear(order[messages.MIX_ROUND], order[messages.MIX_STEP])
         return records.reply_to(message, records.exchange_entry(exchange))
 
     def _answer_mix(self, message: Message, context: Context) -> Message:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ForgottenError
 from ..options import Options
 from ..relay import Mailbox, Slot
 from ..topology.neighborhood import Neighbor
@@ -65,12 +66,22 @@ def keep(
 
     It is kept in the device's own mailbox, as a private publication that no neighbor is given:
     the project's own ``Context.state`` stays the project's.
+
+    Raises
+    ------
+    ForgottenError
+        The order says what is news alone, and the mailbox has lost the rest.
     """
     names = messages.OPTION_NAMES
     news = {k: v for k, v in order.items() if k in names or messages.is_neighbor_key(k)}
     known = news
     if not ("id" in news and names[0] in news):
         known = {**_without_old(_recall(mailbox), news), **news}
+    if not ("id" in known and names[0] in known):
+        raise ForgottenError(
+            f"device {order[messages.DEVICE]} no longer knows what it was told: its relay has "
+            "begun anew"
+        )
     me, neighbors = messages.neighbors_from_config(known)
     mailbox.meet(messages.addresses_from_config(known) | {n.id: n.address for n in neighbors})
     if news:

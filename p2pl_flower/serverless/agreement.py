@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from ..named_arrays import Model
 log = logging.getLogger("flwr.p2pl")
 
 _DIGEST_BYTES = 16
+_DIGEST = re.compile(rf"[0-9a-f]{{{2 * _DIGEST_BYTES}}}")
+_MOST_DEVICES, _LISTED = 1 << 31, 20
 _WHAT_TO_DO = (
     "averaging unrelated models shrinks them; begin anew with sync-steps of at least the graph's "
     "diameter on all devices (0, one less than there are devices, always suffices), and start "
@@ -60,9 +63,11 @@ class InitialModel:
         if not isinstance(said, Mapping):
             return None
         digest, origins = said.get("digest"), said.get("origins")
-        if not isinstance(digest, str) or not isinstance(origins, list):
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
             return None
-        return cls(digest, tuple(origins)) if all(type(d) is int for d in origins) else None
+        if not isinstance(origins, list) or not all(type(d) is int for d in origins):
+            return None
+        return cls(digest, tuple(d for d in origins if 0 <= d < _MOST_DEVICES))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return it as a publication."""
@@ -72,11 +77,13 @@ class InitialModel:
     @classmethod
     def from_arrays(cls, arrays: Model) -> InitialModel:
         """Read what `to_arrays` made."""
-        return cls(arrays["digest"].tobytes().hex(), tuple(arrays["origins"].tolist()))
+        origins = arrays["origins"].reshape(-1).tolist()
+        return cls(arrays["digest"].tobytes().hex(), tuple(origins))
 
     def __str__(self) -> str:
         """Return whose it is, for a sentence."""
-        listed = ", ".join(map(str, self.origins))
+        listed = ", ".join(map(str, self.origins[:_LISTED]))
+        listed += ", ..." if len(self.origins) > _LISTED else ""
         return f"device {listed}" if len(self.origins) == 1 else f"devices {listed}"
 
 

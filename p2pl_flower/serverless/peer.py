@@ -22,7 +22,10 @@ from ..options import ScoredRounds
 from ..relay import Slot
 from ..relay.contents import MODEL, from_publication
 from ..relay.group import Standing
+from ..relay.group.authority import Admission, Authority
+from ..relay.group.reception import JOIN, Reception
 from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay
+from ..relay.grpc.own_publications import KEPT_FAR_AHEAD, KEPT_FOR_THE_SLOW
 from ..relay.grpc.streams import MOST_STREAMS
 from ..relay.tensors import not_finite
 from ..relay.tunnel import Tunnels
@@ -31,16 +34,20 @@ from . import model_file
 from .handshake import Handshake
 from .instructions import ARRAYS_KEY, Instructions
 from .loading import load_app
+from .membership import Membership
+from .newcomers import welcome
 from .recorder import Recorder
 from .reports import Report
 from .settings import Settings
 from .starting import Start
+from .watch import Watch
 
 log = logging.getLogger("flwr.p2pl")
 
 _SAMPLES = "samples"
 _COUNT = "num-examples"
 _LINGER_STEP_SECONDS = 0.5
+_PATIENCE_SECONDS = 10.0
 
 
 class ServerlessPeer:
@@ -67,7 +74,7 @@ class ServerlessPeer:
     def __init__(
         self, settings: Settings, on_round: Callable[[Report], None] | None = None
     ) -> None:
-        self._settings, self._on_round = settings, on_round
+        self._settings, self._on_round, self._running = settings, on_round, False
         self.model_file = settings.model_file
         if self.model_file is not None:
             model_file.prepare(self.model_file)
@@ -79,9 +86,9 @@ class ServerlessPeer:
             settings.listen,
             credentials,
             settings.waiting,
-            most_calls=MOST_STREAMS * len(settings.neighbors) + 16,
+            most_calls=MOST_STREAMS * settings.most_neighbors + 16,
             folder=Path(settings.checkpoint) if settings.checkpoint else None,
-            tunnels=_tunnels(settings, credentials) if settings.tunneled else None,
+            tunnels=self._tunnels(credentials) if settings.tunneled else None,
             standing=None if credentials is None else Standing(credentials.ca, folder),
         )
         if settings.insecure:
@@ -100,11 +107,14 @@ class ServerlessPeer:
         initial = Path(settings.initial_arrays) if settings.initial_arrays else None
         relay = EndpointRelay(self.endpoint)
         app = load_app(settings.app, settings.init_function, initial, relay)
-        self.endpoint.open(self._run, settings.rounds)
+        kept = KEPT_FAR_AHEAD if settings.links_change else KEPT_FOR_THE_SLOW
+        self.endpoint.open(self._run, settings.rounds, kept)
         self.endpoint.meet(self._run, settings.neighbors)
         self._mailbox = EndpointMailbox(self.endpoint, self._run)
         self._publications = self.endpoint.publications(self._run)
-        self._known = Handshake(settings, self.endpoint, self._run)
+        address = settings.address or self.endpoint.address
+        told = settings.device, address, settings.neighbors, settings.joining, settings.options.seed
+        self._known = Handshake(settings, self.endpoint, self._run, Membership(*told))
         places = {"partition-id": settings.device, "num-partitions": settings.num_devices}
         self._context = Context(
             run_id=run_id,
@@ -113,6 +123,7 @@ class ServerlessPeer:
             state=RecordDict(),
             run_config=dict(settings.run_config),
         )
+        self._watch = Watch(self.endpoint, self._known)
         self._recorder = Recorder(settings, self._publications, self.endpoint.statistics)
         self._metrics, self._setup = self._recorder.metrics, self._recorder.setup
         self._done, self._begun = 0, False
@@ -121,8 +132,24 @@ class ServerlessPeer:
         every = settings.evaluate_every if self._instructions.evaluates else 0
         self._scored = ScoredRounds(every, settings.rounds)
 
+    def _tunnels(self, credentials: Credentials | None) -> Tunnels:
+        settings = self._settings
+        others = {}
+        if settings.authority and credentials is not None:
+            authority = Authority(Path(settings.authority))
+            others[JOIN] = Reception(authority, credentials, self._welcome).receive
+        own = settings.device, settings.listen, credentials
+        return Tunnels(*own, settings.rendezvous, settings.serve_rendezvous, others)
+
+    def _welcome(self, admission: Admission, address: str) -> dict[str, Any]:
+        return welcome(self._settings, self._known.membership)
+
     def close(self) -> None:
         """Leave the network."""
+        if hasattr(self, "_watch"):
+            self._watch.close()
+        if self._running:
+            self._known.leave()
         self.endpoint.close()
 
     def model(self) -> Model:
@@ -141,7 +168,9 @@ class ServerlessPeer:
     def run(self) -> Run:
         """Run all rounds that are left, write the model, and return what was measured."""
         self.endpoint.start()
+        self._running = True
         self._meet_all()
+        self._watch.start()
         if not self._begun:
             self._begin()
         while self._done < self._settings.rounds:
@@ -150,6 +179,7 @@ class ServerlessPeer:
             model_file.write(self.model_file, self.model())
         self._linger()
         self._save()
+        self._running = False
         return self._recorder.run()
 
     def _resume(self) -> None:
@@ -163,7 +193,8 @@ class ServerlessPeer:
     def _meet_all(self) -> None:
         """Wait for the neighbors, and say who is not there."""
         everybody = self._known.neighbors
-        if absent := everybody - self._known.meet(self._settings.start, everybody):
+        met = self._known.meet(self._settings.start, everybody, _PATIENCE_SECONDS)
+        if absent := everybody - met:
             listed = ", ".join(map(str, sorted(absent)))
             rule = "device %d: goes on without neighbors that did not answer in %g seconds: %s"
             log.warning(rule, self._settings.device, self._settings.start, listed)
@@ -179,8 +210,9 @@ class ServerlessPeer:
         if self.endpoint.standing is not None:
             self.endpoint.standing.look()
             self._known.tell(finished=False)
-        brief = self._known.unmet() | self.endpoint.unreachable
-        self._known.meet(0, (brief | self._known.with_newer_revocations()) & self._known.neighbors)
+        self._known.change(self._done + 1)
+        self._known.meet(0, self._known.with_newer_revocations() & self._known.neighbors)
+        self._known.compare()
         number = self._known.round_to_join(self._done + 1)
         skipped = list(range(self._done + 1, number))
         if skipped:
@@ -227,6 +259,8 @@ class ServerlessPeer:
         """Make a consensus step; the last of the round goes with the evaluation, if it is due."""
         order: dict[str, Any] = {messages.ROUND: number}
         order |= {messages.MIX_ROUND: number, messages.MIX_STEP: step}
+        if self._settings.options.tells_heard:
+            self._send(messages.HEAR, order)
         last = step == self._settings.options.consensus_steps
         if last and self._scored.due(number):
             order[messages.ARRAYS_KEY] = ARRAYS_KEY
@@ -287,15 +321,12 @@ class ServerlessPeer:
         self._known.tell(finished=True)
         end = time.monotonic() + self._settings.linger
         while time.monotonic() < end:
-            self._known.meet(0, everybody)  # which tells them, and asks whether they are through
+            self._known.meet(
+                0, everybody, _PATIENCE_SECONDS
+            )  # which tells them, and asks whether they are through
             if everybody <= self.endpoint.finished:
                 return
             time.sleep(_LINGER_STEP_SECONDS)
         behind = ", ".join(map(str, sorted(everybody - self.endpoint.finished)))
         rule = "device %d: leaves after %g seconds, though neighbors have not said that they are "
         log.info(rule + "through: %s", self._settings.device, self._settings.linger, behind)
-
-
-def _tunnels(settings: Settings, credentials: Credentials | None) -> Tunnels:
-    own = settings.device, settings.listen, credentials
-    return Tunnels(*own, settings.rendezvous, settings.serve_rendezvous)

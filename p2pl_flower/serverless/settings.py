@@ -20,6 +20,7 @@ from ..config import (
     key_of,
     keys,
     look_here,
+    name_of,
     option,
     read_toml,
     within,
@@ -32,12 +33,15 @@ from ..options import (
     ROUNDS,
     TOPOLOGY,
     Options,
+    check_direction,
     check_loggers,
 )
 from ..relay.grpc import Waiting
 from ..relay.tunnel import DIAL_OUT
 from ..topology import Schedule, schedule
 from . import model_file
+from .addresses import check_address, is_everywhere
+from .membership import Joining
 
 _SECONDS = within("[0, inf)", "seconds")
 
@@ -67,6 +71,11 @@ class Settings:
         help='neighbors\' addresses: lines such as `3 = "host:9400"`, '
         'or `3 = "dial-out"` for one that dials',
     )
+    address: str = option(
+        "",
+        help="what other devices are told to reach this one at, where they may join; `listen` if "
+        "left out",
+    )
     rendezvous: str = option(
         "",
         help="`host:port` of a `p2pl-flower rendezvous`, or of a peer with `serve-rendezvous`: "
@@ -76,6 +85,11 @@ class Settings:
         False,
         help="`true` lets devices that can only dial out meet here: what they say to each other "
         "passes through, encrypted between them",
+    )
+    authority: str = option(
+        "",
+        is_path=True,
+        help="folder with `ca.pem` and `ca.key`: this device lets in who comes with an invitation",
     )
     topology: str = TOPOLOGY.field(
         "",
@@ -128,6 +142,7 @@ class Settings:
         30.0, rule=_SECONDS, help="seconds to serve those that are still behind after the last"
     )
     waiting: Waiting = group(Waiting, table="waiting")
+    joining: Joining = group(Joining, table="joining")
     options: Options = group(Options)
     node_config: Mapping[str, Scalar] = option(
         {}, kind=dict, help="what the app's `context.node_config` holds besides"
@@ -138,16 +153,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if not 0 <= self.device < self.num_devices:
+        if not self._may_be(self.device):
             raise ConfigError("device", self.device, f"must be from 0 to {self.num_devices - 1}")
-        if self.listen != DIAL_OUT:
-            _check_address("listen", self.listen, least_port=0)
-        elif self.serve_rendezvous:
-            rule = "is for devices that can be dialed: listen at host:port"
-            raise ConfigError("serve-rendezvous", True, rule)
-        if self.rendezvous:
-            _check_address("rendezvous", self.rendezvous, least_port=1)
         object.__setattr__(self, "neighbors", _neighbors(self.neighbors))
+        self._check_places()
         self._check_neighbors()
         self._check_topology()
         self._check_options()
@@ -186,11 +195,26 @@ class Settings:
             return None
         return schedule(self.topology, self.num_devices, self.options.seed)
 
+    def _may_be(self, device: int) -> bool:
+        """Tell whether there can be a device of this id: of any, where devices may join."""
+        return device >= 0 and (device < self.num_devices or self.joining.links > 0)
+
+    @property
+    def most_neighbors(self) -> int:
+        """How many neighbors the device may have at the same time."""
+        return max(len(self.neighbors), 2 * self.joining.links)
+
+    @property
+    def links_change(self) -> bool:
+        """Whether a device asks some neighbors in some steps only."""
+        return self.schedule is not None or self.options.to_config()["links"] != "perfect"
+
     @property
     def tunneled(self) -> bool:
-        """Whether a link of the device has an end that cannot be dialed, or others meet here."""
+        """Whether some link may have an end that nobody can dial, or others come here for more."""
         ends = self.listen, *self.neighbors.values()
-        return DIAL_OUT in ends or self.serve_rendezvous
+        others = self.serve_rendezvous or bool(self.authority) or self.joining.links > 0
+        return DIAL_OUT in ends or others
 
     @property
     def synchronization_steps(self) -> int:
@@ -201,18 +225,36 @@ class Settings:
         """Return what must be the same on all devices of a run."""
         shared: dict[str, Scalar] = {"num-devices": self.num_devices, "rounds": self.rounds}
         shared |= {"topology": self.topology} if self.topology else {}
+        shared |= {"joining": True} if self.joining.links else {}
         return {**shared, **{key_of(k): v for k, v in self.options.to_config().items()}}
 
+    def _check_places(self) -> None:
+        """Refuse what cannot be listened at, and what others cannot be told."""
+        check_address("listen", self.listen, least_port=0)
+        if self.rendezvous:
+            check_address("rendezvous", self.rendezvous, may_dial_out=False)
+        if self.address:
+            check_address("address", self.address)
+        for key in ("serve-rendezvous", "authority"):
+            if getattr(self, name_of(key)) and self.listen == DIAL_OUT:
+                rule = "is for devices that can be dialed: listen at host:port"
+                raise ConfigError(key, getattr(self, name_of(key)), rule)
+        if self.joining.links and not self.address and is_everywhere(self.listen):
+            rule = "must say host:port as others reach this device, since it listens everywhere"
+            raise ConfigError("address", "", rule)
+        if self.authority and not (self.joining.links and self.certificates):
+            rule = "lets devices in: that takes certificates, and joining.links above 0"
+            raise ConfigError("authority", self.authority, rule)
+
     def _check_neighbors(self) -> None:
-        if not self.neighbors:
+        if not self.neighbors and not self.joining.links:
             raise ConfigError("neighbors", {}, "must name at least one device and its address")
         for device, address in self.neighbors.items():
-            if device == self.device or not 0 <= device < self.num_devices:
+            if device == self.device or not self._may_be(device):
                 rule = f"must be the id of another device, 0 to {self.num_devices - 1}"
                 raise ConfigError(f"neighbors.{device}", address, rule)
-            if address != DIAL_OUT:
-                _check_address(f"neighbors.{device}", address, least_port=1)
-            elif self.listen == DIAL_OUT and not self.rendezvous:
+            check_address(f"neighbors.{device}", address)
+            if address == self.listen == DIAL_OUT and not self.rendezvous:
                 rule = "neither end of this link can be dialed: name a rendezvous for both"
                 raise ConfigError(f"neighbors.{device}", address, rule)
 
@@ -220,6 +262,10 @@ class Settings:
         """Refuse a schedule with links to devices whose addresses are not known."""
         if self.schedule is None:
             return
+        if self.joining.links:
+            rule = "names all devices, and devices may join: leave one of topology and joining out"
+            raise ConfigError("topology", self.topology, rule)
+        check_direction(self.options, self.schedule)
         linked = self.schedule.ever(self.rounds, max(self.options.consensus_steps, 1))
         if lacking := sorted(set(linked[self.device]) - set(self.neighbors)):
             listed = ", ".join(map(str, lacking[:8])) + (", ..." if len(lacking) > 8 else "")
@@ -244,11 +290,3 @@ def _neighbors(given: Mapping[Any, Any]) -> dict[int, str]:
             rule = 'must be a line such as 3 = "192.168.1.20:9400"'
             raise ConfigError(f"neighbors.{device}", address, rule)
     return {int(device): given[device] for device in sorted(given, key=int)}
-
-
-def _check_address(key: str, address: str, least_port: int) -> None:
-    """Refuse what is not ``host:port``."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not least_port <= int(port) < 65536:
-        rule = f"must be host:port, with a port from {least_port} to 65535"
-        raise ConfigError(key, address, rule + (", or dial-out" if key != "rendezvous" else ""))

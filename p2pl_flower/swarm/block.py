@@ -52,6 +52,8 @@ class Common:
         Which groups of tensors synchronization compares: ``model`` or ``tensor``.
     mixing : MixingRule
         How messages are mixed.
+    devices : int
+        How many there are in all.
     """
 
     seed: int
@@ -59,6 +61,7 @@ class Common:
     shared: Sharing
     scope: str
     mixing: MixingRule
+    devices: int
 
 
 class Block:
@@ -161,7 +164,7 @@ class Block:
 
     def begin(self) -> None:
         """Make what the algorithm keeps before the first training."""
-        self._hooks.start()
+        self._hooks.start(self._first, self._common.devices)
 
     def train(self, devices: Ids, number: int) -> None:
         """Let devices train for a round, and make their messages."""

@@ -51,7 +51,9 @@ class Swarm:
         self.measured = Run(job.name, "swarm", plan.seed, plan.devices)
         every = 0 if job.test is None else job.evaluate_every
         self._scored = ScoredRounds(every, job.rounds, job.evaluate_trained)
-        common = Common(plan.seed, plan.algorithm, plan.shared, plan.scope, plan.mixing)
+        common = Common(
+            plan.seed, plan.algorithm, plan.shared, plan.scope, plan.mixing, plan.devices
+        )
         spread = isinstance(job.machine, RayCluster)
         self.block = Blocks(job, common) if spread else Block(job, common)
         if self.block.devices != plan.devices:

@@ -11,7 +11,7 @@ import networkx as nx
 
 from ..errors import TopologyError
 from ..seeding import Stream, generator
-from .checks import check_round, describe_components, settle
+from .checks import check_round, describe_components, is_connected, settle
 
 
 class Schedule(ABC):
@@ -25,11 +25,14 @@ class Schedule(ABC):
         Whether the graph is the same in every round.
     per_step : bool
         Whether it changes at every consensus step, and not once a round: see `links`.
+    directed : bool
+        Whether its graphs are `networkx.DiGraph`, in which k hears j where there is a link j -> k.
     """
 
     n: int
     static: ClassVar[bool] = False
     per_step: bool = False
+    directed: bool = False
 
     @abstractmethod
     def graph(self, round_number: int) -> nx.Graph:
@@ -70,7 +73,7 @@ class Schedule(ABC):
         )
 
     def ever(self, rounds: int, steps: int) -> nx.Graph:
-        """Return the links of all rounds together: who must be able to reach whom."""
+        """Return the links of all rounds together, without direction: who must reach whom."""
         union = nx.Graph(self.graph(1))
         for number in range(2, 1 if self.static else rounds * (steps if self.per_step else 1) + 1):
             if union.number_of_edges() == self.n * (self.n - 1) // 2:
@@ -84,9 +87,10 @@ class Static(Schedule):
 
     Parameters
     ----------
-    graph : networkx.Graph
-        Undirected and connected, without self-loops, on the nodes 0, ..., n - 1. It is
-        copied.
+    graph : networkx.Graph or networkx.DiGraph
+        Connected, without self-loops, on the nodes 0, ..., n - 1. With direction, a link j -> k
+        means that k hears j, and everybody must be reached from everybody along such links. It
+        is copied.
 
     Raises
     ------
@@ -98,9 +102,10 @@ class Static(Schedule):
 
     def __init__(self, graph: nx.Graph) -> None:
         _check_simple(graph)
-        if not nx.is_connected(graph):
-            sizes = describe_components(graph)
-            rule = f"must be connected, but has components of {sizes} devices; link them"
+        self.directed = graph.is_directed()
+        if not is_connected(graph):
+            sizes, how = describe_components(graph), "strongly " if self.directed else ""
+            rule = f"must be {how}connected, but has components of {sizes} devices; link them"
             raise TopologyError("topology", str(graph), rule)
         self._graph = nx.freeze(_ascending(graph))
         self.n = len(self._graph)
@@ -163,8 +168,8 @@ def _matching(n: int, seed: int, round_number: int) -> nx.Graph:
 
 
 def _check_simple(graph: nx.Graph) -> None:
-    if graph.is_directed() or graph.is_multigraph():
-        rule = "must be undirected, with one link between two devices at most: a networkx.Graph"
+    if graph.is_multigraph():
+        rule = "must have one link between two devices at most: a networkx.Graph, or a DiGraph"
         raise TopologyError("topology", str(graph), rule)
     if len(graph) < 1 or set(graph) != set(range(len(graph))):
         rule = (
@@ -180,7 +185,7 @@ def _check_simple(graph: nx.Graph) -> None:
 
 def _ascending(graph: nx.Graph) -> nx.Graph:
     """Return a copy whose nodes are ints and listed in ascending order."""
-    copy = nx.Graph()
+    copy = nx.DiGraph() if graph.is_directed() else nx.Graph()
     copy.add_nodes_from((node, dict(graph.nodes[node])) for node in range(len(graph)))
     copy.add_edges_from((int(u), int(v), dict(data)) for u, v, data in graph.edges(data=True))
     return copy

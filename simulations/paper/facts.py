@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,27 +31,6 @@ def bias(scenario: Scenario) -> float | None:
         return None
     matrix, samples = found
     return float(0.5 * np.abs(stationary_distribution(matrix) - samples / samples.sum()).sum())
-
-
-def parts(scenario: Scenario) -> int:
-    """Return into how many parts the links that are up in the whole run leave the devices.
-
-    More than one: what a device of one part has learned can reach none of another, whatever
-    the algorithm.
-    """
-    graphs = schedule(scenario.topology, scenario.num_devices, scenario.seed)
-    links, steps = scenario.options.links, scenario.options.consensus_steps
-    union = nx.empty_graph(scenario.num_devices)
-    for number in range(1, scenario.rounds + 1):
-        there = np.broadcast_to(links.present(np.arange(graphs.n), number), graphs.n)
-        for step in range(1, steps + 1):
-            i, j = np.array(graphs.links(number, step, steps).edges, dtype=np.int64).T
-            up = links.up(i, j, number, step) & there[i] & there[j]
-            kept = np.broadcast_to(up, i.shape)
-            union.add_edges_from(zip(i[kept].tolist(), j[kept].tolist(), strict=True))
-        if nx.is_connected(union):
-            break
-    return int(nx.number_connected_components(union))
 
 
 FACTS: dict[str, Callable[[Scenario], float | None]] = {"spectral gap": gap, "bias": bias}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .claims import Claim
-from .facts import parts
+from .parts import parts
 from .rule import Test
 from .summary import Row
 from .verdict import HOLDS, NOT, SEEDS, UNDECIDED, Gap, Judged, cases, judge

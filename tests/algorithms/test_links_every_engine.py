@@ -17,11 +17,32 @@ from p2pl_flower.serverless.settings import Settings
 from simulations.scenario import Scenario
 
 STEPS: dict[str, Any] = {"consensus-steps": 3}
+ONE_WAY: dict[str, Any] = {"weights": "uniform", **STEPS}
+LOSSY: dict[str, Any] = {"links": "bernoulli:up=0.6"}
+REWEIGHT: dict[str, Any] = {"on-missing": "reweight", **STEPS}
+CORRECTED: dict[str, Any] = {"algorithm": "eigenvector-correction"}
+PUSH: dict[str, Any] = {"algorithm": "push-sum", "weights": "out-degree", **STEPS}
 CASES: dict[str, dict[str, Any]] = {
     "matchings": {"topology": "random-matchings", **STEPS},
     "matchings-of-rounds": {"topology": "random-matchings:per-step=false", **STEPS},
     "one-peer-exponential": {"topology": "one-peer-exponential", "weights": "data-size", **STEPS},
     "moving": {"topology": "random-waypoint:radius=0.6,speed=0.3", **STEPS},
+    "directed": {"topology": "exponential:directed=true", **ONE_WAY},
+    "directed-data-size": {"topology": "directed-ring", "weights": "data-size", **STEPS},
+    "epidemic-local": {"topology": "epidemic-local:s=2", **ONE_WAY},
+    "epidemic-oracle": {"topology": "epidemic-oracle:s=2", **STEPS},
+    "eigenvector": {"topology": "random-out:s=2", **CORRECTED, **ONE_WAY},
+    "eigenvector-losses": {"topology": "ring", **CORRECTED, **ONE_WAY, **LOSSY},
+    "one-way-losses": {"topology": "complete", **ONE_WAY, "links": "bernoulli:up=0.6,one-way=true"},
+    "one-way-reweight": {**REWEIGHT, "links": "gilbert-elliott:up=0.6,burst=2,one-way=true"},
+    "push-sum": {"topology": "random-out:s=2", **PUSH, "consensus-gamma": 0.7},
+    "push-sum-losses": {"topology": "complete", **PUSH, "links": "bernoulli:up=0.5,one-way=true"},
+    "push-sum-epidemic": {"topology": "epidemic-local:s=1", **PUSH, **LOSSY},
+    "reweight": {"topology": "complete", "links": "bernoulli:up=0.5", **REWEIGHT},
+    "reweight-uniform": {"topology": "complete", "weights": "uniform", **LOSSY, **REWEIGHT},
+    "reweight-data-size": {"topology": "ring", "weights": "data-size", **LOSSY, **REWEIGHT},
+    "reweight-led": {"algorithm": "led", **LOSSY, **REWEIGHT},
+    "reweight-matchings": {"topology": "random-matchings", **LOSSY, **REWEIGHT},
 }
 
 
@@ -35,7 +56,7 @@ def serverless(scenario: Scenario, folder: Path) -> Outcome:
         "num-devices": DEVICES,
         "app": "simulations.client_app:app",
         "insecure": True,
-        "sync-steps": 2,
+        "sync-steps": 12,  # links may be down then, too
         "linger": 10.0,
         "run-config": {**{k: v for k, v in keys.items() if k != "contenders"}, "strategy": "p2pl"},
     }

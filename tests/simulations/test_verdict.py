@@ -9,10 +9,11 @@ from claim_runs import TOML, made
 
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import History, Scores, Spread
-from simulations.paper import facts, page
+from simulations.paper import page
 from simulations.paper.claims import Claim
 from simulations.paper.interval import interval
 from simulations.paper.measured import diverged, swing
+from simulations.paper.parts import parts
 from simulations.paper.sentence import verdict
 from simulations.paper.summary import rows
 from simulations.paper.verdict import HOLDS, NOT, UNDECIDED
@@ -207,9 +208,10 @@ def test_where_no_link_joins_two_parts_no_algorithm_could(claim, tmp_path):
         ({}, 1),
         ({"links": "periodic:every=3", "rounds": 2}, 6),
         ({"links": "periodic:every=3", "rounds": 3}, 1),
+        ({"links": "bernoulli:up=0.01,one-way=true", "rounds": 1}, 6),
         ({"topology": "random-matchings", "rounds": 1}, 3),
         ({"topology": "random-matchings", "rounds": 1, "consensus-steps": 20}, 1),
     ],
 )
 def test_parts_that_all_links_of_a_run_leave(keys, count):
-    assert facts.parts(Scenario.of({"num-devices": 6, "topology": "ring", **keys})) == count
+    assert parts(Scenario.of({"num-devices": 6, "topology": "ring", **keys})) == count

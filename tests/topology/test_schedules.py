@@ -11,19 +11,23 @@ from p2pl_flower.errors import TopologyError
 SCHEDULES = [
     ("static", t.Static(t.ring(9))),
     ("one-peer-exponential", t.OnePeerExponential(9)),
+    ("one-peer-exponential", t.OnePeerExponential(9, directed=True)),
     ("random-matchings", t.RandomMatchings(9, seed=2)),
+    ("random-regular", t.RandomRegular(10, 3, seed=2)),
+    ("epidemic-local", t.EpidemicLocal(9, 2, seed=2)),
     ("random-waypoint", t.RandomWaypoint(9, radius=0.4, speed=0.2, pause=1.5, seed=2)),
 ]
 
 
 @pytest.mark.parametrize(("name", "schedule"), SCHEDULES)
 def test_contract(name, schedule):
-    assert schedule.n == 9
+    assert schedule.n in (9, 10)
     assert schedule.static == (name == "static")
     first = [schedule.graph(r) for r in range(1, 12)]
     again = [pickle.loads(pickle.dumps(schedule)).graph(r) for r in reversed(range(1, 12))]
     for graph, same in zip(first, reversed(again), strict=True):
-        assert list(graph) == list(range(9))
+        assert list(graph) == list(range(schedule.n))
+        assert graph.is_directed() == schedule.directed
         assert nx.number_of_selfloops(graph) == 0
         assert nx.utils.graphs_equal(graph, same)
         with pytest.raises(nx.NetworkXError, match=r"[Ff]rozen"):
@@ -59,7 +63,7 @@ def test_static_copies_and_orders_its_graph():
     ("graph", "message"),
     [
         (nx.Graph([(0, 1), (2, 3), (3, 4)]), "connected, but has components of 3, 2 devices"),
-        (nx.DiGraph([(0, 1)]), "must be undirected"),
+        (nx.DiGraph([(0, 1)]), "strongly connected, but has components of 1, 1 devices"),
         (nx.MultiGraph([(0, 1)]), "one link between two devices"),
         (nx.Graph([(1, 2)]), "must have the nodes 0, ..., n - 1"),
         (nx.Graph([("a", "b")]), "convert_node_labels_to_integers"),

@@ -78,9 +78,9 @@ class Door:
         """Begin to accept."""
         self._thread.start()
 
-    def admit(self, devices: Collection[int]) -> None:
-        """Set whose control streams are taken; without this, those of all of the group."""
-        self._admitted = frozenset(devices)
+    def admit(self, devices: Collection[int] | None) -> None:
+        """Set whose control streams are taken; None, as at first, is all of the group."""
+        self._admitted = None if devices is None else frozenset(devices)
 
     def expel(self, devices: Collection[int]) -> None:
         """Take no control streams of these devices any more, and end those that are open."""

@@ -30,9 +30,14 @@ def end(connection: socket.socket) -> None:
 
 def join(one: socket.socket, other: socket.socket) -> None:
     """Carry bytes both ways until both sides have ended, and close both connections."""
-    for connection in (one, other):
-        connection.settimeout(None)
-        keep_alive(connection)
+    try:
+        for connection in (one, other):
+            connection.settimeout(None)
+            keep_alive(connection)
+    except OSError:  # one of them has ended already
+        end(one)
+        end(other)
+        return
     back = threading.Thread(target=_carry, args=(other, one), name="p2pl-carry", daemon=True)
     back.start()
     _carry(one, other)

@@ -6,12 +6,12 @@ import contextlib
 import shutil
 import socket
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ..grpc.credentials import Credentials
 from .dialer import Dialer
-from .door import Door
+from .door import Door, Serve
 from .doorway import Doorway
 from .identity import client_context, server_context
 
@@ -34,6 +34,8 @@ class Tunnels:
         ``host:port`` of a rendezvous, for ways between two devices that can only dial out.
     passes_on : bool
         Whether this device is a rendezvous for others, too.
+    others : Mapping[bytes, Callable], optional
+        Who serves connections that begin with other lines; see `Door`.
 
     Attributes
     ----------
@@ -53,6 +55,7 @@ class Tunnels:
         credentials: Credentials | None,
         rendezvous: str = "",
         passes_on: bool = False,
+        others: Mapping[bytes, Serve] | None = None,
     ) -> None:
         self._device = device
         self._folder = Path(tempfile.mkdtemp(prefix="p2pl-"))
@@ -61,10 +64,11 @@ class Tunnels:
         self._doorways: dict[int, Doorway] = {}
         self._dialers: dict[str, Dialer] = {}
         self._rendezvous, self._door = rendezvous, None
+        self._open_to_guests = False
         if listen != DIAL_OUT:
             server = None if credentials is None else server_context(credentials)
             try:
-                self._door = Door(listen, server, self._dial_own, passes_on)
+                self._door = Door(listen, server, self._dial_own, passes_on, others=others)
             except BaseException:
                 self.close()
                 raise
@@ -80,9 +84,15 @@ class Tunnels:
             self._door.start()
 
     def meet(self, neighbors: Collection[int]) -> None:
-        """Set whose control streams are taken."""
-        if self._door is not None:
+        """Set whose control streams are taken, unless anybody's of the group are."""
+        if self._door is not None and not self._open_to_guests:
             self._door.admit(neighbors)
+
+    def receive_guests(self) -> None:
+        """Take control streams of any device of the group from now on."""
+        self._open_to_guests = True
+        if self._door is not None:
+            self._door.admit(None)
 
     def expel(self, devices: Collection[int]) -> None:
         """Take no control streams of these devices any more, and end those that are open."""
