@@ -81,12 +81,15 @@ class Device:
         Its access to the relay.
     options : Options
         The algorithm and its options; the same on all devices.
+    without : frozenset[int]
+        Neighbors that sit out the round: nothing of theirs is asked for.
     """
 
     me: Neighbor
     neighbors: Sequence[Neighbor]
     mailbox: Mailbox
     options: Options
+    without: frozenset[int] = frozenset()
 
     def start(self, model: Model | None, drawn: bool = True) -> None:
         """Begin with an initial model, or with none, to be given one by a neighbor.
@@ -169,13 +172,16 @@ class Device:
         ForgottenError
             It has none yet, or none any more.
         """
-        return self._newest()[0]
+        return from_publication(self._newest()[1])[0]
 
     def holding(self) -> Holding:
         """Return what the device holds now, or raise as `model` does."""
-        model, message = self._newest()
+        slot, publication = self._newest()
+        model, message = from_publication(publication)
         states = [] if self.options.algorithm.is_plain else self.mailbox.recall(STATE, newest=1)
-        return Holding(model, message, self._state(model, states[0][1] if states else None))
+        # another one is that of the run before, in a mailbox that outlives runs
+        kept = next((state for at, state in states if at == slot._replace(channel=STATE)), None)
+        return Holding(model, message, self._state(model, kept))
 
     def before_training(self, holding: Holding) -> Training:
         """Return the whole model to train from, the correction of local steps, and the state."""
@@ -236,13 +242,13 @@ class Device:
         after = Holding({**holding.model, **model}, mixed, state)
         return Step(after, Exchange(_sum_bytes(arrived, told)))
 
-    def _newest(self) -> tuple[Model, Model]:
+    def _newest(self) -> tuple[Slot, Model]:
         kept = self.mailbox.recall(MODEL, newest=1)
         if not kept:
             raise ForgottenError(
                 f"device {self.me.id} has no model: it drew none, and no neighbor's reached it"
             )
-        return from_publication(kept[0][1])
+        return kept[0]
 
     def _published(self, own: Model | None, slot: Slot) -> Holding:
         """Return what the device holds as it stood in a slot."""
@@ -296,7 +302,8 @@ class Device:
     def _reachable(self, round_number: int, step: int) -> list[int]:
         ids = np.array([n.id for n in self.neighbors], dtype=np.int64)
         up = self.options.links.up(self.me.id, ids, round_number, step)
-        return [int(j) for j in ids[np.broadcast_to(up, ids.shape)]]
+        found: list[int] = ids[np.broadcast_to(up, ids.shape)].tolist()
+        return [j for j in found if j not in self.without]
 
     def _stand(self, candidates: Candidates, held: int, step: int) -> None:
         entry = {"norms": candidates.norms, "origins": candidates.origins, "held": np.array(held)}

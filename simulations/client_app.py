@@ -19,6 +19,7 @@ from p2pl_flower.swarm import PRECISIONS
 from p2pl_flower.swarm.augmentation import Draw
 
 from . import datasets, models, training
+from .evaluation import evaluate
 from .samples import device_samples, scored_samples
 from .scenario import Scenario
 
@@ -76,26 +77,36 @@ def make_model(scenario: Scenario, seed: int) -> nn.Module:
 
 
 def score(scenario: Scenario, model: nn.Module) -> MetricRecord:
-    """Return loss and accuracy of a model on the whole test set, or on the validation part."""
-    x, y = scored_samples(scenario)
-    loss, accuracy = training.evaluate(model, x, y, PRECISIONS[scenario.evaluate_precision])
-    return MetricRecord({"num-examples": len(y), "loss": loss, "accuracy": accuracy})
+    """Return loss, accuracy and the scenario's metrics of a model on what it is scored on."""
+    x, y = scored_samples(scenario, scenario.max_test_samples)
+    precision = PRECISIONS[scenario.evaluate_precision]
+    found = evaluate(model, x, y, precision, metrics=scenario.metrics)
+    return MetricRecord({"num-examples": len(y), **found})
 
 
 def _received_model(scenario: Scenario, message: Message) -> nn.Module:
     torch.set_num_threads(1)  # as many processes as cores train side by side
     name = scenario.dataset, scenario.data_dir, scenario.model, scenario.torch_device
-    model = _workspace(*name, threading.get_ident())
+    model, unsaved = _workspace(*name, threading.get_ident())
     arrays = message.content.array_records["arrays"]
     model.load_state_dict(arrays.to_torch_state_dict())
+    for buffer, value in unsaved.items():
+        model.get_buffer(buffer).copy_(value)
     return model
 
 
 @functools.lru_cache(maxsize=16)
-def _workspace(dataset: str, data_dir: str, model: str, device: str, thread: int) -> nn.Module:
-    """Return a model to load arrays into: the same one for all devices of a thread."""
+def _workspace(
+    dataset: str, data_dir: str, model: str, device: str, thread: int
+) -> tuple[nn.Module, dict[str, Tensor]]:
+    """Return a model to load arrays into, the same one for all devices of a thread.
+
+    And the buffers that it was made with, of those that are not among the arrays.
+    """
     data = datasets.load(dataset, data_dir)
-    return models.build(model, data.shape, data.classes, seed=0).to(device)
+    made = models.build(model, data.shape, data.classes, seed=0).to(device)
+    saved = made.state_dict().keys()
+    return made, {n: b.clone() for n, b in made.named_buffers() if n not in saved}
 
 
 def _own_samples(scenario: Scenario, context: Context) -> tuple[Tensor, Tensor]:

@@ -52,7 +52,7 @@ def compare(
     run = ENGINES[engine]
     models = folder / "models" if save_models else None
     runs = [run(scenario, c, _show, ray_address, models) for c in scenario.named_contenders()]
-    scored = {report.IMAGES: len(scored_samples(scenario)[1])}
+    scored = {report.IMAGES: len(scored_samples(scenario, scenario.max_test_samples)[1])}
     history = History(scenario.keys(), {**environment(), **scored}, runs)
     report.write(history, folder)
     return history

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from p2pl_flower.errors import ConfigError
+from p2pl_flower.seeding import Stream, generator
+from p2pl_flower.swarm.scored import some
 
 from . import datasets
 from .partition import partition
@@ -28,12 +30,13 @@ def device_samples(scenario: Scenario, num_devices: int) -> tuple[Indices, ...]:
     return _split(name, folder, scheme if num_devices > 1 else "iid", num_devices, seed)
 
 
-def scored_samples(scenario: Scenario) -> tuple[Tensor, Tensor]:
+def scored_samples(scenario: Scenario, most: int = 0) -> tuple[Tensor, Tensor]:
     """Return images and labels to score on: the test set, or the validation part if there is one.
 
     They are on the scenario's PyTorch device, images of shape (samples, channels, height, width).
+    Where ``most`` is not 0 they are as many of them at most, drawn at random.
     """
-    return _scored(*_split_of(scenario), scenario.validation, scenario.torch_device)
+    return _scored(*_split_of(scenario), scenario.validation, scenario.torch_device, most)
 
 
 def _split_of(scenario: Scenario) -> tuple[str, str, str, int, int]:
@@ -70,10 +73,13 @@ def _scored(
     seed: int,
     share: float,
     device: str,
+    most: int,
 ) -> tuple[Tensor, Tensor]:
     data = datasets.load(dataset, data_dir)
     x, y = data.test_x, data.test_y
     if share:
         _, taken = _held_out(dataset, data_dir, scheme, num_devices, seed, share)
         x, y = data.train_x[taken], data.train_y[taken]
-    return torch.from_numpy(data.pixels(x)).to(device), torch.from_numpy(y).to(device)
+    whole = torch.from_numpy(data.pixels(x)), torch.from_numpy(y)
+    images, labels = some(whole, most or None, generator(seed, Stream.EVALUATE, 0))
+    return images.to(device), labels.to(device)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import networkx as nx
-from flwr.app import ArrayRecord, ConfigRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 
 from ..errors import ConfigError, DeviceError
 from ..named_arrays import Model
@@ -40,9 +40,11 @@ class _Due:
     round_number: int
     step: int
     devices: frozenset[int]
+    without: tuple[int, ...]
 
-    def order(self) -> dict[str, int]:
-        return {messages.MIX_ROUND: self.round_number, messages.MIX_STEP: self.step}
+    def order(self) -> dict[str, Any]:
+        order = {messages.MIX_ROUND: self.round_number, messages.MIX_STEP: self.step}
+        return {**order, messages.MIX_WITHOUT: list(self.without)} if self.without else order
 
 
 class Coordinator:
@@ -100,6 +102,7 @@ class Coordinator:
         self._samples: dict[int, float] = dict.fromkeys(membership.devices, 0)
         self._told = Told()
         self._silent: set[int] = set()
+        self._untrained: set[int] = set()
         self._initial_arrays, self._draws = ArrayRecord(), set[int]()
         self._due: _Due | None = None
         self._due_is_sent = False
@@ -143,11 +146,17 @@ class Coordinator:
         return self._synchronize()
 
     def instruct(
-        self, kind: str, devices: Collection[int], round_number: int, given: RecordDict
+        self,
+        kind: str,
+        devices: Collection[int],
+        round_number: int,
+        given: RecordDict,
+        scored: Collection[int] = (),
     ) -> list[Any]:
         """Return the messages that tell ``devices`` to run a user's function.
 
-        A consensus step that is still due goes with them: one message less for each device.
+        Those that are ``scored`` are asked to evaluate what they have trained. A consensus step
+        that is still due goes along: one message less for each device.
         """
         due = self._due if self._due and self._due.devices <= set(devices) else None
         if due is None:
@@ -158,8 +167,8 @@ class Coordinator:
         for device, content in orders.items():
             own = content.config_records[messages.RECORD]
             own.update(due.order() if due and device in due.devices else {})
-            own.update(given.config_records.get(messages.RECORD, {}))
-            content.update({k: v for k, v in given.items() if k != messages.RECORD})
+            own.update({messages.SCORED: True} if device in scored else {})
+            content.update(given)
         return self._membership.messages(kind, orders, round_number)
 
     def hear(
@@ -170,10 +179,23 @@ class Coordinator:
         if self._due:
             self._count(self._due.round_number, arrived.values())
         self._due, self._due_is_sent = None, False
-        for device in set(asked) - set(arrived):
-            self._silent.add(device)
-            self._told.forget(device)
+        self._leave_out(set(asked) - set(arrived), kind)
         return arrived
+
+    def not_sent(self, kind: str, devices: Collection[int]) -> None:
+        """Go on without devices to which a strategy of the project's has sent no message.
+
+        The consensus step that was to come with it is told by a message of its own.
+        """
+        due = self._due if self._due_is_sent else None
+        if due and (late := due.devices & set(devices)):
+            replies = self._tell(messages.MIX, due, late)
+            arrived = self._membership.sort(messages.MIX, late, replies, self._on_failure, False)
+            self._count(due.round_number, arrived.values())
+        if kind == messages.TRAIN:
+            self._leave_out(devices, kind)
+        for device in devices:
+            self._told.forget(device)
 
     def go_on_unheard(self) -> None:
         """Take it that devices did what they were told, where somebody else heard them."""
@@ -186,6 +208,7 @@ class Coordinator:
             self._addresses[device] = str(said.get(messages.ADDRESS, ""))
             self._told.forget(device)
         self._silent.clear()
+        self._untrained.clear()
         steps = max(self._options.consensus_steps, 1)
         first = self.schedule.links(round_number, 1, steps)
         self._change(first, self.schedule.of_round(round_number, steps))
@@ -207,38 +230,61 @@ class Coordinator:
         steps = self._options.consensus_steps
         self._change(self.schedule.links(round_number, step, steps), self._admitted)
         if self._options.tells_heard:
-            self._order_step(messages.HEAR, self._step(round_number, step))
+            heard = self._step(round_number, step)
+            self.hear(messages.HEAR, heard.devices, self._tell(messages.HEAR, heard, heard.devices))
         self._due = self._step(round_number, step)
 
     def make_due(self) -> None:
         """Make the consensus step that is due, if there is one, now."""
         due = self._due
         if due is not None and not self._due_is_sent:
-            self._order_step(messages.MIX, due)
+            self.hear(messages.MIX, due.devices, self._tell(messages.MIX, due, due.devices))
 
     def _step(self, round_number: int, step: int) -> _Due:
-        return _Due(round_number, step, frozenset(self.present(round_number)))
-
-    def _order_step(self, kind: str, due: _Due) -> None:
-        """Let devices do their part of a consensus step, and hear of it."""
-        orders = self._orders(sorted(due.devices), **due.order())
-        sent = self._membership.messages(kind, orders, due.round_number)
-        self.hear(kind, due.devices, self._membership.send(sent))
+        there = frozenset(self.present(round_number))
+        return _Due(round_number, step, there, tuple(sorted(self._untrained)))
 
     def models(self) -> dict[int, Model]:
         """Return all devices' current models, for measuring: read from the relay."""
         self.make_due()
         return models_of(self._relay.observe(self._run, MODEL))
 
+    def models_in_round(self) -> dict[int, Model]:
+        """Return the current models of the devices that have not sat out the round.
+
+        Those are the ones that are mixed and scored; all, where nobody has trained.
+        """
+        models = self.models()
+        return {d: m for d, m in models.items() if d not in self._untrained} or models
+
     def ask_for_models(self, devices: Collection[int] | None = None) -> dict[int, Model]:
-        """Ask devices, all unless some are named, for the arrays that neighbors may see."""
+        """Ask devices for the arrays that neighbors may see.
+
+        All that have not sat out the round are asked, unless some are named.
+        """
         self.make_due()
-        asked = [d for d in self._membership.devices if devices is None or d in devices]
+        every = self._membership.devices
+        there = [device for device in every if device not in self._untrained] or every
+        asked = there if devices is None else [device for device in every if device in devices]
         replies = self._membership.exchange(messages.MODEL, self._orders(asked)) if asked else {}
         return {
             device: messages.to_model(next(iter(reply.array_records.values())))
             for device, reply in replies.items()
         }
+
+    def _leave_out(self, devices: Collection[int], kind: str) -> None:
+        """Let devices sit out the rest of the round, and know nothing of what they were told."""
+        self._silent.update(devices)
+        if kind == messages.TRAIN:
+            self._untrained.update(devices)
+        for device in devices:
+            self._told.forget(device)
+
+    def _tell(self, kind: str, due: _Due, devices: Collection[int]) -> Iterable[Message]:
+        """Tell devices to do their part of a consensus step, and return their replies."""
+        orders = self._orders(sorted(devices), **due.order())
+        sent = self._membership.messages(kind, orders, due.round_number)
+        return self._membership.send(sent)
 
     def _starts(
         self, devices: Collection[int], given: Collection[int], **order: int

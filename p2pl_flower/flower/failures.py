@@ -6,6 +6,7 @@ import re
 
 from ..errors import DeviceError
 from . import messages
+from ._compat import unconverted_array
 
 RAISE, SKIP = ON_FAILURE = "raise", "skip"
 """What may become of a run in which a device's own function fails."""
@@ -23,7 +24,10 @@ def raised(category: str, error: Exception) -> DeviceError:
 
     Flower itself would pass on the text alone, which of a KeyError is the key.
     """
-    return DeviceError(f"the {category} function raised {type(error).__name__}: {error}")
+    said = f"the {category} function raised {type(error).__name__}: {error}"
+    if name := unconverted_array(error):
+        said += f" (array {name!r}): {messages.CONVERT}"
+    return DeviceError(said)
 
 
 def answered(category: str, what: str) -> DeviceError:

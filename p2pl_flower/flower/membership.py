@@ -87,6 +87,10 @@ class Membership:
         self._strangers = set(nodes) - set(self._device_of)
         return {d: said[self._node_of[d]].config_records[messages.RECORD] for d in self.devices}
 
+    def device_at(self, node: int) -> int:
+        """Return the device whose node it is."""
+        return self._device_of[node]
+
     def exchange(
         self, kind: str, contents: Mapping[int, RecordDict], round_number: int = 0
     ) -> dict[int, RecordDict]:
@@ -109,6 +113,12 @@ class Membership:
         ]
         self._sent.append([message.metadata for message in made])
         return made
+
+    def take_back(self, messages: Iterable[Message]) -> set[int]:
+        """Return the devices of messages that were made, and are not sent after all."""
+        listed = list(messages)
+        self.server_bytes -= sum(count_bytes(message.content) for message in listed)
+        return {self._device_of[message.metadata.dst_node_id] for message in listed}
 
     def sort(
         self,

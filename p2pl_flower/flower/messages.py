@@ -55,6 +55,12 @@ users' functions expect the model."""
 MIX_ROUND, MIX_STEP = "mix-round", "mix-step"
 """Keys of an order to make a consensus step, alone or before something else."""
 
+SAY_WHY = "say-why"
+"""Key of an order to evaluate whose failure is told beside what the consensus step brought."""
+
+MIX_WITHOUT = "mix-without"
+"""Key of such an order: devices that have sat out the round, whatever they have published."""
+
 ADOPT_ROUND, ADOPT_STEP = "adopt-round", "adopt-step"
 """Keys of an order to begin again, to a device that may have lost its model: the slot in which
 neighbors keep theirs, of which it takes one if it has."""
@@ -84,6 +90,12 @@ _NUMPY = "numpy.ndarray"  # how Flower calls arrays in the format of NumPy's own
 _PREFIX = "neighbor-"
 _OUT_DEGREE, _LISTENERS, _DEVICES = "out-degree", "listeners", "devices"
 _ELSEWHERE = f"{_PREFIX}elsewhere"
+_NUMBERS = "biufc"
+CONVERT = (
+    "NumPy, in whose format Flower sends arrays, has no numbers of this type (nor of bfloat16 and "
+    "float8); convert it to float32 where arrays are handed to Flower, and back where they come in"
+)
+"""What to do about arrays that no relay can move."""
 
 
 def check_keys(arrays_key: str, config_key: str) -> None:
@@ -204,12 +216,16 @@ def to_model(arrays: ArrayRecord) -> dict[str, NDArray[Any]]:
     Raises
     ------
     LayoutError
-        There is nothing where an array should be.
+        There is nothing where an array should be, or an array of something else than numbers.
     """
     for name, array in arrays.items():
         if not array.data:  # as Flower sends an empty list of a client's
             raise LayoutError(f"array {name!r} is no array: return the model's arrays, all of them")
-    return {name: _native(_view(array)) for name, array in arrays.items()}
+    model = {name: _native(_view(array)) for name, array in arrays.items()}
+    for name, found in model.items():
+        if found.dtype.kind not in _NUMBERS:
+            raise LayoutError(f"array {name!r} is of dtype {arrays[name].dtype}: {CONVERT}")
+    return model
 
 
 def _native(array: NDArray[Any]) -> NDArray[Any]:

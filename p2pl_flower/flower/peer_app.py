@@ -22,7 +22,7 @@ from ..relay.contents import MODEL
 from ..relay.tensors import not_finite
 from ..seeding import Stream, derive
 from . import client_fn as legacy
-from . import messages, records, told
+from . import failures, messages, records, told
 from ._compat import registered
 from .local_steps import correcting
 from .unsupported import refused_mod
@@ -257,7 +257,14 @@ class PeerApp(UserFunctions):
             model = device.model()
         content = records.with_arrays(message.content, order[messages.ARRAYS_KEY], model)
         del model
-        return records.filtered(self._as("evaluate", message, context, content), exchange)
+        try:
+            reply = self._as("evaluate", message, context, content)
+        except P2PLError as error:
+            if messages.SAY_WHY not in order or not failures.is_the_functions(str(error)):
+                raise
+            why = {messages.UNSCORED_WHY: str(error)}
+            return records.reply_to(message, {**records.exchange_entry(exchange), **why})
+        return records.filtered(reply, exchange)
 
     def _mix(self, device: Device, order: Mapping[str, Any]) -> Step:
         """Make the consensus step that the order asks for."""
@@ -276,7 +283,8 @@ class PeerApp(UserFunctions):
         number = int(order[messages.DEVICE])
         mailbox = self._relay_of(context).at(context.node_config).mailbox(context.run_id, number)
         me, neighbors, options = told.keep(mailbox, order)
-        return order, Device(me, neighbors, mailbox, options)
+        without = frozenset(order.get(messages.MIX_WITHOUT, ()))
+        return order, Device(me, neighbors, mailbox, options, without)
 
 
 def _drawn(returned: object) -> ArrayRecord:

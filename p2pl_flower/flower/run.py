@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from ..errors import ConfigError, DeviceError
 from ..history import Round, accuracies
 from ..options import Options, ScoredRounds
 from ..relay import Relay
+from ..seeding import Stream, generator
 from ..weights import needs_samples
 from . import failures, messages, records
 from ._compat import is_simulated
@@ -79,6 +80,7 @@ class Settings(Protocol):
     connect_timeout: float
     evaluate_every: int
     evaluate_trained: bool
+    fraction_evaluate: float
     evaluate_config: ConfigRecord
     arrayrecord_key: str
     configrecord_key: str
@@ -123,14 +125,14 @@ class OpenRun:
         self.grid = PacedGrid(grid) if is_simulated(grid) else grid
         self.round, self._stage, self._moments = 0, _OVER, 0
         self._strategy = strategy
-        self._metrics = RoundMetrics(strategy.on_round)
+        self._metrics = RoundMetrics(strategy.on_round, strategy.weighted_by_key)
         self.rounds: list[Round] = self._metrics.rounds
-        self._scored = ScoredRounds(
-            strategy.evaluate_every, plan.num_rounds, strategy.evaluate_trained
-        )
+        kinds = strategy.evaluate_trained, strategy.fraction_evaluate
+        self._scored = ScoredRounds(strategy.evaluate_every, plan.num_rounds, *kinds)
         self.train_metrics: dict[int, MetricRecord] = {}
         self.evaluate_metrics: dict[int, MetricRecord] = {}
         self._called: list[int] = []
+        self._offered: list[Message] = []
         self._unheard = False
         self._told_of: set[str] = set()
         strategy.relay.open(self.id)
@@ -174,7 +176,10 @@ class OpenRun:
         self._initial = messages.to_model(initial_arrays)
         shared = strategy.options.shared
         self.mean = MeanModel(
-            self._initial, shared, self._coordinator.models, lambda: (self.round, self._moments)
+            self._initial,
+            shared,
+            self._coordinator.models_in_round,
+            lambda: (self.round, self._moments),
         )
 
     @property
@@ -190,6 +195,18 @@ class OpenRun:
         self._metrics.begin(server_round, self._membership.server_bytes)
         self._called = self._coordinator.begin_round(server_round)
         return self._instruct(messages.TRAIN, config)
+
+    def sends_only(self, kind: str, sent: Collection[Message]) -> None:
+        """Go on without the devices to which a subclass has decided to send nothing."""
+        stages = {messages.TRAIN: _TRAINING, messages.EVALUATE: _MIXED}
+        if self._stage != stages[kind]:
+            return
+        nodes = {message.metadata.dst_node_id for message in sent}
+        back = [m for m in self._offered if m.metadata.dst_node_id not in nodes]
+        left = self._membership.take_back(back)
+        self._offered = [m for m in self._offered if m not in back]
+        self._called = [device for device in self._called if device not in left]
+        self._coordinator.not_sent(kind, left)
 
     def hear_training(self, replies: Iterable[Message]) -> list[RecordDict]:
         """Return what train functions returned, in order of devices."""
@@ -217,7 +234,7 @@ class OpenRun:
         """Return the messages that ask for evaluation, where it is due."""
         if not self._scored.due(self.round):
             return []  # the last consensus step is made when devices are called to train
-        self._called, self._unheard = self._coordinator.present(self.round), True
+        self._called, self._unheard = self._drawn(self._coordinator.present(self.round)), True
         return self._instruct(messages.EVALUATE, config)
 
     def hear_evaluation(self, replies: Iterable[Message]) -> list[RecordDict]:
@@ -228,7 +245,7 @@ class OpenRun:
         arrived = self._coordinator.hear(messages.EVALUATE, self._called, replies)
         scored = {d: c for d, c in arrived.items() if not records.has_no_scores(c)}
         if len(scored) < len(arrived):
-            self._say_once("clients without an `evaluate` function are not scored")
+            self.warn_once("clients without an `evaluate` function are not scored")
         self.evaluate_metrics = {d: self._metrics_of(d, c) for d, c in scored.items()}
         self._metrics.after_consensus(self.evaluate_metrics.values())
         return list(scored.values())
@@ -242,10 +259,12 @@ class OpenRun:
         self._coordinator.go_on_unheard()
         if self._unheard:
             self._unheard = False
-            self._say_once(unheard(self._strategy, messages.EVALUATE, "scores after consensus"))
+            self.warn_once(unheard(self._strategy, messages.EVALUATE, "scores after consensus"))
         self._enter(_OVER)
         if self._scored.due(self.round) and self._strategy.relay.observable:
-            models = map(self._strategy.options.shared.part, self._coordinator.models().values())
+            models = map(
+                self._strategy.options.shared.part, self._coordinator.models_in_round().values()
+            )
             self._metrics.distance(named_arrays.consensus_distance(models))
         self._metrics.sent(self._coordinator.sent)
         self._report(self._metrics.end(self._membership.server_bytes))
@@ -284,7 +303,7 @@ class OpenRun:
             )
             raise ConfigError("strategy", name, rule)
         what = "scores after training, and which devices did not answer,"
-        self._say_once(unheard(self._strategy, messages.TRAIN, what))
+        self.warn_once(unheard(self._strategy, messages.TRAIN, what))
 
     def _hear_unscored(self, trained: Mapping[int, RecordDict]) -> None:
         """Say which devices have trained and could not score it, or end the run for it."""
@@ -301,12 +320,17 @@ class OpenRun:
             self._coordinator.make_due()  # by messages of its own, whose replies are ours
         config[messages.SERVER_ROUND] = self.round
         given = RecordDict({strategy.configrecord_key: config})
-        if kind == messages.TRAIN and self._scored.due_after_training(self.round):
-            records.ask_for_scores(given)
+        due = kind == messages.TRAIN and self._scored.due_after_training(self.round)
+        scored = self._drawn(self._called) if due else ()
+        if due and strategy.evaluate_config:
             scoring = {**strategy.evaluate_config, messages.SERVER_ROUND: self.round}
-            if strategy.evaluate_config:
-                given[messages.SCORE_CONFIG] = ConfigRecord(scoring)
-        return self._coordinator.instruct(kind, self._called, self.round, given)
+            given[messages.SCORE_CONFIG] = ConfigRecord(scoring)
+        self._offered = self._coordinator.instruct(kind, self._called, self.round, given, scored)
+        return self._offered
+
+    def _drawn(self, devices: list[int]) -> list[int]:
+        draw = generator(self._strategy.options.seed, Stream.EVALUATE, self.round)
+        return [int(device) for device in self._scored.drawn(devices, draw)]
 
     def _metrics_of(self, device: int, content: RecordDict) -> MetricRecord:
         key, found = self._strategy.weighted_by_key, list(content.metric_records.values())
@@ -317,18 +341,19 @@ class OpenRun:
             )
         sample_count(device, key, found[0][key])
         if held_back := records.held_back_in(content):
-            self._say_once(
+            self.warn_once(
                 "evaluate functions return arrays, which P2PL has no use for: they stay on the "
                 f"devices ({held_back:,} bytes of device {device} in one round)"
             )
         if (size := count_bytes(content)) > _LARGE_BYTES:
-            self._say_once(
+            self.warn_once(
                 "replies hold large records, which go through the server to what aggregates "
                 f"({size:,} bytes of device {device} in one round)"
             )
         return found[0]
 
-    def _say_once(self, text: str) -> None:
+    def warn_once(self, text: str) -> None:
+        """Warn, unless that was said before with other words in brackets."""
         subject = text.partition("(")[0]
         if subject not in self._told_of:
             self._told_of.add(subject)

@@ -29,6 +29,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     **{f"U{8 * size}": np.dtype(f"u{size}") for size in (1, 2, 4, 8)},
     **{f"F{8 * size}": np.dtype(f"f{size}") for size in (2, 4, 8)},
     "C64": np.dtype(np.complex64),
+    "C128": np.dtype(np.complex128),  # which the format itself lacks: others cannot read it
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 

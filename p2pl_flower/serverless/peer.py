@@ -13,7 +13,7 @@ import numpy as np
 from flwr.app import Context, MetricRecord, RecordDict
 
 from ..errors import DeviceError, P2PLError
-from ..flower import failures, messages
+from ..flower import messages
 from ..flower.metrics import as_number, sample_count
 from ..flower.records import only_metrics, received_in, unscored_why
 from ..history import Round, Run
@@ -36,6 +36,7 @@ from .instructions import ARRAYS_KEY, Instructions
 from .loading import load_app
 from .membership import Membership
 from .newcomers import welcome
+from .own_failures import FunctionError, OwnFailures
 from .recorder import Recorder
 from .reports import Report
 from .settings import Settings
@@ -126,6 +127,7 @@ class ServerlessPeer:
         self._watch = Watch(self.endpoint, self._known)
         self._recorder = Recorder(settings, self._publications, self.endpoint.statistics)
         self._metrics, self._setup = self._recorder.metrics, self._recorder.setup
+        self._failures = OwnFailures(settings.on_failure, self._setup)
         self._done, self._begun = 0, False
         self._resume()
         self._instructions = Instructions(app, self._context, settings.options)
@@ -225,22 +227,13 @@ class ServerlessPeer:
         self._publications.round = number
         self._metrics.begin(number, 0)
         report = Report(Round(number))
-        reply = self._train(number)
-        if reason := unscored_why(reply):
-            kind = messages.AFTER_TRAINING + "evaluate"
-            raise failures.failure(self._settings.device, kind, reason)
-        trained = only_metrics(reply)
-        self._metrics.after_training([trained])
-        self._exchange_sample_counts(number, trained)
-        for step in range(1, self._settings.options.consensus_steps + 1):
-            reply = self._mix(number, step)
-            report.add(received_in(reply), asked=self._links_up(number, step))
-            if reply.metric_records:
-                self._metrics.after_consensus(reply.metric_records.values())
-        if not self._settings.options.consensus_steps and self._scored.due(number):
-            order = {messages.ROUND: number, messages.ARRAYS_KEY: ARRAYS_KEY}
-            reply = self._send(messages.EVALUATE, order, {messages.SERVER_ROUND: number})
-            self._metrics.after_consensus(reply.metric_records.values())
+        try:
+            trained = self._train(number)
+        except FunctionError as error:
+            self._failures.sit_out(error, len(self._metrics.rounds))
+        else:
+            self._exchange_sample_counts(number, trained)
+            self._mix_all(number, report)
         report.measured = self._metrics.end(0)
         report.measured.bytes_sent = sum(report.received.values())
         self._recorder.count(report)
@@ -250,10 +243,24 @@ class ServerlessPeer:
         if self._on_round is not None:
             self._on_round(report)
 
-    def _train(self, number: int) -> RecordDict:
+    def _train(self, number: int) -> MetricRecord:
         order = {messages.ROUND: number, messages.ARRAYS_KEY: ARRAYS_KEY}
         order |= {messages.SCORED: True} if self._scored.due_after_training(number) else {}
-        return self._send(messages.TRAIN, order, {messages.SERVER_ROUND: number})
+        reply = self._send(messages.TRAIN, order, {messages.SERVER_ROUND: number})
+        if reason := unscored_why(reply):
+            kind = messages.AFTER_TRAINING + "evaluate"
+            self._failures.unscored(self._settings.device, kind, reason)
+        trained = only_metrics(reply)
+        self._metrics.after_training([trained])
+        return trained
+
+    def _mix_all(self, number: int, report: Report) -> None:
+        """Make the round's consensus steps, and score the model where that is due."""
+        for step in range(1, self._settings.options.consensus_steps + 1):
+            reply = self._mix(number, step)
+            report.add(received_in(reply), asked=self._links_up(number, step))
+        if not self._settings.options.consensus_steps and self._scored.due(number):
+            self._evaluate(number, {})
 
     def _mix(self, number: int, step: int) -> RecordDict:
         """Make a consensus step; the last of the round goes with the evaluation, if it is due."""
@@ -263,9 +270,17 @@ class ServerlessPeer:
             self._send(messages.HEAR, order)
         last = step == self._settings.options.consensus_steps
         if last and self._scored.due(number):
-            order[messages.ARRAYS_KEY] = ARRAYS_KEY
-            return self._send(messages.EVALUATE, order, {messages.SERVER_ROUND: number})
+            return self._evaluate(number, order)
         return self._send(messages.MIX, order)
+
+    def _evaluate(self, number: int, order: dict[str, Any]) -> RecordDict:
+        order |= {messages.ROUND: number, messages.ARRAYS_KEY: ARRAYS_KEY, messages.SAY_WHY: True}
+        reply = self._send(messages.EVALUATE, order, {messages.SERVER_ROUND: number})
+        if reason := unscored_why(reply):
+            self._failures.unscored(self._settings.device, messages.EVALUATE, reason)
+        elif reply.metric_records:
+            self._metrics.after_consensus(reply.metric_records.values())
+        return reply
 
     def _exchange_sample_counts(self, number: int, trained: MetricRecord) -> None:
         """Tell neighbors the number of samples, where the weights depend on theirs."""

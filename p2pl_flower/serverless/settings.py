@@ -21,11 +21,13 @@ from ..config import (
     keys,
     look_here,
     name_of,
+    one_of,
     option,
     read_toml,
     within,
 )
 from ..errors import ConfigError
+from ..flower import failures
 from ..options import (
     EVALUATE_EVERY,
     LOGGERS_KEY,
@@ -135,6 +137,13 @@ class Settings:
         "`num-devices - 1`, which is enough for any connected graph",
     )
     evaluate_every: int = EVALUATE_EVERY.field()
+    on_failure: str = option(
+        failures.SKIP,
+        rule=one_of(*failures.ON_FAILURE),
+        help="`skip`: a round in which the app's train function fails is sat out, and one in which "
+        "its evaluate function does is not scored, unless training has never worked; `raise` ends "
+        "the peer at the first failure",
+    )
     start: float = option(
         120.0, rule=_SECONDS, help="seconds to wait for neighbors before the first round"
     )

@@ -92,6 +92,8 @@ class Block:
     ConfigError
         Options do not fit each other, the module cannot be mapped over devices, or the
         block does not fit into memory.
+    LayoutError
+        A tensor is of a type that cannot be mixed.
     """
 
     def __init__(self, job: Job, common: Common, first: int = 0) -> None:
@@ -104,6 +106,7 @@ class Block:
         self._scoring = self._test()
         chunk = self._fit(template)
         self.stack = Stack(template, self.devices, machine.torch_device, common.shared)
+        self.stack.check_types()
         self._hooks = Hooks(common.algorithm, self.stack, common.mixing)
         self._trainer = Trainer(self.stack, self._samples, job.training, chunk, common.seed)
         self._workers: Workers[Learner] | None = None

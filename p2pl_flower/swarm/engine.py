@@ -16,7 +16,6 @@ from .cluster import Blocks, RayCluster
 from .job import Job
 from .plans import Plan
 from .progress import Progress
-from .scored import fraction_of
 from .scoring import scores_of
 from .stack import Stack
 from .workers import Ids
@@ -50,7 +49,7 @@ class Swarm:
         self.job, self.plan = job, plan
         self.measured = Run(job.name, "swarm", plan.seed, plan.devices)
         every = 0 if job.test is None else job.evaluate_every
-        self._scored = ScoredRounds(every, job.rounds, job.evaluate_trained)
+        self._scored = ScoredRounds(every, job.rounds, job.evaluate_trained, job.fraction_evaluate)
         common = Common(
             plan.seed, plan.algorithm, plan.shared, plan.scope, plan.mixing, plan.devices
         )
@@ -123,7 +122,7 @@ class Swarm:
 
     def _scores(self, devices: Ids, number: int) -> Scores | None:
         draw = generator(self.plan.seed, Stream.EVALUATE, number)
-        chosen = fraction_of(devices, self.job.fraction_evaluate, draw)
+        chosen = self._scored.drawn(devices, draw)
         values = self.block.values(chosen) if len(chosen) else None
         return None if values is None else scores_of(values)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .edges import Edges
 from .products import linear
-from .stack import Stack
+from .stack import Stack, in_parts
 from .workers import Do, in_turn
 
 DENSE_FROM = 0.1
@@ -266,7 +266,7 @@ def consensus_distance(stack: Stack, do: Do = in_turn) -> float:
     """
     blocks = []
     for name in stack.mixed:
-        flat = stack.tensors[name].view(stack.devices, -1)
+        flat = in_parts(stack.tensors[name]).view(stack.devices, -1)
         blocks += [flat[:, block] for block in column_blocks(flat)]
     squares = np.zeros(len(blocks))
 

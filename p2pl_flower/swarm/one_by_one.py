@@ -12,6 +12,7 @@ from torch.nn.modules.conv import _ConvNd
 from .inputs import Inputs
 from .learner import Learner, Pass, Tensors
 from .losses import loss_function
+from .nested import Nested, call, each
 from .optimizers import Optimizer
 from .options import PRECISIONS, TrainOptions
 from .samples import Batches
@@ -57,24 +58,24 @@ class OneByOneLearner(Learner):
     def passes(self, model: Tensors, inputs: Inputs) -> Iterator[Pass]:
         """Yield the devices' outputs batch by batch."""
         self.template.eval()
-        kind, half = inputs.batches[0].device.type, inputs.precision != torch.float32
+        kind, half = inputs.kind, inputs.precision != torch.float32
         for row in range(len(next(iter(model.values())))):
             self._load(model, row)
             for number, x in enumerate(inputs.batches):
                 with torch.autocast(kind, inputs.precision, enabled=half):
-                    outputs = self.template(self._as(x))
-                yield slice(row, row + 1), number, outputs[None]
+                    outputs = self._outputs(x)
+                yield slice(row, row + 1), number, [outputs]
 
     def _step(
-        self, optimizer: Optimizer, x: Tensor, y: Tensor, added: Sequence[tuple[Tensor, Tensor]]
+        self, optimizer: Optimizer, x: Nested, y: Tensor, added: Sequence[tuple[Tensor, Tensor]]
     ) -> None:
         half = self._precision != torch.float32
 
         def gradient() -> Tensor:
             for weight in self._trained.values():
                 weight.grad = None
-            with torch.autocast(x.device.type, self._precision, enabled=half):
-                loss = self._loss(self.template(self._as(x)), y)
+            with torch.autocast(y.device.type, self._precision, enabled=half):
+                loss = self._loss(self._outputs(x), y)
             loss.backward()  # type: ignore[no-untyped-call]
             if self.options.clip_norm:
                 nn.utils.clip_grad_norm_(self._trained.values(), self.options.clip_norm)
@@ -88,6 +89,9 @@ class OneByOneLearner(Learner):
         with torch.no_grad():
             for weight, part in added:
                 weight.add_(part)
+
+    def _outputs(self, x: Nested) -> Nested:
+        return call(self.template, each(self._as, x))
 
     def _as(self, x: Tensor) -> Tensor:
         if self.channels_last and x.dim() == 4:

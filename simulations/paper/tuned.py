@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from p2pl_flower.history import History
 
 from .claims import Claim
+from .rule import Variant
 from .tuning import at_the_edge, scores, tuned
 
 
 def tuning_table(claim: Claim, tried: History) -> list[list[str]]:
     """Return a row for each tuned variant: its scores on the validation part, and the choice.
 
-    Empty where nothing has been tried. Scores are in percent; the choice is marked where it is
-    the least or the largest value tried.
+    Empty where nothing has been tried. Scores are in percent, empty where one has not been run; the
+    choice, a dash until all have, is marked where it is the least or the largest value tried.
     """
     if claim.tune is None or not tried.runs:
         return []
@@ -22,15 +23,21 @@ def tuning_table(claim: Claim, tried: History) -> list[list[str]]:
     lines = [["contender", *claim.keys, *points, "chosen"]]
     for variant in claim.variants:
         found = {_named(list(p.items())): score for p, score in scores(claim, tried, variant)}
-        chosen = tuned(claim, tried, variant)
-        if chosen is None or set(found) != set(points):
+        if set(found) != set(points) or all(score is None for score in found.values()):
             continue
-        own = {k: v for k, v in chosen.settings.items() if k not in variant.settings}
-        edge = " (at the end of the grid)" if at_the_edge(claim, chosen, variant) else ""
         keys = [str(variant.settings.get(key, "")) for key in claim.keys]
         cells = [_percent(found[point]) for point in points]
-        lines.append([variant.contender, *keys, *cells, _named(list(own.items())) + edge])
+        lines.append([variant.contender, *keys, *cells, _choice(claim, tried, variant)])
     return lines
+
+
+def _choice(claim: Claim, tried: History, variant: Variant) -> str:
+    chosen = tuned(claim, tried, variant)
+    if chosen is None:
+        return "-"
+    own = {k: v for k, v in chosen.settings.items() if k not in variant.settings}
+    edge = " (at the end of the grid)" if at_the_edge(claim, chosen, variant) else ""
+    return _named(list(own.items())) + edge
 
 
 def _named(point: Sequence[tuple[str, object]]) -> str:
@@ -38,4 +45,6 @@ def _named(point: Sequence[tuple[str, object]]) -> str:
 
 
 def _percent(score: float | None) -> str:
-    return "" if score is None else f"{100 * score:.2f}" if score else "diverged"
+    if score is None:
+        return ""
+    return f"{100 * score:.2f}" if score else "diverged"

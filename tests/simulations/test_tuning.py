@@ -111,6 +111,8 @@ def test_an_interruption_costs_one_run(claim, tmp_path, trained, monkeypatch):
         runner.run([claim], 1, tmp_path)
     assert len(kept.kept_history(claim, tmp_path, kept.TUNING).runs) == 5
     assert rows(claim, *histories(claim, tmp_path)) == []
+    [_, line] = tuning_table(claim, histories(claim, tmp_path)[1])
+    assert line[3:] == ["80.00", "88.00", "", "-"]  # the last rate has one of its two seeds
     monkeypatch.setitem(runner.ENGINES, "swarm", whole)
     runner.run([claim], 1, tmp_path)
     assert len(trained) == 3 * 3 * 2 + 4

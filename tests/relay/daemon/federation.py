@@ -84,9 +84,9 @@ class Federation:
             process.send_signal(number)
         process.wait(60)
 
-    def flwr_run(self, config: str) -> subprocess.Popen[str]:
-        """Run the app on the SuperLink."""
-        command = [str(BIN / "flwr"), "run", str(APP), "here", "--stream", "--run-config", config]
+    def flwr_run(self, config: str, app: Path = APP) -> subprocess.Popen[str]:
+        """Run an app on the SuperLink."""
+        command = [str(BIN / "flwr"), "run", str(app), "here", "--stream", "--run-config", config]
         return subprocess.Popen(
             command,
             env=self.environment,
