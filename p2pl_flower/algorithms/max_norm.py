@@ -6,8 +6,9 @@ takes what is strongest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,78 @@ class Candidates:
             taken = holder == j
             norms[taken], origins[taken] = other.norms[taken], other.origins[taken]
         return Candidates(norms, origins)
+
+
+_BEYOND_BELIEF = 1000.0
+_APART = 1e-3
+
+
+class Choice(NamedTuple):
+    """Whose arrays a device takes.
+
+    Attributes
+    ----------
+    holder : NDArray[int64], shape (G,)
+        Who holds the strongest of each group, as `strongest` says.
+    offers : dict[int, Model]
+        What neighbors who do have handed over.
+    liars : list[int]
+        Neighbors that do not count: they named norms beyond belief, or sent another model.
+    """
+
+    holder: NDArray[np.int64]
+    offers: dict[int, Model]
+    liars: list[int]
+
+
+def choose(
+    device: int,
+    own: Candidates,
+    others: Mapping[int, Candidates],
+    fetch: Callable[[Collection[int]], dict[int, Model]],
+    norms_of: Callable[[Model], NDArray[np.float64]],
+) -> Choice:
+    """Return whose arrays a device takes, having compared what came with what was named.
+
+    Parameters
+    ----------
+    device : int
+        The device.
+    own : Candidates
+        What it holds.
+    others : Mapping[int, Candidates]
+        What neighbors say that they hold.
+    fetch : Callable
+        Returns what of these neighbors' models can be had.
+    norms_of : Callable
+        Returns the norm of each group of a model.
+    """
+    left = {j: other for j, other in others.items() if _is_believable(own, other)}
+    while True:
+        holder = strongest(device, own, left)
+        offers = fetch(set(holder.tolist()) - {device})
+        found = {j: norms_of(offer) for j, offer in offers.items()}
+        liars = [j for j in found if not _are_equal(found[j], left[j].norms, holder == j)]
+        if not liars:
+            return Choice(holder, offers, sorted(others.keys() - left.keys()))
+        for j in liars:
+            del left[j]
+
+
+def _is_believable(own: Candidates, other: Candidates) -> bool:
+    """Return whether norms are at most a thousand times the largest own one, or 1."""
+    if not own.norms.size or (own.norms < 0).all():
+        return True  # there is nothing to compare with
+    most = _BEYOND_BELIEF * max(1.0, float(own.norms.max()))
+    return bool((other.norms <= most).all())
+
+
+def _are_equal(
+    found: NDArray[np.float64], named: NDArray[np.float64], groups: NDArray[np.bool_]
+) -> bool:
+    if found.shape != named.shape:
+        return False
+    return bool(np.allclose(found[groups], named[groups], rtol=_APART, atol=_APART))
 
 
 def comparable(norms: NDArray[np.float64]) -> NDArray[np.float64]:

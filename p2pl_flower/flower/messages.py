@@ -80,6 +80,7 @@ LAYOUT, NOT_FINITE = "layout", "not-finite"
 the name of the first array with a NaN or an infinity in it."""
 
 SENDERS, BYTES, ORIGINS = "senders", "bytes", "origins"
+TELLERS, TOLD = "tellers", "told"
 """Keys of what an exchange with neighbors brought."""
 
 HELD_BACK, UNSCORED, UNSCORED_WHY = "held-back", "unscored", "unscored-why"

@@ -15,6 +15,7 @@ from ..algorithms import Algorithm
 from ..algorithms.mixing import MixingRule
 from ..seeding import Stream, derive, generator
 from ..sharing import Sharing
+from .compiled import compile_steps, compiling
 from .drawing import Draws, draw
 from .hooks import Hooks, extra_bytes
 from .initial import Initial, set_initial
@@ -84,6 +85,8 @@ class Block:
         The models, and those of one device without their values.
     learners : Learners
         How devices train.
+    compile_seconds : float
+        What compiling the steps took; 0 where they are not compiled.
     needs : Needs
         What was worked out of the memory that is needed beside the data.
 
@@ -97,7 +100,7 @@ class Block:
     """
 
     def __init__(self, job: Job, common: Common, first: int = 0) -> None:
-        machine = job.machine
+        machine, self.compile_seconds = job.machine, 0.0
         self._job, self._common, self._first = job, common, first
         self._samples = Samples(job.data, machine.torch_device, first)
         template = draw(job.model, derive(common.seed, Stream.INIT, 0)).to(machine.torch_device)
@@ -110,6 +113,8 @@ class Block:
         self._hooks = Hooks(common.algorithm, self.stack, common.mixing)
         self._trainer = Trainer(self.stack, self._samples, job.training, chunk, common.seed)
         self._workers: Workers[Learner] | None = None
+        if machine.compile:
+            compiling(self.learners, ())  # refuses what cannot be
 
     @property
     def devices(self) -> int:
@@ -133,7 +138,18 @@ class Block:
 
     def __enter__(self) -> Block:
         keep = self._job.machine.keep_memory
-        self._workers = Workers(self.learners.make, self._threads, keep)
+        if not self._job.machine.compile:
+            self._workers = Workers(self.learners.make, self._threads, keep)
+            return self
+        sizes = self._trainer.chunk_sizes(self._threads)
+        self._workers = Workers(compiling(self.learners, sizes), self._threads, keep)
+        try:
+            self.compile_seconds = compile_steps(
+                self._workers, self._samples, self._job.training, sizes
+            )
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(

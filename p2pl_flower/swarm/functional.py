@@ -36,6 +36,7 @@ class FunctionalLearner(Learner):
         self._own = {name: parameter.detach() for name, parameter in trained.items()}
         self._loss = loss_function(options.loss)
         self._precision = PRECISIONS[options.train_precision]
+        self._steps: dict[tuple[tuple[str, bool], ...], Callable[..., dict[str, Tensor]]] = {}
 
     def train(self, model: Tensors, batches: Batches, pull: Tensors) -> None:
         """Train the devices of a chunk for a round, in place."""
@@ -74,6 +75,17 @@ class FunctionalLearner(Learner):
         # Dropout and its like draw anew for each device.
         return vmap(grad(self._loss_of), in_dims=(0, axes, 0, 0), randomness="different")
 
+    def _compiled_or_not(
+        self, held: Mapping[str, bool], compiled: bool
+    ) -> Callable[..., dict[str, Tensor]]:
+        """Return `mapped`, compiled once for each way in which the rest is held."""
+        if not compiled:
+            return self.mapped(held)
+        key = tuple(held.items())
+        if key not in self._steps:
+            self._steps[key] = torch.compile(self.mapped(held), dynamic=False)
+        return self._steps[key]
+
     def _of_group(
         self, weights: Tensors, rest: Tensors, group: Group
     ) -> tuple[slice | Tensor, Tensors]:
@@ -85,7 +97,9 @@ class FunctionalLearner(Learner):
         }
         held = {name for name, tensor in rest.items() if is_held_once(tensor)}
         given = {name: rest[name][0] if name in held else t for name, t in buffers.items()}
-        gradients = self.mapped({name: name in held for name in rest})(own, given, group.x, group.y)
+        whole = len(group.y) in self.compiled and group.y.shape[1] == self.options.batch_size
+        mapped = self._compiled_or_not({name: name in held for name in rest}, whole)
+        gradients = mapped(own, given, group.x, group.y)
         if not isinstance(group.rows, slice):  # these are copies then
             for name in rest.keys() - held:
                 rest[name][group.rows] = buffers[name]

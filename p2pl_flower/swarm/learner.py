@@ -48,6 +48,8 @@ class Learner(ABC):
     ----------
     draws : bool
         Whether PyTorch's global generator is drawn from.
+    compiled : frozenset[int]
+        Devices of the chunks whose steps on full mini-batches are compiled.
     states : OptimizerStates or None
         What the optimizers keep from round to round; None for nothing.
     """
@@ -56,6 +58,7 @@ class Learner(ABC):
     """What the way is called in histories."""
 
     draws = False
+    compiled: frozenset[int] = frozenset()
     states: OptimizerStates | None = None
 
     def __init__(self, template: nn.Module, options: TrainOptions) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -33,6 +33,7 @@ class OneByOneLearner(Learner):
         super().__init__(template, options)
         self._loss = loss_function(options.loss)
         self._precision = PRECISIONS[options.train_precision]
+        self._compiled_loss: Callable[[Nested, Tensor], Tensor] | None = None
         self.channels_last = has_convolutions(template)
         if self.channels_last:
             template.to(memory_format=torch.channels_last)
@@ -75,7 +76,7 @@ class OneByOneLearner(Learner):
             for weight in self._trained.values():
                 weight.grad = None
             with torch.autocast(y.device.type, self._precision, enabled=half):
-                loss = self._loss(self._outputs(x), y)
+                loss = self._loss_form(len(y))(x, y)
             loss.backward()  # type: ignore[no-untyped-call]
             if self.options.clip_norm:
                 nn.utils.clip_grad_norm_(self._trained.values(), self.options.clip_norm)
@@ -89,6 +90,17 @@ class OneByOneLearner(Learner):
         with torch.no_grad():
             for weight, part in added:
                 weight.add_(part)
+
+    def _loss_form(self, samples: int) -> Callable[[Nested, Tensor], Tensor]:
+        """Return the loss of a mini-batch of so many samples, compiled if that is asked for."""
+        if not self.compiled or samples != self.options.batch_size:
+            return self._loss_of
+        if self._compiled_loss is None:
+            self._compiled_loss = torch.compile(self._loss_of, dynamic=False)
+        return self._compiled_loss
+
+    def _loss_of(self, x: Nested, y: Tensor) -> Tensor:
+        return self._loss(self._outputs(x), y)
 
     def _outputs(self, x: Nested) -> Nested:
         return call(self.template, each(self._as, x))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..flwr_names import OWN_ARGUMENTS
@@ -16,6 +17,7 @@ _UNSEEN = (
     "strategies take (fraction_train and the like)"
 )
 _BY_NAME = "{!r} is put into {} by name, and P2PL takes no such argument: take it out"
+_ASSIGNED = "{!r} gets its value in the argument {!r}, which goes: assign it in a line before"
 
 Item = ast.expr | ast.keyword
 
@@ -30,15 +32,15 @@ class Arguments:
         The changes.
     left_out : tuple[str, ...]
         Names of Flower's arguments that go and say something that P2PL cannot do.
-    tables : tuple[ast.Name, ...]
-        Variables that are given as ``**variable``, and may hold what has to go.
+    tables : tuple[ast.expr, ...]
+        Tables that are given as ``**table``, and may hold what has to go.
     problems : tuple[str, ...]
         Why it cannot be told what has to go.
     """
 
     edits: tuple[Edit, ...] = ()
     left_out: tuple[str, ...] = ()
-    tables: tuple[ast.Name, ...] = ()
+    tables: tuple[ast.expr, ...] = ()
     problems: tuple[str, ...] = ()
 
 
@@ -50,7 +52,7 @@ def converted(
     items.sort(key=lambda item: (item.lineno, item.col_offset))
     known = {item: _name(item, call, chain, first) for item in items}
     new = {item: _new(source, item, name, config) for item, name in known.items()}
-    gone = {i for i, item in enumerate(items) if known[item] in OWN_ARGUMENTS and not new[item]}
+    gone = {i for i, item in enumerate(items) if _goes(item, known[item], config)}
     edits = [Edit(*source.span(item), text) for item, text in new.items() if text]
     if gone:
         spans = [source.span(item) for item in items]
@@ -58,17 +60,19 @@ def converted(
     left = [
         known[items[i]]
         for i in sorted(gone)
-        if config.says_something(source, known[items[i]], _value(items[i]))
+        if known[items[i]] in OWN_ARGUMENTS
+        and config.says_something(source, known[items[i]], _value(items[i]))
     ]
     several = [_value(i) for i in items if isinstance(i, ast.Starred) or _is_several(i)]
     unknown = [node for node in several if not _is_parameter(source, node)]
-    tables = [node for node in unknown if isinstance(node, ast.Name)]
+    tables = [item.value for item in call.keywords if item.arg is None and item.value in unknown]
     return Arguments(
         tuple(edits),
         tuple(left),
         tuple(tables),
         tuple(unseen(source, node) for node in unknown if node not in tables)
-        + tuple(text for node in several if (text := _put(source, node))),
+        + tuple(text for node in several if (text := _put(source, node)))
+        + tuple(text for i in gone for text in _assigns(source, items[i])),
     )
 
 
@@ -83,10 +87,16 @@ def _is_several(item: Item) -> bool:
 
 def _new(source: Source, item: Item, name: str, config: RunConfig) -> str:
     """Return what an argument becomes; empty if it stays, or goes."""
-    if name == "fraction_evaluate":
-        return config.evaluate_every(source, _value(item))
+    if name == "fraction_evaluate" and (text := config.evaluate_every(source, _value(item))):
+        return text
     stays = not name or name in OWN_ARGUMENTS or isinstance(item, ast.keyword)
     return "" if stays else f"{name}={source.code(item)}"
+
+
+def _goes(item: Item, name: str, config: RunConfig) -> bool:
+    """Return whether an argument goes: Flower's strategies alone take it, or it says nothing."""
+    scoring = name == "fraction_evaluate"
+    return name in OWN_ARGUMENTS or (scoring and config.says_nothing_of_scoring(_value(item)))
 
 
 def _value(item: Item) -> ast.expr:
@@ -131,6 +141,16 @@ def _put(source: Source, options: ast.expr) -> str:
         if isinstance(name, ast.Constant) and name.value in OWN_ARGUMENTS:
             return _BY_NAME.format(name.value, options.id)
     return ""
+
+
+def _assigns(source: Source, item: Item) -> Iterator[str]:
+    """Yield which variables are lost with an argument that goes, and are read elsewhere."""
+    inside = set(ast.walk(item))
+    for node in inside:
+        name = node.target.id if isinstance(node, ast.NamedExpr) else ""
+        read = (n for n in ast.walk(source.tree) if isinstance(n, ast.Name) and n.id == name)
+        if any(n not in inside for n in read):
+            yield _ASSIGNED.format(name, source.code(item))
 
 
 def _is(node: ast.expr, name: str) -> bool:
