@@ -30,6 +30,7 @@ class Stream(IntEnum):
     SAMPLE = 9
     TRANSFORM = 10
     EVALUATE = 11
+    VALIDATION = 12
     CODEC = 20
 
 

@@ -13,6 +13,9 @@ from p2pl_flower.system.files import filling
 from . import plots
 from .plots import human_bytes
 
+IMAGES = "scored_images"
+"""Where a history's environment has the number of images that models are scored on."""
+
 _HEADER = (
     "contender",
     "accuracy",
@@ -47,6 +50,14 @@ def table(history: History) -> str:
     return aligned([_HEADER, *rows])
 
 
+def resolution(history: History) -> str:
+    """Return a line on how much of an accuracy is one image; empty if their number is unknown."""
+    images = history.environment.get(IMAGES)
+    if not images:
+        return ""
+    return f"Models are scored on {images:,} images: each is {100 / images:.2g} points.\n"
+
+
 def write(history: History, folder: Path) -> None:
     """Write ``history.json``, ``report.md`` and the plots into ``folder``.
 
@@ -65,6 +76,7 @@ def markdown(history: History, images: Mapping[str, Path]) -> str:
         [
             "# Results\n",
             table(history),
+            resolution(history),
             _LEGEND,
             embedded,
             "## Scenario\n",

@@ -84,6 +84,12 @@ class Scenario:
         help="who has which samples: `iid`, `linear` (unequal shares), `dirichlet:0.3`, "
         "`pathological:2`, `shards:2` (flwr-datasets' partitioners)",
     )
+    validation: float = option(
+        0.0,
+        rule=within("[0, 1)"),
+        help="share of each device's training samples that is held out and scored on in place of "
+        "the test set, to choose settings by",
+    )
     num_devices: int = NUM_DEVICES.field(
         100, rule=at_least(0), help="K, how many devices; by `flwr run`, 0 is all SuperNodes"
     )
@@ -137,6 +143,9 @@ class Scenario:
             raise ConfigError("loss", self.training.loss, rule)
         check_metrics(self.metrics, self.training.loss, torch.zeros(1, 2), torch.zeros(1).long())
         SCHEMES.make(self.partition)
+        if self.validation and not self.num_devices:
+            rule = "needs num-devices: what is held out depends on who has which samples"
+            raise ConfigError("validation", self.validation, rule)
         make_relay(self.relay)
         self.named_contenders()
         check_loggers(self.loggers)

@@ -17,7 +17,7 @@ from strategies import Contender
 
 from . import datasets, trained
 from . import models as networks
-from .client_app import device_samples
+from .samples import device_samples, scored_samples
 from .scenario import Scenario
 from .task import make_task, reported
 
@@ -77,7 +77,7 @@ def make_job(scenario: Scenario, contender: Contender, on_round: OnRound) -> Job
     return Job(
         model=model,
         data=shares,
-        test=(torch.from_numpy(data.pixels(data.test_x)), torch.from_numpy(data.test_y)),
+        test=scored_samples(scenario),
         rounds=scenario.rounds,
         evaluate_every=scenario.evaluate_every,
         evaluate_trained=scenario.evaluate_trained,

@@ -111,3 +111,12 @@ def test_a_failure_leaves_the_old_report_whole(tmp_path, monkeypatch):
         report.write(History({}, {}), folder)
     assert {file: file.read_bytes() for file in folder.iterdir()} == before
     assert [p.name for p in tmp_path.iterdir()] == ["result"]
+
+
+def test_how_much_one_image_is(tmp_path):
+    history = small()
+    assert report.resolution(history) == ""  # nothing says how many there were
+    history.environment = {**history.environment, report.IMAGES: 355}
+    line = "Models are scored on 355 images: each is 0.28 points.\n"
+    assert report.resolution(history) == line
+    assert line in report.markdown(history, {})
