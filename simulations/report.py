@@ -29,7 +29,8 @@ _HEADER = (
 _LEGEND = """\
 Accuracy is that of the devices' models on the test set after the last consensus: mean,
 worst and best device, standard deviation over devices; and the mean before it, after local
-training. *Sent in all* counts model bytes over all links, those of the start included;
+training. Devices that attack are not scored. *Sent in all* counts model bytes over all links,
+those of the start included;
 *busiest node* is the one that sends most (the server, where there is one); *server* counts
 all messages to and from the server. Both are means over rounds; seconds are the median over
 the rounds in which no model was evaluated.

@@ -17,6 +17,7 @@ from ..seeding import Stream, derive, generator
 from ..sharing import Sharing
 from .drawing import Draws, draw
 from .hooks import Hooks, extra_bytes
+from .hostile import NOBODY, Hostile
 from .initial import Initial, set_initial
 from .job import Job
 from .learner import Learner
@@ -52,6 +53,8 @@ class Common:
         Which groups of tensors synchronization compares: ``model`` or ``tensor``.
     mixing : MixingRule
         How messages are mixed.
+    hostile : Hostile
+        Who lies to neighbors.
     """
 
     seed: int
@@ -59,6 +62,7 @@ class Common:
     shared: Sharing
     scope: str
     mixing: MixingRule
+    hostile: Hostile = NOBODY
 
 
 class Block:
@@ -101,7 +105,7 @@ class Block:
         self._scoring = self._test()
         chunk = self._fit(template)
         self.stack = Stack(template, self.devices, machine.torch_device, common.shared)
-        self._hooks = Hooks(common.algorithm, self.stack, common.mixing)
+        self._hooks = Hooks(common.algorithm, self.stack, common.mixing, common.hostile)
         self._trainer = Trainer(self.stack, self._samples, job.training, chunk, common.seed)
         self._workers: Workers[Learner] | None = None
 
@@ -215,8 +219,9 @@ class Block:
         return self._scoring.values(self.stack, devices, self._pool)
 
     def consensus_distance(self) -> float:
-        """Return how far models are from their mean (see `mixing.consensus_distance`)."""
-        return consensus_distance(self.stack, self._pool.do)
+        """Return how far honest models are from their mean (see `mixing.consensus_distance`)."""
+        honest = self._common.hostile.honest(np.arange(self.devices))
+        return consensus_distance(self.stack, self._pool.do, honest)
 
     @property
     def path(self) -> str:

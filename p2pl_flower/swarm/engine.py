@@ -51,8 +51,13 @@ class Swarm:
         self.measured = Run(job.name, "swarm", plan.seed, plan.devices)
         every = 0 if job.test is None else job.evaluate_every
         self._scored = ScoredRounds(every, job.rounds, job.evaluate_trained)
-        common = Common(plan.seed, plan.algorithm, plan.shared, plan.scope, plan.mixing)
+        common = Common(
+            plan.seed, plan.algorithm, plan.shared, plan.scope, plan.mixing, plan.hostile
+        )
         spread = isinstance(job.machine, RayCluster)
+        if spread and len(plan.hostile.devices):
+            rule = "with hostile devices all are in one process: they may know what others send"
+            raise ConfigError("machine", "RayCluster", rule)
         self.block = Blocks(job, common) if spread else Block(job, common)
         if self.block.devices != plan.devices:
             rule = f"must hold {plan.devices} devices' samples, as many as the plan has devices"
@@ -107,7 +112,7 @@ class Swarm:
         measured, devices = Round(number), self.plan.trains(number)
         block.train(devices, number)
         if self._scored.due_after_training(number):
-            measured.after_training = self._scores(devices, number)
+            measured.after_training = self._scores(self.plan.hostile.honest(devices), number)
         sent = block.mix(self.plan.mixings(number))
         if self._scored.due(number):
             measured.after_consensus = self._scores(self.plan.scored(number), number)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..algorithms import Algorithm
 from ..algorithms.mixing import MixingRule, Weighted
+from .hostile import NOBODY, Hostile
 from .mixing import Mixing, folded
 from .stack import Stack, rows_of
 from .workers import Do, Ids, in_turn
@@ -33,6 +34,8 @@ class Hooks:
         The models.
     mixing : MixingRule
         How messages are mixed.
+    hostile : Hostile
+        Who lies to neighbors.
 
     Attributes
     ----------
@@ -40,8 +43,15 @@ class Hooks:
         What devices keep, each tensor of shape (K, ...).
     """
 
-    def __init__(self, algorithm: Algorithm, stack: Stack, mixing: MixingRule) -> None:
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        stack: Stack,
+        mixing: MixingRule,
+        hostile: Hostile = NOBODY,
+    ) -> None:
         self._algorithm, self._stack, self._rule = algorithm, stack, mixing
+        self._hostile = hostile
         self._is_product = isinstance(mixing, Weighted) and algorithm.is_weighted_sum
         self.state: dict[str, Stacked] = {}
         self._message: Stacked = {}
@@ -83,7 +93,8 @@ class Hooks:
 
     def steps(self, mixings: Iterable[Mixing]) -> Iterable[Mixing]:
         """Return a round's consensus steps, as few as do the same."""
-        if not (self._algorithm.is_plain and self._is_product):
+        plain = self._algorithm.is_plain and self._is_product
+        if not plain or len(self._hostile.devices):
             return self._until_last(mixings)
         return folded(mixings, self._stack.mixed_size)
 
@@ -116,6 +127,8 @@ class Hooks:
         """
         if not len(self._message):
             self._message = self._models()
+        if len(self._hostile.devices):
+            mixing, beside = self._hostile.heard(self._message, mixing)
         if self._algorithm.is_plain and self._is_product:
             mixing.apply(self._message, do, beside)
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -27,6 +27,7 @@ from ..sharing import EVERYTHING, Sharing
 from ..topology import Schedule
 from ..weights import check_matrix
 from .edges import Edges, edge_weights, keep_heard
+from .hostile import NOBODY, Hostile
 from .mixing import Mixing
 from .synchronization import Start, flood
 
@@ -52,6 +53,8 @@ class Plan(ABC):
         Which tensors are mixed.
     mixing : MixingRule
         How messages are mixed.
+    hostile : Hostile
+        Who lies to neighbors, in an experiment with attackers: they are never scored.
     """
 
     samples: Ids
@@ -61,6 +64,7 @@ class Plan(ABC):
     shared_start: bool = False
     shared: Sharing = EVERYTHING
     mixing: MixingRule = Weighted()
+    hostile: Hostile = NOBODY
 
     @property
     def devices(self) -> int:
@@ -177,11 +181,12 @@ class Gossip(Plan):
             up = options.links.up(edges.to, edges.source, round_number, step)
             heard = np.broadcast_to(up, edges.to.shape) & there[edges.source]
             kept = keep_heard(weights, heard, edges, options.on_missing)
-            yield Mixing.gossip(edges, kept, heard, there, gamma)
+            mixing = Mixing.gossip(edges, kept, heard, there, gamma)
+            yield replace(mixing, round=round_number, step=step - 1)
 
     def scored(self, round_number: int) -> Ids:
-        """Return the devices that are there."""
-        return np.flatnonzero(self._present(round_number))
+        """Return the honest devices that are there."""
+        return self.hostile.honest(np.flatnonzero(self._present(round_number)))
 
     def traffic(self, sent: Ids, round_number: int, message_bytes: int) -> Mapping[str, int]:
         """Count a model for each neighbor that it reached; none goes through a server."""
@@ -244,7 +249,7 @@ class Averaging(Plan):
         chosen = self.trains(round_number)
         weights = np.zeros(self.devices)
         weights[chosen] = self.samples[chosen] / self.samples[chosen].sum()
-        yield Mixing.average(weights)
+        yield replace(Mixing.average(weights), round=round_number)
 
     def scored(self, round_number: int) -> Ids:
         """Return one device: all hold the same model."""

@@ -12,7 +12,8 @@ from torch import Tensor
 from ..errors import ConfigError
 from ..history import History, Round, Run
 from .initial import STACKED
-from .stack import Stack
+from .stack import Stack, rows_of
+from .workers import Ids
 
 
 @dataclass(frozen=True)
@@ -76,15 +77,16 @@ class Result:
         save_file(tensors, path, metadata={STACKED: str(self.stack.devices)})
 
 
-def mean_of(stack: Stack) -> dict[str, Tensor]:
-    """Return the mean of all models; what is no floating-point number is device 0's.
+def mean_of(stack: Stack, devices: Ids | None = None) -> dict[str, Tensor]:
+    """Return the mean of models, of all or some; what is no floating-point number is the first's.
 
     Computed in double precision, and returned in the model's own, under all its names.
     """
+    rows = slice(None) if devices is None else rows_of(devices)
     model = {
-        name: tensor.double().mean(0).to(tensor.dtype)
+        name: tensor[rows].double().mean(0).to(tensor.dtype)
         if tensor.is_floating_point()
-        else tensor[0].clone()
+        else tensor[rows][0].clone()
         for name, tensor in stack.tensors.items()
     }
     return {name: model[first] for name, first in stack.names.items()}
