@@ -14,6 +14,7 @@ from ..algorithms import Algorithm
 from ..algorithms.mixing import MixingRule, Weighted
 from .hostile import NOBODY, Hostile
 from .mixing import Mixing, folded
+from .robust import combined
 from .stack import Stack, rows_of
 from .workers import Do, Ids, in_turn
 
@@ -137,7 +138,7 @@ class Hooks:
         if self._is_product:
             mixing.apply(self._message, do, beside)
         else:
-            self._message = self._combined(mixing, beside or {})
+            self._message = self._combined(mixing, beside or {}, do)
         devices = np.flatnonzero(mixing.active)
         if not len(devices):
             return
@@ -168,8 +169,12 @@ class Hooks:
             part, _, name = key.partition("/")
             self.state.setdefault(part, {})[name] = tensor
 
-    def _combined(self, mixing: Mixing, beside: Stacked) -> Stacked:
-        """Return the messages after a step that is no weighted sum: device by device."""
+    def _combined(self, mixing: Mixing, beside: Stacked, do: Do) -> Stacked:
+        """Return the messages after a step that is no weighted sum."""
+        if not isinstance(self._rule, Weighted):
+            together = combined(self._rule, self._message, beside, mixing, do)
+            if together is not None:
+                return together
         after, count = _copies(self._message), self._stack.devices
         for device in np.flatnonzero(mixing.active).tolist():
             row = mixing.row(device)
