@@ -7,6 +7,7 @@ that it can be made anew for every message that reaches a device.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from . import named_arrays
 from .algorithms import State, Training
-from .algorithms.max_norm import Candidates, strongest
+from .algorithms.max_norm import Candidates, claims_of, strongest
 from .algorithms.mixing import Weighted
 from .errors import P2PLError
 from .named_arrays import Model
@@ -36,7 +37,9 @@ from .relay.contents import (
 from .topology.neighborhood import Neighbor
 from .weights import keep_answered, row_of
 
-CANDIDATES = "candidates"
+CANDIDATES, _BOUND = "candidates", "bound"
+
+log = logging.getLogger("flwr.p2pl")
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,17 @@ class Device:
     mailbox: Mailbox
     options: Options
 
-    def start(self, model: Model | None, drawn: bool = True) -> None:
+    def start(
+        self,
+        model: Model | None,
+        drawn: bool = True,
+        bound: NDArray[np.float64] | None = None,
+    ) -> None:
         """Begin with an initial model, or with none, to be given one by a neighbor.
 
         Neighbors see all of a model that this device was given: it is the common start,
         which they may need as a whole. Of one that was ``drawn`` here they never see the
-        arrays that stay at home.
+        arrays that stay at home. Claims of norms above ``bound``, shape (G,), are refused.
         """
         if model is None:
             self._stand(Candidates.nothing(0, self.me.id), held=0, step=0)
@@ -98,27 +106,26 @@ class Device:
         sharing.check(model)
         check_names(model)
         self.mailbox.publish(Slot(MODEL, 0, 0), model, sharing.personal(model) if drawn else ())
-        candidates = Candidates.of(sharing.part(model), self.options.max_norm_scope, self.me.id)
-        self._stand(candidates, held=0, step=0)
+        if bound is not None:
+            self.mailbox.publish(Slot(_BOUND, 0, 0), {_BOUND: bound}, [_BOUND])
+        self._stand(self._candidates(model, self.me.id).within(bound), held=0, step=0)
 
     def synchronize(self, step: int) -> Exchange:
         """Make step ``step`` (from 1) of max norm synchronization.
 
         Neighbors' norms, a few bytes each, are compared first; a model is fetched only
-        from a neighbor that holds a stronger one. Links change from step to step as they
-        later do from round to round.
+        from a neighbor that holds a stronger one. One whose model has not the norm that it
+        claims is refused. Links change from step to step as they later do from round to round.
         """
         [(_, entry)] = self.mailbox.recall(CANDIDATES, newest=1)
-        own, held = _candidates(entry), int(entry["held"])
+        own, held = Candidates(entry["norms"], entry["origins"]), int(entry["held"])
         asked = self._reachable(round_number=step, step=0)
         entries = self.mailbox.collect(asked, Slot(CANDIDATES, 0, step - 1))
-        others = {j: _candidates(e) for j, e in entries.items() if e["norms"].size}
-        groups = own.norms.size or max([0, *(c.norms.size for c in others.values())])
-        others = {j: c for j, c in others.items() if c.norms.shape == c.origins.shape == (groups,)}
+        kept = self.mailbox.recall(_BOUND, newest=1)
+        others = claims_of(entries, own.norms.size, kept[0][1][_BOUND] if kept else None)
+        groups = next((c.norms.size for c in others.values()), own.norms.size)
         mine = own if own.norms.size else Candidates.nothing(groups, self.me.id)
-        holder = strongest(self.me.id, mine, others)
-        sources = set(holder.tolist()) - {self.me.id}
-        offers = self._fetch({j: int(entries[j]["held"]) for j in sources})
+        holder, offers, fetched = self._offers(mine, others, entries)
         merged = self._merge(offers, holder) if offers else None
         if merged is not None:
             had_none = not own.norms.size  # then this is the common start
@@ -126,7 +133,7 @@ class Device:
             private = () if had_none else self.options.shared.personal(merged)
             self.mailbox.publish(Slot(MODEL, 0, step), merged, private)
         self._stand(own, held, step)
-        return Exchange(_sum_bytes(entries, offers), tuple(own.origins.tolist()))
+        return Exchange(_sum_bytes(entries, fetched), tuple(own.origins.tolist()))
 
     def model(self) -> Model:
         """Return the device's current model.
@@ -228,11 +235,40 @@ class Device:
         entry = {"norms": candidates.norms, "origins": candidates.origins, "held": np.array(held)}
         self.mailbox.publish(Slot(CANDIDATES, 0, step), entry)
 
-    def _fetch(self, held: dict[int, int]) -> dict[int, Model]:
-        offers: dict[int, Model] = {}
-        for j in sorted(held):
-            offers |= self.mailbox.collect([j], Slot(MODEL, 0, held[j]))
-        return offers
+    def _candidates(self, model: Model, holder: int) -> Candidates:
+        part = self.options.shared.part(model)
+        return Candidates.of(part, self.options.max_norm_scope, holder)
+
+    def _offers(
+        self, mine: Candidates, others: dict[int, Candidates], entries: Mapping[int, Model]
+    ) -> tuple[NDArray[np.int64], dict[int, Model], dict[int, Model]]:
+        """Return who holds the strongest, their models, and all that were fetched for it.
+
+        Who claimed a norm that its model has not is taken out of ``others``.
+        """
+        fetched: dict[int, Model] = {}
+        while True:
+            holder = strongest(self.me.id, mine, others)
+            sources = sorted(set(holder.tolist()) - {self.me.id})
+            for j in sources:
+                if j not in fetched:
+                    fetched |= self.mailbox.collect([j], Slot(MODEL, 0, int(entries[j]["held"])))
+            offers = {j: fetched[j] for j in sources if j in fetched}
+            liars = [
+                j
+                for j, offer in offers.items()
+                if not self._candidates(offer, j).fits(others[j], holder == j)
+            ]
+            if not liars:
+                return holder, offers, fetched
+            log.warning(
+                "device %d: refuses initial models of neighbors %s, whose norms are not those "
+                "that they claim",
+                self.me.id,
+                ", ".join(map(str, liars)),
+            )
+            for j in liars:
+                del others[j]
 
     def _merge(
         self, offers: dict[int, Model], holder: NDArray[np.int64]
@@ -252,10 +288,6 @@ class Device:
                 return None
             merged[name] = chosen[name]
         return merged
-
-
-def _candidates(entry: Model) -> Candidates:
-    return Candidates(entry["norms"], entry["origins"])
 
 
 def _as_arrays(arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

@@ -42,6 +42,16 @@ def derive(seed: int, stream: Stream, *coordinates: int) -> int:
     return int(generator(seed, stream, *coordinates).integers(2**63))
 
 
+def common_start(seed: int) -> int:
+    """Return the seed from which all devices draw one model: device 0's where each has its own."""
+    return derive(seed, Stream.INIT, 0)
+
+
+def trial_draws(seed: int, count: int = 8) -> list[int]:
+    """Return the seeds of the draws that say what is usual, the same on all devices."""
+    return [derive(seed, Stream.INIT, 0, number) for number in range(1, count + 1)]
+
+
 def batch_order(
     seed: int, device: int, round_number: int, epoch: int, samples: int
 ) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from p2pl_flower.swarm import PRECISIONS
 from p2pl_flower.swarm.augmentation import Draw
 
 from . import datasets, models, training
-from .attacks.flower import AttackedApp, attacks
+from .attacks.flower import AttackedApp, attacks, claims
 from .partition import partition
 from .scenario import Scenario
 
@@ -36,8 +36,8 @@ def make_client_app(read: Read, relay: Relay | None = None) -> PeerApp:
     def init(context: Context, seed: int) -> ArrayRecord:
         scenario = read(context)
         drawn = make_model(scenario, seed).state_dict()
-        hostile = attacks(scenario, context)
-        return ArrayRecord(dict(scenario.attacking.drawn(drawn)) if hostile else drawn)
+        lies = claims(scenario, context, seed)
+        return ArrayRecord(dict(scenario.attacking.drawn(drawn)) if lies else drawn)
 
     @app.train()
     def train(message: Message, context: Context) -> Message:

@@ -12,14 +12,13 @@ from torch import nn
 
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import Round, Run
-from p2pl_flower.seeding import Stream, derive
 from p2pl_flower.swarm import Job, Machine, RayCluster, Swarm
 from p2pl_flower.swarm.result import mean_of
 from strategies import Contender
 
 from . import datasets, trained
 from . import models as networks
-from .attacks.swarm import HostileDevices
+from .attacks.swarm import HostileDevices, attacked
 from .client_app import device_samples
 from .scenario import Scenario
 from .task import make_task, reported, with_attackers
@@ -66,6 +65,9 @@ def make_swarm(
         job = replace(job, machine=where)
     plan = contender.plan(make_task(scenario), [len(y) for _, y in job.data])
     plan.hostile = HostileDevices(scenario.attacking, scenario.seed, plan.devices)
+    if not plan.shared_start:  # else attackers' draws are nobody's start
+        model = attacked(job.model, scenario.attacking, scenario.seed, plan.devices)
+        job = replace(job, model=model)
     return Swarm(job, plan)
 
 
@@ -79,17 +81,12 @@ def make_job(scenario: Scenario, contender: Contender, on_round: OnRound) -> Job
         for own in split
     ]
     attack = scenario.attacking
-    attackers = attack.attackers(scenario.seed, count)
-    for device in attackers:
+    for device in attack.attackers(scenario.seed, count):
         x, y = shares[device]
         shares[device] = x, attack.labels(y, data.classes)
-    theirs = {derive(scenario.seed, Stream.INIT, device) for device in attackers}
 
     def model(seed: int) -> nn.Module:
-        drawn = networks.build(scenario.model, data.shape, data.classes, seed)
-        if seed in theirs:
-            drawn.load_state_dict(attack.drawn(drawn.state_dict()))
-        return drawn
+        return networks.build(scenario.model, data.shape, data.classes, seed)
 
     return Job(
         model=model,

@@ -14,6 +14,7 @@ from typing import Any
 import networkx as nx
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
+from ..algorithms.max_norm import FLOODS
 from ..errors import ConfigError, DeviceError, LayoutError
 from ..named_arrays import Model
 from ..options import Options, check_spectrum
@@ -137,7 +138,8 @@ class Coordinator:
         replies = self._membership.exchange(messages.INIT, contents)
         self._check_layouts(initial_arrays, replies)
         self._check_finite(replies)
-        if self._options.init == "independent" and any(draws.values()):
+        self._check_seeds(replies)
+        if self._options.init in ("independent", "seed") and any(draws.values()):
             return {"synchronization_steps": 0, "bytes_sent": 0}
         return self._synchronize()
 
@@ -232,6 +234,11 @@ class Coordinator:
             given = self._membership.devices[:1]  # neighbors hand it on from there
         else:
             # Else a neighbor hands on a whole model, if none of its arrays stay at home.
+            if lacking and self._options.init in ("seed", "bounded-norm"):
+                rule = (
+                    f"devices {lacking} draw no initial model: give their PeerApp an @app.init(), "
+                )
+                raise ConfigError("init", self._options.init, rule + "or take 'max-norm'")
             hands_on = self._options.init == "max-norm" and self._options.shared.is_everything
             given = [] if hands_on else lacking
             if lacking:
@@ -264,9 +271,29 @@ class Coordinator:
         if not bad:
             return
         rule = f"array {said[bad[0]][messages.NOT_FINITE]!r} holds a NaN or an infinity"
-        if bad == started or self._options.init != "max-norm":
+        if bad == started or self._options.init not in FLOODS:
             raise DeviceError(f"the initial model of device {bad[0]} is no start: its {rule}")
         log.warning("devices %s start from others' models: in their own, %s", bad, rule)
+
+    def _check_seeds(self, replies: Mapping[int, RecordDict]) -> None:
+        """Refuse devices that draw other models of the run's seed than the rest."""
+        said = {d: r.config_records[messages.RECORD] for d, r in replies.items()}
+        told = {d: entry for d, entry in said.items() if messages.NUMBERS in entry}
+        if not told:
+            return
+        first, *rest = sorted(told)
+        others = [d for d in rest if told[d][messages.NUMBERS] != told[first][messages.NUMBERS]]
+        if others:
+            raise DeviceError(
+                f"devices {others} draw other initial models from the run's seed than device "
+                f"{first}: with init='seed' an init function must depend on the seed alone, not on "
+                "the device, and libraries be the same on all; or take init='max-norm'"
+            )
+        if any(messages.SEEDLESS in entry for entry in told.values()):
+            log.warning(
+                "the init function returns the same arrays whatever the seed (pre-trained ones, "
+                "or it seeds itself): with init='seed' that is what all devices start from"
+            )
 
     def _synchronize(self) -> dict[str, int]:
         """Flood the strongest initial model until all devices hold it."""

@@ -7,6 +7,7 @@ the device's own model. It still answers FedAvg, and every other Flower strategy
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -15,14 +16,14 @@ from flwr.app import ArrayRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from ..device import Device, Step
-from ..errors import DeviceError, P2PLError
-from ..named_arrays import conformed, layout
+from ..errors import P2PLError
+from ..named_arrays import Model, conformed, layout
 from ..relay import Relay, make_relay
 from ..relay.tensors import not_finite
-from ..seeding import Stream, derive
 from . import client_fn as legacy
 from . import messages, records, told
 from ._compat import registered
+from .drawing import Drawing
 from .local_steps import correcting
 from .unsupported import refused_mod
 from .user_functions import UserFunctions
@@ -169,20 +170,23 @@ class PeerApp(UserFunctions):
 
     def _answer_init(self, message: Message, context: Context) -> Message:
         order, device = self._open(message, context)
-        model, drawn = None, False
+        model: Model | None = None
+        drawn, bound = False, None
+        said: dict[str, Any] = {}
         if message.content.array_records:
             [arrays] = message.content.array_records.values()
             model = messages.to_model(arrays)
         elif order.get(messages.OWN_PARAMETERS, False):
             model = messages.to_model(self._parameters(message, context))
         elif self._init is not None and device.options.init != "shared":
-            seed = derive(device.options.seed, Stream.INIT, device.me.id)
-            model, drawn = messages.to_model(_drawn(self._init(context, seed))), True
-        device.start(model, drawn)
+            draws = Drawing(functools.partial(self._init, context), device.options)
+            model, drawn, said = draws.model(device.me.id), True, draws.told()
+            bound = draws.bound()
+        device.start(model, drawn, bound)
         if model is None:
             return records.reply_to(message, {messages.LAYOUT: ""})
         part = device.options.shared.part(model)
-        said = {messages.LAYOUT: messages.layout_digest(part)}
+        said[messages.LAYOUT] = messages.layout_digest(part)
         if name := not_finite(part):
             said[messages.NOT_FINITE] = name
         return records.reply_to(message, said)
@@ -266,16 +270,6 @@ class PeerApp(UserFunctions):
         mailbox = self._relay_of(context).at(context.node_config).mailbox(context.run_id, number)
         me, neighbors, options = told.keep(mailbox, order)
         return order, Device(me, neighbors, mailbox, options)
-
-
-def _drawn(returned: object) -> ArrayRecord:
-    """Return what an init function has returned, or refuse what is no model."""
-    if not isinstance(returned, ArrayRecord):
-        raise DeviceError(
-            f"the init function returned {type(returned).__name__}, and must return an "
-            "ArrayRecord: ArrayRecord(model.state_dict()), say"
-        )
-    return returned
 
 
 def _checked(given: Relay | str | RelayFunction | None) -> Relay | RelayFunction:

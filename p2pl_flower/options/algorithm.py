@@ -78,9 +78,10 @@ class Options:
     consensus_gamma: float = option(1.0, rule=within("(0, 1]"), help="gamma, their step size")
     init: str = option(
         "auto",
-        rule=one_of("max-norm", "shared", "independent", "auto"),
-        help="initial models: the largest of those that devices draw is flooded, all start from a "
-        "common one, every device keeps what it has drawn, or as is the algorithm's own way",
+        rule=one_of("max-norm", "bounded-norm", "seed", "shared", "independent", "auto"),
+        help="initial models: the largest of those that devices draw is flooded, the largest that "
+        "is plausible, all draw the same one from the run's seed, all start from a common one, "
+        "every device keeps what it has drawn, or as is the algorithm's own way",
     )
     max_norm_scope: str = option(
         "model",

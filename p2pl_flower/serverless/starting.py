@@ -9,6 +9,7 @@ from typing import Any
 
 from flwr.app import RecordDict
 
+from ..errors import DeviceError
 from ..flower import messages
 from ..flower.records import received_in
 from ..relay import Slot
@@ -64,6 +65,8 @@ class Start:
             setup["initial_model_of"] = [self._settings.device]
         elif any(number > 0 for number, _ in self._handshake.newest.values()):
             setup |= self._join()
+        elif self._settings.options.init == "seed":
+            self._agree()
         else:
             setup |= self._synchronize()
         return {**setup, "seconds": time.perf_counter() - started}
@@ -82,6 +85,27 @@ class Start:
         self._compare()
         self._endpoint.waiting = self._settings.waiting
         return {"synchronization_steps": steps, "bytes_sent": received}
+
+    def _agree(self) -> None:
+        """Start from the model that all draw of the run's seed, and see whether neighbors do.
+
+        Raises
+        ------
+        DeviceError
+            The app draws none.
+        """
+        drawn = self._described([])
+        if drawn is None:
+            raise DeviceError(
+                f"device {self._settings.device} draws no initial model, which init='seed' takes: "
+                "give the app an @app.init() or an init-function, or set init = 'max-norm' on all "
+                "devices"
+            )
+        seconds = max(self._settings.start, self._settings.waiting.deadline)
+        self._endpoint.waiting = Waiting(deadline=seconds)
+        self._start_from(drawn)
+        self._compare()
+        self._endpoint.waiting = self._settings.waiting
 
     def _compare(self) -> None:
         """Ask neighbors what they start from."""

@@ -6,13 +6,15 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ..algorithms.max_norm import bound_of, plausible
 from ..errors import ConfigError
 from ..history import Round, Run, Scores
 from ..options import ScoredRounds
-from ..seeding import Stream, derive, generator
+from ..seeding import Stream, derive, generator, trial_draws
 from .block import Block, Common
 from .checkpoint import Checkpoint
 from .cluster import Blocks, RayCluster
+from .drawing import drawn_norms
 from .job import Job
 from .plans import Plan
 from .progress import Progress
@@ -97,6 +99,10 @@ class Swarm:
             drawn = 1 if plan.shared_start else plan.devices
             seeds = [derive(plan.seed, Stream.INIT, device) for device in range(drawn)]
             norms = block.draw(seeds)
+            if plan.bounded:
+                trials = trial_draws(plan.seed)
+                usual = drawn_norms(block.one, self.job.model, trials, plan.scope)
+                norms = plausible(norms, bound_of(usual))
             size = block.one.all_bytes if plan.shared_start else block.one.drawn_bytes
             start = plan.start(norms, size)
             block.follow(seeds, start.origins)

@@ -49,6 +49,8 @@ class Plan(ABC):
         Which groups of tensors synchronization compares: ``model`` or ``tensor``.
     shared_start : bool
         Whether all devices start from device 0's draw.
+    bounded : bool
+        Whether norms of initial models are to be plausible.
     shared : Sharing
         Which tensors are mixed.
     mixing : MixingRule
@@ -62,6 +64,7 @@ class Plan(ABC):
     algorithm: Algorithm = P2PL()
     scope: str = "model"
     shared_start: bool = False
+    bounded: bool = False
     shared: Sharing = EVERYTHING
     mixing: MixingRule = Weighted()
     hostile: Hostile = NOBODY
@@ -150,7 +153,8 @@ class Gossip(Plan):
         check_spectrum(self.options, static)
         self.seed, self.algorithm = self.options.seed, self.options.algorithm
         self.scope = self.options.max_norm_scope
-        self.shared_start = self.options.init == "shared"
+        self.shared_start = self.options.init in ("shared", "seed")
+        self.bounded = self.options.init == "bounded-norm"
         self.shared, self.mixing = self.options.shared, self.options.mixing
         self._edges = (None, Edges.of(self.schedule.graph(1)))
         self._known = np.zeros_like(self.samples)  # until a device has trained
@@ -159,6 +163,8 @@ class Gossip(Plan):
         """Flood the largest norm, or device 0's model, or keep what was drawn."""
         if self.options.init == "independent":
             return Start.own(norms.shape)
+        if self.options.init == "seed":
+            return Start.common(norms.shape)
         drew = np.arange(self.devices) == 0 if self.shared_start else np.full(self.devices, True)
         return flood(self.schedule, self.options.links, norms, drew, model_bytes)
 

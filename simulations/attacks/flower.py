@@ -16,6 +16,7 @@ from p2pl_flower.errors import ConfigError
 from p2pl_flower.named_arrays import Model
 from p2pl_flower.relay import Mailbox, Slot, make_relay
 from p2pl_flower.relay.contents import MODEL
+from p2pl_flower.seeding import Stream, derive
 from strategies import Contender, Task
 from strategies.base import PeerToPeer
 
@@ -210,6 +211,12 @@ def attacks(scenario: Scenario, context: Context) -> bool:
         return False
     count = int(context.node_config["num-partitions"])
     return _device(context) in scenario.attacking.attackers(scenario.seed, count)
+
+
+def claims(scenario: Scenario, context: Context, seed: int) -> bool:
+    """Return whether what is drawn from a seed is an attacker's own claim on the start."""
+    own = derive(scenario.seed, Stream.INIT, _device(context))
+    return scenario.options.init != "seed" and seed == own and attacks(scenario, context)
 
 
 def _device(context: Context) -> int:

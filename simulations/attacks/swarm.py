@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from p2pl_flower.errors import ConfigError
+from p2pl_flower.seeding import Stream, derive
 from p2pl_flower.swarm.hostile import Hostile
 from p2pl_flower.swarm.mixing import Mixing
 
@@ -17,6 +19,22 @@ from .base import Attack, Tensors, Where
 from .omniscient import ByByzFL, Dissensus
 
 Stacked = dict[str, Tensor]
+
+
+def attacked(
+    model: Callable[[int], nn.Module], attack: Attack, seed: int, devices: int
+) -> Callable[[int], nn.Module]:
+    """Return a factory of models of which attackers draw others."""
+    who = attack.attackers(seed, devices)
+    theirs = {derive(seed, Stream.INIT, device) for device in who}
+
+    def drawing(seed: int) -> nn.Module:
+        drawn = model(seed)
+        if seed in theirs:
+            drawn.load_state_dict(attack.drawn(drawn.state_dict()))
+        return drawn
+
+    return drawing if type(attack).drawn is not Attack.drawn else model
 
 
 class HostileDevices(Hostile):

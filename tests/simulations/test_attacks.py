@@ -202,6 +202,19 @@ def test_engines_agree_under_attack(attack: str, algorithm: str) -> None:
             assert [one.mean, one.min] == pytest.approx([other.mean, other.min], abs=2e-3)
 
 
+@pytest.mark.parametrize("init", ["seed", "bounded-norm", "shared"])
+def test_nobody_claims_the_start_where_it_is_not_to_be_claimed(init: str) -> None:
+    keys = {**KEYS, "num-devices": 10, "attack": "large-norm:fraction=0.5", "seed": 4}
+    assert 0 in Scenario.of(keys).attacking.attackers(4, 10)
+    norms = {}
+    for start in (init, "max-norm"):
+        swarm = make_swarm(Scenario.of({**keys, "init": start}), contender("p2pl"), lambda *_: None)
+        with swarm.block:
+            swarm.start()
+            norms[start] = float(swarm.stack.tensors[swarm.stack.mixed[0]][0].norm())
+    assert norms["max-norm"] > 50 * norms[init]
+
+
 def test_attackers_are_not_scored_and_a_history_names_them() -> None:
     scenario = Scenario.of({**KEYS, "attack": "scaling:fraction=0.34,scale=50"})
     run = run_in_swarm(scenario, contender("p2pl"), lambda *_: None)
