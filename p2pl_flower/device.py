@@ -157,8 +157,17 @@ class Device:
         model, correction, state = self.options.algorithm.before_training(part, holding.state)
         return Training({**holding.model, **model}, correction, state)
 
-    def after_training(self, round_number: int, trained: Model, state: State) -> None:
-        """Show neighbors what the algorithm makes of a trained model."""
+    def after_training(
+        self, round_number: int, trained: Model, state: State, begun: Model | None = None
+    ) -> None:
+        """Show neighbors what the algorithm makes of a trained model.
+
+        Where the options ask for privacy, what training had ``begun`` from is compared with what
+        came of it, and what is made private takes its place here, too.
+        """
+        if self.options.privacy.is_private and begun is not None:
+            part, draw = self.options.shared.part, np.random.default_rng()
+            trained = {**trained, **self.options.privacy.applied(part(begun), part(trained), draw)}
         self.publish(round_number, 0, self._sending(trained, state))
 
     def publish(self, round_number: int, step: int, holding: Holding) -> None:

@@ -30,6 +30,7 @@ class Stream(IntEnum):
     SAMPLE = 9
     TRANSFORM = 10
     EVALUATE = 11
+    NOISE = 12
 
 
 def generator(seed: int, stream: Stream, *coordinates: int) -> np.random.Generator:

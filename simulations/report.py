@@ -41,11 +41,17 @@ def table(history: History) -> str:
     """Return the results as a Markdown table that also reads well on a terminal.
 
     There is one row for each run; a value that was not measured is a dash. Accuracy and
-    its standard deviation are in percent, sizes in decimal units.
+    its standard deviation are in percent, sizes in decimal units. Where devices are private there
+    is a column for what was spent of it.
     """
     names = plots.labels(history)
     rows = [(name, *_cells(run)) for name, run in zip(names, history.runs, strict=True)]
-    return aligned([_HEADER, *rows])
+    spent = [run.rounds[-1].epsilon if run.rounds else None for run in history.runs]
+    if all(epsilon is None for epsilon in spent):
+        return aligned([_HEADER, *rows])
+    column = ["-" if epsilon is None else f"{epsilon:.2f}" for epsilon in spent]
+    both = zip(rows, column, strict=True)
+    return aligned([(*_HEADER, "epsilon"), *((*row, cell) for row, cell in both)])
 
 
 def write(history: History, folder: Path) -> None:

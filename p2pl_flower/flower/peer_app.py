@@ -223,6 +223,7 @@ class PeerApp(UserFunctions):
         )
         content = records.with_arrays(message.content, order[messages.ARRAYS_KEY], model)
         before = layout(model)
+        begun = model if device.options.privacy.is_private else None
         del step, model  # while the user's function runs, the message alone holds it
         algorithm = device.options.algorithm
         try:
@@ -234,7 +235,7 @@ class PeerApp(UserFunctions):
             raise
         used.require_use(algorithm.name)
         trained = messages.to_model(records.only_arrays(reply.content))
-        device.after_training(order[messages.ROUND], conformed(before, trained), state)
+        device.after_training(order[messages.ROUND], conformed(before, trained), state, begun)
         records.take_arrays(reply.content)
         return records.filtered(reply, exchange)
 

@@ -7,6 +7,7 @@ from .loggers import LOGGERS, LOGGERS_KEY, Logger, Loggers, RoundFunction, check
 from .run import CONNECT_TIMEOUT, MIN_AVAILABLE_NODES, NUM_DEVICES, ROUNDS, TOPOLOGY
 from .scored_rounds import EVALUATE_EVERY, EVALUATE_TRAINED, ScoredRounds
 from .spectrum import check_spectrum
+from .spending import Spending, check_accountant
 
 __all__ = [
     "CONNECT_TIMEOUT",
@@ -23,6 +24,8 @@ __all__ = [
     "Options",
     "RoundFunction",
     "ScoredRounds",
+    "Spending",
+    "check_accountant",
     "check_loggers",
     "check_spectrum",
     "told",

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..algorithms import ALGORITHMS, Algorithm
 from ..algorithms.mixing import MIXINGS, MixingRule
+from ..algorithms.privacy import PRIVACIES, Privacy
 from ..config import (
     Converted,
     at_least,
@@ -108,6 +109,13 @@ class Options:
         "may be hostile, `clipped-gossip:share=0.2`, `trimmed-mean:share=0.2`, `median`, "
         "`krum:share=0.2`",
     )
+    privacy: Converted[Privacy, str | Privacy] = option(
+        "none",
+        converted=True,
+        help="what is done to a trained model before anything of it leaves the device: "
+        "`gaussian:clip=1.0,noise=1.1` clips the round's update to a norm and adds noise of so "
+        "many times that (docs/privacy.md)",
+    )
     shared: Converted[Sharing, str | Iterable[str] | Sharing] = option(
         "*",
         converted=True,
@@ -129,7 +137,7 @@ class Options:
         mixing = MIXINGS.of(self.mixing)
         check_mixing(algorithm, mixing)
         made: dict[str, Any] = {"algorithm": algorithm, "weights": rule, "matrix": matrix}
-        made["mixing"] = mixing
+        made["mixing"], made["privacy"] = mixing, PRIVACIES.of(self.privacy)
         made["init"] = algorithm.init if self.init == "auto" else self.init
         made |= {"links": LINKS.of(self.links, seed=self.seed), "shared": Sharing.of(self.shared)}
         for name, value in made.items():
@@ -142,6 +150,7 @@ class Options:
             "weights": described_text(self.weights, WEIGHTS),
             "links": described_text(self.links, LINKS),
             "mixing": described_text(self.mixing, MIXINGS),
+            "privacy": described_text(self.privacy, PRIVACIES),
             "shared": self.shared.spec(),
         }
         return {**{name: getattr(self, name) for name in declared(type(self))}, **texts}
@@ -161,6 +170,7 @@ class Options:
             "weights": text_of(self.weights, WEIGHTS),
             "links": text_of(self.links, LINKS),
             "mixing": text_of(self.mixing, MIXINGS),
+            "privacy": text_of(self.privacy, PRIVACIES),
             "shared": self.shared.spec(),
         }
         if not same(self.shared, Sharing.of(texts["shared"])):

@@ -18,7 +18,7 @@ from ..flower.metrics import as_number, sample_count
 from ..flower.records import only_metrics, received_in, unscored_why
 from ..history import Round, Run
 from ..named_arrays import Model
-from ..options import ScoredRounds
+from ..options import ScoredRounds, Spending
 from ..relay import Slot
 from ..relay.contents import MODEL, from_publication
 from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay
@@ -112,6 +112,7 @@ class ServerlessPeer:
         self._recorder = Recorder(settings, self._publications, self.endpoint.statistics)
         self._metrics, self._setup = self._recorder.metrics, self._recorder.setup
         self._done, self._begun = 0, False
+        self._spending = Spending(settings.options.privacy)
         self._resume()
         self._instructions = Instructions(app, self._context, settings.options)
         every = settings.evaluate_every if self._instructions.evaluates else 0
@@ -155,6 +156,9 @@ class ServerlessPeer:
             self._done, self._context.state, self._begun = state.round, state.context, True
             self._known.restore(self._recorder.known)
             self._publications.round = max(self._publications.round, state.round)
+            # it may have let out an update of the round in which it was stopped, too
+            again = self._setup["begun_again"] = self._setup.get("begun_again", 0) + 1
+            self._spending.trained([self._settings.device] * (len(state.run.rounds) + again))
 
     def _meet_all(self) -> None:
         """Wait for the neighbors, and say who is not there."""
@@ -166,7 +170,7 @@ class ServerlessPeer:
 
     def _begin(self) -> None:
         parts = self._settings, self.endpoint, self._mailbox, self._known
-        self._setup |= Start(*parts, self._send).begin()
+        self._setup |= {**Start(*parts, self._send).begin(), **self._spending.each}
         self._begun = True
         self._save()
 
@@ -202,6 +206,8 @@ class ServerlessPeer:
             order = {messages.ROUND: number, messages.ARRAYS_KEY: ARRAYS_KEY}
             reply = self._send(messages.EVALUATE, order, {messages.SERVER_ROUND: number})
             self._metrics.after_consensus(reply.metric_records.values())
+        self._spending.trained([self._settings.device])
+        self._metrics.spent(self._spending.epsilon)
         report.measured = self._metrics.end(0)
         report.measured.bytes_sent = sum(report.received.values())
         self._recorder.count(report)

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from ..algorithms import Algorithm
 from ..algorithms.mixing import MixingRule
+from ..algorithms.privacy import NOT_PRIVATE, Privacy
 from ..seeding import Stream, derive, generator
 from ..sharing import Sharing
+from . import privacy
 from .drawing import Draws, draw
 from .hooks import Hooks, extra_bytes
 from .hostile import NOBODY, Hostile
@@ -53,6 +55,8 @@ class Common:
         Which groups of tensors synchronization compares: ``model`` or ``tensor``.
     mixing : MixingRule
         How messages are mixed.
+    privacy : Privacy
+        What is done to trained models before anything of them is sent.
     hostile : Hostile
         Who lies to neighbors.
     """
@@ -62,6 +66,7 @@ class Common:
     shared: Sharing
     scope: str
     mixing: MixingRule
+    privacy: Privacy = NOT_PRIVATE
     hostile: Hostile = NOBODY
 
 
@@ -169,9 +174,12 @@ class Block:
 
     def train(self, devices: Ids, number: int) -> None:
         """Let devices train for a round, and make their messages."""
-        correction = self._hooks.before_training(devices)
+        common, correction = self._common, self._hooks.before_training(devices)
+        begun = privacy.begun(common.privacy, self.stack)
         self._trainer.train(devices, number, correction, self._pool)
         del correction
+        place = self._first, common.seed, number
+        privacy.apply(common.privacy, self.stack, begun, devices, *place, self._pool.do)
         self._hooks.after_training(devices)
 
     def mix(self, mixings: Iterable[Mixing]) -> Ids:
@@ -272,11 +280,12 @@ class Block:
         footprint, two = self.learners.footprint, Stack(template, 2, "meta", common.shared)
         once = two.once_bytes  # one device has nothing in common with others
         own = (two.nbytes - once) // 2
+        begun = one.model_bytes if common.privacy.is_private else 0
         chunk = pick_chunk(machine, own + footprint.each, self.devices)
         together = min(self.devices, chunk * self._threads)
         self.needs = Needs(
             models=once + self.devices * own,
-            algorithm=self.devices * extra_bytes(common.algorithm, one, common.mixing),
+            algorithm=self.devices * (extra_bytes(common.algorithm, one, common.mixing) + begun),
             training=footprint.training(together, self._threads),
             kept=footprint.kept,
             mixing=min(self.devices * own, self._threads * MIXING_BYTES),

@@ -9,7 +9,7 @@ from typing import Any
 from ..algorithms.max_norm import bound_of, plausible
 from ..errors import ConfigError
 from ..history import Round, Run, Scores
-from ..options import ScoredRounds
+from ..options import ScoredRounds, Spending
 from ..seeding import Stream, derive, generator, trial_draws
 from .block import Block, Common
 from .checkpoint import Checkpoint
@@ -52,9 +52,16 @@ class Swarm:
         self.job, self.plan = job, plan
         self.measured = Run(job.name, "swarm", plan.seed, plan.devices)
         every = 0 if job.test is None else job.evaluate_every
+        self._spending = Spending(plan.privacy)
         self._scored = ScoredRounds(every, job.rounds, job.evaluate_trained)
         common = Common(
-            plan.seed, plan.algorithm, plan.shared, plan.scope, plan.mixing, plan.hostile
+            plan.seed,
+            plan.algorithm,
+            plan.shared,
+            plan.scope,
+            plan.mixing,
+            plan.privacy,
+            plan.hostile,
         )
         spread = isinstance(job.machine, RayCluster)
         if spread and len(plan.hostile.devices):
@@ -110,13 +117,15 @@ class Swarm:
         block.begin()
         seconds = time.perf_counter() - started
         timed = {"seconds": seconds} if setup else {}
-        self.measured.setup = {**setup, **timed, "path": block.path}
+        self.measured.setup = {**setup, **timed, "path": block.path, **self._spending.each}
 
     def _round(self, number: int) -> Round:
         """Train, mix and measure once."""
         started, block = time.perf_counter(), self.block
         measured, devices = Round(number), self.plan.trains(number)
         block.train(devices, number)
+        self._spending.trained(devices.tolist())
+        measured.epsilon = self._spending.epsilon
         if self._scored.due_after_training(number):
             measured.after_training = self._scores(self.plan.hostile.honest(devices), number)
         sent = block.mix(self.plan.mixings(number))
@@ -161,5 +170,6 @@ class Swarm:
         self.measured.setup, self.measured.rounds = run.setup, run.rounds
         self.block.restore(tensors)
         for done in run.rounds:
-            self.plan.trains(done.round)  # plans note who has trained
+            trained = self.plan.trains(done.round)  # plans note who has trained
+            self._spending.trained(trained.tolist())
         return True

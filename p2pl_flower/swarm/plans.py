@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..algorithms import Algorithm
 from ..algorithms.mixing import MixingRule, Weighted
 from ..algorithms.p2pl import P2PL
+from ..algorithms.privacy import NOT_PRIVATE, Privacy
 from ..config import take, within
 from ..errors import ConfigError
 from ..options import Options, check_spectrum
@@ -55,6 +56,8 @@ class Plan(ABC):
         Which tensors are mixed.
     mixing : MixingRule
         How messages are mixed.
+    privacy : Privacy
+        What is done to trained models before anything of them is sent.
     hostile : Hostile
         Who lies to neighbors, in an experiment with attackers: they are never scored.
     """
@@ -67,6 +70,7 @@ class Plan(ABC):
     bounded: bool = False
     shared: Sharing = EVERYTHING
     mixing: MixingRule = Weighted()
+    privacy: Privacy = NOT_PRIVATE
     hostile: Hostile = NOBODY
 
     @property
@@ -156,6 +160,7 @@ class Gossip(Plan):
         self.shared_start = self.options.init in ("shared", "seed")
         self.bounded = self.options.init == "bounded-norm"
         self.shared, self.mixing = self.options.shared, self.options.mixing
+        self.privacy = self.options.privacy
         self._edges = (None, Edges.of(self.schedule.graph(1)))
         self._known = np.zeros_like(self.samples)  # until a device has trained
 
