@@ -6,14 +6,14 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from p2pl_flower.history import Run, environment
+from p2pl_flower.history import Round, Run, environment
 from p2pl_flower.swarm import Machine, Swarm
 from simulations.report import aligned
 from simulations.scenario import Scenario
@@ -38,6 +38,7 @@ def swarm(
     rounds: int,
     evaluate_every: int = 0,
     samples: int | None = None,
+    on_round: Callable[[Round], None] | None = None,
 ) -> Swarm:
     """Return a swarm that runs the scenario's one contender.
 
@@ -53,12 +54,16 @@ def swarm(
         Rounds between two in which all models are scored, after training and after consensus.
     samples : int or None
         How many of its images each device keeps; None is all.
+    on_round : callable or None
+        Called at the end of every round.
     """
     [contender] = scenario.named_contenders()
     job = make_job(scenario, contender, lambda *_: None)
     data = [(x[:samples], y[:samples]) for x, y in job.data]
     machine = replace(machine, keep_memory=True)
     job = replace(job, machine=machine, rounds=rounds, evaluate_every=evaluate_every, data=data)
+    if on_round is not None:
+        job = replace(job, on_round=on_round)
     return Swarm(job, contender.plan(make_task(scenario), [len(y) for _, y in data]))
 
 

@@ -2,6 +2,7 @@
 
 from .algorithms import Algorithm, Mixed, Sending, Training
 from .algorithms.mixing import MixingRule
+from .algorithms.privacy import Privacy
 from .errors import (
     ConfigError,
     DeviceError,
@@ -48,6 +49,7 @@ __all__ = [
     "P2PLError",
     "PeerApp",
     "PeerServerApp",
+    "Privacy",
     "RayRelay",
     "Relay",
     "RelayError",

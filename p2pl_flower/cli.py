@@ -13,8 +13,12 @@ from .errors import P2PLError
 COMMANDS = {
     "doctor": "say what a Flower project would have to change to train peer to peer",
     "certs": "make a certificate authority and a certificate for each device",
+    "invite": "let a device into a group: print an invitation for it",
+    "join": "join a group by an invitation, and run this device's rounds",
+    "revoke": "take the certificates of devices back",
     "cluster": "try it out: several peers as processes of this machine, with no server",
     "peer": "run one device of a network, with no server",
+    "rendezvous": "let devices meet that can only dial out; what they say passes through unread",
     "export": "write the model in a peer's checkpoint as a file of its own",
     "relay": "run the relay that stands beside a SuperNode of a Flower federation",
 }

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import named_arrays
-from .algorithms import State, Training
+from .algorithms import State, Training, each
 from .algorithms.max_norm import Candidates, claims_of, strongest
 from .algorithms.mixing import Weighted
-from .errors import P2PLError
+from .errors import ForgottenError
 from .named_arrays import Model
 from .options import Options
 from .relay import Mailbox, Slot
@@ -27,6 +27,7 @@ from .relay.contents import (
     MODEL,
     STATE,
     Holding,
+    adopted,
     check_names,
     flattened,
     from_publication,
@@ -34,10 +35,13 @@ from .relay.contents import (
     to_publication,
     unflattened,
 )
+from .relay.mailbox import Collected
 from .topology.neighborhood import Neighbor
-from .weights import keep_answered, row_of
+from .weights import StepWeights, keep_answered, row_of, told_weights, weaken_stale
 
 CANDIDATES, _BOUND = "candidates", "bound"
+THERE, HEARD = "there", "heard"
+"""Channels on which a device says that its message is there, and whom it has heard saying so."""
 
 log = logging.getLogger("flwr.p2pl")
 
@@ -80,12 +84,15 @@ class Device:
         Its access to the relay.
     options : Options
         The algorithm and its options; the same on all devices.
+    without : frozenset[int]
+        Neighbors that sit out the round: nothing of theirs is asked for.
     """
 
     me: Neighbor
     neighbors: Sequence[Neighbor]
     mailbox: Mailbox
     options: Options
+    without: frozenset[int] = frozenset()
 
     def start(
         self,
@@ -109,6 +116,35 @@ class Device:
         if bound is not None:
             self.mailbox.publish(Slot(_BOUND, 0, 0), {_BOUND: bound}, [_BOUND])
         self._stand(self._candidates(model, self.me.id).within(bound), held=0, step=0)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the device holds a model other than one that it has just drawn."""
+        kept = self.mailbox.recall(MODEL, newest=1)
+        return bool(kept) and kept[0][0] != Slot(MODEL, 0, 0)
+
+    def take_over(self, slot: Slot) -> None:
+        """Go on from what the first neighbor that hands its model over shows of it.
+
+        Arrays that stay at home are those that the device has drawn, if it has.
+
+        Raises
+        ------
+        ForgottenError
+            No neighbor hands over a model.
+        """
+        kept = self.mailbox.recall(MODEL, newest=1)
+        own = from_publication(kept[0][1])[0] if kept else {}
+        for neighbor in self.neighbors:
+            arrived = self.mailbox.collect([neighbor.id], slot, 0).get(neighbor.id)
+            if arrived is not None:
+                model = adopted(own, arrived)
+                private = model.keys() - self.options.shared.part(model).keys()
+                self.mailbox.publish(Slot(MODEL, 0, 1), model, private)
+                return
+        raise ForgottenError(
+            f"device {self.me.id} has lost its model, and no neighbor has handed one over"
+        )
 
     def synchronize(self, step: int) -> Exchange:
         """Make step ``step`` (from 1) of max norm synchronization.
@@ -140,16 +176,19 @@ class Device:
 
         Raises
         ------
-        P2PLError
-            It has none yet.
+        ForgottenError
+            It has none yet, or none any more.
         """
-        return self._newest()[0]
+        return from_publication(self._newest()[1])[0]
 
     def holding(self) -> Holding:
         """Return what the device holds now, or raise as `model` does."""
-        model, message = self._newest()
+        slot, publication = self._newest()
+        model, message = from_publication(publication)
         states = [] if self.options.algorithm.is_plain else self.mailbox.recall(STATE, newest=1)
-        return Holding(model, message, self._state(model, states[0][1] if states else None))
+        # another one is that of the run before, in a mailbox that outlives runs
+        kept = next((state for at, state in states if at == slot._replace(channel=STATE)), None)
+        return Holding(model, message, self._state(model, kept))
 
     def before_training(self, holding: Holding) -> Training:
         """Return the whole model to train from, the correction of local steps, and the state."""
@@ -177,6 +216,19 @@ class Device:
             flat = flattened(holding.state)
             self.mailbox.publish(Slot(STATE, round_number, step), flat, list(flat))
         self.mailbox.publish(Slot(MODEL, round_number, step), publication, private)
+        if self.options.tells_heard:
+            self.mailbox.publish(Slot(THERE, round_number, step), {THERE: np.zeros(0, np.uint8)})
+
+    def hear(self, round_number: int, step: int) -> Exchange:
+        """Find out which neighbors are heard in a consensus step, and tell them.
+
+        It goes before `mix` where weights depend on who is heard. No message is moved yet.
+        """
+        asked = self._reachable(round_number, step)
+        there = self.mailbox.collect(asked, Slot(THERE, round_number, step - 1))
+        heard = np.array(sorted(there), np.int64)
+        self.mailbox.publish(Slot(HEARD, round_number, step), {HEARD: heard})
+        return Exchange({})
 
     def mix(self, round_number: int, step: int) -> Step:
         """Make consensus step ``step`` (from 1) of a round with the neighbors that answer.
@@ -184,31 +236,35 @@ class Device:
         The result is not published: after the last step of a round nobody asks for it.
         """
         slot = Slot(MODEL, round_number, step - 1)
-        asked = self._reachable(round_number, step)
-        received = dict(self.mailbox.collect([self.me.id, *asked], slot))
+        weights, asked, told = self._weigh(round_number, step)
+        collected = self.mailbox.collect([self.me.id, *asked], slot)
+        ages, received = _ages(collected), dict(collected)
+        if told or not self.options.algorithm.is_plain:  # what goes with it is of this step alone
+            received = {j: publication for j, publication in received.items() if j not in ages}
         own = received.pop(self.me.id, None)
         holding = self._published(own, slot)
         arrived = {j: message_of(publication) for j, publication in received.items()}
-        row = row_of(self.options.weights, self.me, self.neighbors)
-        row = keep_answered(row, arrived, self.options.on_missing)
+        row = weaken_stale(keep_answered(weights.row, arrived, self.options.on_missing), ages)
         algorithm, sent = self.options.algorithm, holding.message
         for j, message in sorted(arrived.items()):
             named_arrays.check_layout(sent, message, f"device {j}")
         gamma = self.options.consensus_gamma * algorithm.mixing_step
         rule = self.options.mixing
         combine = algorithm.combine if isinstance(rule, Weighted) else rule.combine
-        mixed = _as_arrays(combine(sent, arrived, row, gamma))
+        scale = weights.scale(row, gamma)  # else rows sum to 1, and it is 1
+        mixed = combine(sent, arrived, {j: a / scale for j, a in row.items()}, gamma)
+        mixed = _as_arrays(mixed if scale == 1 else each(lambda array: scale * array, mixed))
         model, state = algorithm.after_mixing(sent, mixed, holding.state, gamma)
         after = Holding({**holding.model, **model}, mixed, state)
-        return Step(after, Exchange(_sum_bytes(arrived)))
+        return Step(after, Exchange(_sum_bytes(arrived, told)))
 
-    def _newest(self) -> tuple[Model, Model]:
+    def _newest(self) -> tuple[Slot, Model]:
         kept = self.mailbox.recall(MODEL, newest=1)
         if not kept:
-            raise P2PLError(
+            raise ForgottenError(
                 f"device {self.me.id} has no model: it drew none, and no neighbor's reached it"
             )
-        return from_publication(kept[0][1])
+        return kept[0]
 
     def _published(self, own: Model | None, slot: Slot) -> Holding:
         """Return what the device holds as it stood in a slot."""
@@ -228,17 +284,42 @@ class Device:
             return {}
         if kept is not None:
             return unflattened(kept)
-        return self.options.algorithm.start(self.options.shared.part(model), ())
+        algorithm, part = self.options.algorithm, self.options.shared.part(model)
+        if self.me.devices is None:
+            return algorithm.start(part, ())
+        place = np.arange(self.me.devices) == self.me.id
+        return algorithm.start_at(part, (), place.astype(np.float32))
 
     def _sending(self, trained: Model, state: State) -> Holding:
         part = self.options.shared.part(trained)
         message, kept = self.options.algorithm.after_training(part, state)
         return Holding(trained, _as_arrays(message), kept)
 
+    def _weigh(
+        self, round_number: int, step: int
+    ) -> tuple[StepWeights, list[int], Mapping[int, Model]]:
+        """Return the weights of a step, whose messages to fetch, and what others told for it."""
+        rule, me = self.options.weights, self.me
+        if not self.options.tells_heard:
+            row = row_of(rule, me, self.neighbors)
+            return StepWeights(row), self._reachable(round_number, step), {}
+        slot = Slot(HEARD, round_number, step)
+        own = self.mailbox.collect([me.id], slot).get(me.id)
+        mine = [] if own is None else own[HEARD].tolist()
+        told = self.mailbox.collect(self._listeners() if rule.column_stochastic else mine, slot)
+        heard = {me.id: mine, **{j: entry[HEARD].tolist() for j, entry in told.items()}}
+        weights = told_weights(rule, me, self.neighbors, heard)
+        return weights, sorted(weights.row), told
+
+    def _listeners(self) -> Sequence[int]:
+        """Return who may hear the device: its neighbors, unless links are one-way."""
+        return [j.id for j in self.neighbors] if self.me.listeners is None else self.me.listeners
+
     def _reachable(self, round_number: int, step: int) -> list[int]:
         ids = np.array([n.id for n in self.neighbors], dtype=np.int64)
         up = self.options.links.up(self.me.id, ids, round_number, step)
-        return [int(j) for j in ids[np.broadcast_to(up, ids.shape)]]
+        found: list[int] = ids[np.broadcast_to(up, ids.shape)].tolist()
+        return [j for j in found if j not in self.without]
 
     def _stand(self, candidates: Candidates, held: int, step: int) -> None:
         entry = {"norms": candidates.norms, "origins": candidates.origins, "held": np.array(held)}
@@ -297,6 +378,10 @@ class Device:
                 return None
             merged[name] = chosen[name]
         return merged
+
+
+def _ages(collected: Mapping[int, Model]) -> Mapping[int, int]:
+    return collected.ages if isinstance(collected, Collected) else {}
 
 
 def _as_arrays(arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

@@ -8,6 +8,8 @@
     │   └── WeightsError                  mixing weights that break their rule
     ├── LayoutError (also a ValueError)   models whose arrays do not fit each other
     ├── RelayError                        a model could not be moved
+    │   └── UnavailableError              a relay that is gone, has begun anew or has no room
+    ├── ForgottenError                    a device has lost its model, or what it was told
     └── DeviceError                       a device failed, or none answered
 """
 
@@ -62,6 +64,14 @@ class LayoutError(P2PLError, ValueError):
 
 class RelayError(P2PLError):
     """A relay could not be opened, or could not move a model."""
+
+
+class UnavailableError(RelayError):
+    """A relay is gone, has begun anew, or has no room: what one device alone suffers from."""
+
+
+class ForgottenError(P2PLError):
+    """A device has lost its model, or what it was told: its mailbox has begun anew."""
 
 
 class DeviceError(P2PLError):

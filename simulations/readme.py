@@ -1,9 +1,10 @@
-"""Render the tables of README and docs from what they name: ``python -m simulations.readme``.
+"""Render the tables of README and pages from what they name: ``python -m simulations.readme``.
 
 A table stands between ``<!-- table: path/to/file.json -->`` and ``<!-- end -->``; the path is
 relative to the repository's root. The file is a history, or a benchmark's figures: JSON with
-the rows of a table, texts all, under ``table``. ``<!-- table: package.module:Class -->`` is the
-keys of a class of options, and ``<!-- table: pyproject.toml -->`` the versions that it names.
+the rows of a table, texts all, under ``table``; ``file.json#name`` are those under another name,
+with columns of text. ``<!-- table: package.module:Class -->`` is the keys of a class of options,
+and ``<!-- table: pyproject.toml -->`` the versions that it names.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from . import versions
 from .report import aligned, plain, table
 
 ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("docs", "benchmarks")
+"""Where pages with tables are, beside the README."""
 
 _OPENING = r"<!-- table: (?P<path>\S+) -->\n"
 _BLOCK = re.compile(rf"(?P<opening>{_OPENING})(?P<body>(?:(?!<!-- table:).)*?)<!-- end -->", re.S)
@@ -50,12 +53,13 @@ def render(text: str, root: Path) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Render README and docs in place, or with ``--check`` tell whether that would change them."""
+    """Render README, docs and benchmarks in place; ``--check`` tells whether that changes them."""
     parser = argparse.ArgumentParser(prog="python -m simulations.readme", description=main.__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if stale")
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    files = [options.root / "README.md", *sorted((options.root / "docs").glob("*.md"))]
+    pages = [page for room in ROOMS for page in sorted((options.root / room).glob("*.md"))]
+    files = [options.root / "README.md", *pages]
     return max(_render_file(file, options.root, options.check) for file in files)
 
 
@@ -81,12 +85,15 @@ def _block(match: re.Match[str], root: Path) -> str:
     if colon:
         made = plain(rows(getattr(import_module(module), name)))
         return f"{match['opening']}\n{made}\n<!-- end -->"
-    path = root / match["path"]
+    file, _, key = match["path"].partition("#")
+    path = root / file
     if not path.is_file():
         raise ConfigError("table", match["path"], "names no file below the repository's root")
     if path.suffix == ".toml":
         return f"{match['opening']}\n{plain(versions.rows(path))}\n<!-- end -->"
     text = path.read_text(encoding="utf-8")
+    if key:
+        return f"{match['opening']}\n{plain(json.loads(text)[key])}\n<!-- end -->"
     figures = json.loads(text).get("table")
     made = table(History.from_json(text)) if figures is None else aligned(figures)
     return f"{match['opening']}\n{made}\n<!-- end -->"

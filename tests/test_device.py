@@ -172,6 +172,25 @@ def test_a_lost_neighbors_weight_goes_where_the_options_say(on_missing, expected
     assert mixed.exchange.received == {1: 8}
 
 
+def test_weights_are_those_of_the_links_that_are_up() -> None:
+    _relay, peers = make_peers(nx.star_graph(3), on_missing="reweight")
+    for peer in peers[:3]:  # device 3 does not answer
+        train(peer, {"w": np.array([3.0 * peer.me.id])})
+    for peer in peers[:3]:
+        peer.hear(1, 1)
+    mixed = [peer.mix(1, 1) for peer in peers[:3]]  # Metropolis in a star of 3: 1/3 a neighbor
+    assert [m.holding.model["w"].item() for m in mixed] == pytest.approx([3.0, 2.0, 4.0])
+    assert mixed[0].exchange.received == {1: 16, 2: 16}  # a number each, and one id
+    assert mixed[1].exchange.received == {0: 24}  # and two ids
+
+
+def test_a_device_that_was_not_asked_whom_it_hears_stays_as_it_is() -> None:
+    _relay, peers = make_peers(nx.path_graph(2), on_missing="reweight")
+    published(peers, [0, 4])
+    peers[0].hear(1, 1)
+    assert [peer.mix(1, 1).holding.model["w"].item() for peer in peers] == [0, 4]
+
+
 @given(st.integers(0, 10**6), st.floats(0.1, 1), st.floats(0.05, 1))
 @settings(max_examples=15, deadline=None)
 def test_metropolis_keeps_the_mean_under_symmetric_losses(seed, up, gamma) -> None:

@@ -82,12 +82,15 @@ class Algorithm:
         Factor of the consensus step size gamma: 0.5 mixes by (I + A) / 2 in place of A.
     symmetric_weights : bool
         Whether its theory wants a symmetric mixing matrix: `p2pl_flower.Options` refuses others.
+    column_weights : bool
+        Whether it wants a symmetric or a column-stochastic one, by which sums are kept.
     """
 
     name: ClassVar[str] = ""
     init: ClassVar[str] = "max-norm"
     mixing_step: ClassVar[float] = 1.0
     symmetric_weights: ClassVar[bool] = False
+    column_weights: ClassVar[bool] = False
 
     @property
     def corrects(self) -> bool:
@@ -110,6 +113,18 @@ class Algorithm:
             That of a number for each device: () on one, (K,) where all are stacked.
         """
         return {}
+
+    def start_at(self, model: Arrays, shape: tuple[int, ...], place: Any) -> State:
+        """Return what `start` does, where a device must know which one of how many it is.
+
+        Parameters
+        ----------
+        model, shape
+            As for `start`.
+        place : NDArray[float32], shape (K,) or (devices, K)
+            1 at the device's own place among all K, 0 elsewhere. It is NumPy's.
+        """
+        return self.start(model, shape)
 
     def before_training(self, model: Arrays, state: State) -> Training:
         """Return what a device trains from, given the model that it has."""
@@ -144,6 +159,11 @@ class Algorithm:
         return Mixed(mixed, state)
 
     @property
+    def knows_place(self) -> bool:
+        """Whether it is `start_at` that must be called, and not `start`."""
+        return self._overrides("start_at")
+
+    @property
     def is_weighted_sum(self) -> bool:
         """Whether messages are mixed by a weighted sum, so that one product does it for all."""
         return type(self).combine is Algorithm.combine
@@ -174,10 +194,23 @@ def each(function: Callable[..., Any], *arrays: Arrays) -> dict[str, Any]:
 
 def zeros_like(arrays: Arrays) -> dict[str, Any]:
     """Return zeros of the same shapes, dtypes and library."""
-    return each(lambda array: _library(array).zeros_like(array), arrays)
+    return each(lambda array: library_of(array).zeros_like(array), arrays)
 
 
-def _library(array: Any) -> Any:
+def library_of(array: Any) -> Any:
+    """Return the library of an array, NumPy or PyTorch: a module with the array API's functions."""
     if hasattr(array, "__array_namespace__"):
         return array.__array_namespace__()
     return sys.modules[type(array).__module__.partition(".")[0]]
+
+
+def beside(numbers: Any, array: Any) -> Any:
+    """Return devices' numbers, shape () or (K,), in a shape that multiplies an array of theirs."""
+    return numbers.reshape(numbers.shape + (1,) * (array.ndim - numbers.ndim))
+
+
+def in_precision_of(array: Any, other: Any) -> Any:
+    """Return an array in the dtype of another of its library."""
+    if array.dtype == other.dtype:
+        return array
+    return array.to(other.dtype) if hasattr(array, "to") else array.astype(other.dtype)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
-import signal
 import sys
 import tempfile
-import threading
 
 from ..config import add_argument, keys
 from ..errors import ConfigError
 from ..relay.daemon.server import LocalServer
 from ..relay.grpc import Credentials, Endpoint, Waiting
+from ..system import open_files
 from ..system.allocator import share_one_arena
 from ..system.logs import configure_log
+from ..system.signals import wait_for_a_signal
 
 log = logging.getLogger("flwr.p2pl")
 
@@ -43,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
     share_one_arena()
+    open_files.raise_limit()
     configure_log(logging.DEBUG if options.verbose else logging.INFO)
     _check(options)
     credentials = None
@@ -81,13 +81,5 @@ def _serve(endpoint: Endpoint, local: str) -> None:
         f"start the SuperNode with --node-config 'p2pl-relay=\"{server.address}\"'\n"
     )
     sys.stdout.flush()
-    _wait_for_a_signal()
+    wait_for_a_signal()
     server.close()
-
-
-def _wait_for_a_signal() -> None:
-    told = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
-    with contextlib.suppress(KeyboardInterrupt):
-        told.wait()

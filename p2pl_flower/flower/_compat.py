@@ -12,6 +12,9 @@ from module to module. It matters for speed alone: see `p2pl_flower.flower.grids
 
 What has been registered with a plain ClientApp can be seen in its private attributes alone.
 
+Which tensor of a ``state_dict`` cannot become an array is told by no error of Flower's: it can be
+seen in the frame that tried to convert it alone.
+
 A message with metadata of one's own can be made, but for Flower's typing it cannot: it stamps
 messages itself, with the identity of the ServerApp, and a peer without a server has none.
 How long such a message lives is exported by `flwr.app` in newer versions only.
@@ -41,6 +44,9 @@ UNREACHABLE = frozenset(
     }
 )
 
+
+CRASHED = frozenset({getattr(ErrorCode, "CLIENT_APP_CRASHED", None)})
+"""What newer versions say of a ClientApp whose process was killed."""
 
 EVALUATE_NOT_IMPLEMENTED = int(Code.EVALUATE_NOT_IMPLEMENTED.value)
 GET_PARAMETERS = str(MessageTypeLegacy.GET_PARAMETERS)
@@ -88,6 +94,22 @@ def registered(app: ClientApp) -> tuple[bool, bool, list[Any]]:
     """Return whether an app has a ``client_fn``, whether it evaluates, and its mods."""
     legacy = app._call is not None
     return legacy, legacy or "evaluate.default" in app._registered_funcs, list(app._mods)
+
+
+def unconverted_array(error: BaseException) -> str:
+    """Return the name of the tensor that NumPy has no type for; the empty text if it is not that.
+
+    Parameters
+    ----------
+    error : BaseException
+        What ``ArrayRecord(model.state_dict())``, or a function that calls it, has raised.
+    """
+    name, trace = "", error.__traceback__
+    while trace is not None and isinstance(error, TypeError):
+        if trace.tb_frame.f_code.co_name == "from_torch_state_dict":
+            name = str(trace.tb_frame.f_locals.get("k", ""))
+        trace = trace.tb_next
+    return name
 
 
 def is_simulated(grid: Grid) -> bool:

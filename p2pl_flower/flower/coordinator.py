@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import networkx as nx
-from flwr.app import ArrayRecord, ConfigRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 
-from ..algorithms.max_norm import FLOODS
-from ..errors import ConfigError, DeviceError, LayoutError
+from ..errors import ConfigError, DeviceError
 from ..named_arrays import Model
-from ..options import Options, check_spectrum
+from ..options import Options, check_direction, check_spectrum
 from ..relay import Relay
 from ..relay.contents import MODEL, models_of
 from ..topology import Schedule, diameter, schedule
-from ..topology.neighborhood import neighborhood
+from ..topology.neighborhood import linked_in, neighborhood
 from ..weights import check_matrix
 from . import failures, messages, records
+from .initial_models import check_finite, check_layouts, check_seeds
 from .membership import Membership
 from .told import Told
 
@@ -40,9 +40,11 @@ class _Due:
     round_number: int
     step: int
     devices: frozenset[int]
+    without: tuple[int, ...]
 
-    def order(self) -> dict[str, int]:
-        return {messages.MIX_ROUND: self.round_number, messages.MIX_STEP: self.step}
+    def order(self) -> dict[str, Any]:
+        order = {messages.MIX_ROUND: self.round_number, messages.MIX_STEP: self.step}
+        return {**order, messages.MIX_WITHOUT: list(self.without)} if self.without else order
 
 
 class Coordinator:
@@ -90,15 +92,18 @@ class Coordinator:
         if options.matrix is not None:
             check_matrix(options.matrix, static, n=count)
         check_spectrum(options, static)
+        check_direction(options, self.schedule)
         self._membership, self._options, self._relay, self._run = membership, options, relay, run
-        self._arrays_key, self._addresses = arrays_key, addresses or {}
+        self._arrays_key, self._addresses = arrays_key, dict(addresses or {})
         self._on_failure = on_failure
         self._listed_options = messages.options_to_config(options)
-        self._graph = self.schedule.graph(1)
+        self._graph = self._admitted = self.schedule.graph(1)
         # until a device has trained
         self._samples: dict[int, float] = dict.fromkeys(membership.devices, 0)
         self._told = Told()
         self._silent: set[int] = set()
+        self._untrained: set[int] = set()
+        self._initial_arrays, self._draws = ArrayRecord(), set[int]()
         self._due: _Due | None = None
         self._due_is_sent = False
         self.sent: dict[int, Counter[int]] = defaultdict(Counter)
@@ -129,16 +134,14 @@ class Coordinator:
         if len(initial_arrays):
             self._options.shared.check(messages.to_model(initial_arrays))
         self._enter(1)
-        contents = self._orders(self._membership.devices)
-        for device in given:
-            if len(initial_arrays):
-                contents[device][self._arrays_key] = initial_arrays
-            else:
-                contents[device].config_records[messages.RECORD][messages.OWN_PARAMETERS] = True
-        replies = self._membership.exchange(messages.INIT, contents)
-        self._check_layouts(initial_arrays, replies)
-        self._check_finite(replies)
-        self._check_seeds(replies)
+        self._initial_arrays = initial_arrays
+        self._draws = {device for device, drawing in draws.items() if drawing}
+        contents = self._starts(self._membership.devices, given)
+        sent = self._membership.messages(messages.INIT, contents, 0)
+        replies = self.hear(messages.INIT, contents, self._membership.send(sent))
+        check_layouts(initial_arrays, replies, self._options.shared)
+        check_finite(replies, self._options.init)
+        check_seeds(replies)
         if self._options.init in ("independent", "seed") and any(draws.values()):
             return {"synchronization_steps": 0, "bytes_sent": 0}
         return self._synchronize()
@@ -163,16 +166,31 @@ class Coordinator:
             content.update({k: v for k, v in given.items() if k != messages.RECORD})
         return self._membership.messages(kind, orders, round_number)
 
-    def hear(self, kind: str, asked: Collection[int], replies: Any) -> dict[int, RecordDict]:
+    def hear(
+        self, kind: str, asked: Collection[int], replies: Any, needed: bool = True
+    ) -> dict[int, RecordDict]:
         """Sort replies by device; who is silent sits out the rest of the round."""
-        arrived = self._membership.sort(kind, asked, replies, self._on_failure)
+        arrived = self._membership.sort(kind, asked, replies, self._on_failure, needed)
         if self._due:
             self._count(self._due.round_number, arrived.values())
         self._due, self._due_is_sent = None, False
-        for device in set(asked) - set(arrived):
-            self._silent.add(device)
-            self._told.forget(device)
+        self._leave_out(set(asked) - set(arrived), kind)
         return arrived
+
+    def not_sent(self, kind: str, devices: Collection[int]) -> None:
+        """Go on without devices to which a strategy of the project's has sent no message.
+
+        The consensus step that was to come with it is told by a message of its own.
+        """
+        due = self._due if self._due_is_sent else None
+        if due and (late := due.devices & set(devices)):
+            replies = self._tell(messages.MIX, due, late)
+            arrived = self._membership.sort(messages.MIX, late, replies, self._on_failure, False)
+            self._count(due.round_number, arrived.values())
+        if kind == messages.TRAIN:
+            self._leave_out(devices, kind)
+        for device in devices:
+            self._told.forget(device)
 
     def go_on_unheard(self) -> None:
         """Take it that devices did what they were told, where somebody else heard them."""
@@ -181,8 +199,15 @@ class Coordinator:
 
     def begin_round(self, round_number: int) -> list[int]:
         """Change to the round's graph and return the devices that are there to train."""
+        for device, said in self._membership.readmit(self._silent).items():
+            self._addresses[device] = str(said.get(messages.ADDRESS, ""))
+            self._told.forget(device)
         self._silent.clear()
-        self._enter(round_number)
+        self._untrained.clear()
+        steps = max(self._options.consensus_steps, 1)
+        first = self.schedule.links(round_number, 1, steps)
+        self._change(first, self.schedule.of_round(round_number, steps))
+        self._begin_again(round_number)
         return self.present(round_number)
 
     def present(self, round_number: int) -> list[int]:
@@ -197,30 +222,89 @@ class Coordinator:
     def consensus_step(self, round_number: int, step: int) -> None:
         """Let all devices that are present mix once: when they are next sent a message."""
         self.make_due()
-        self._due = _Due(round_number, step, frozenset(self.present(round_number)))
+        steps = self._options.consensus_steps
+        self._change(self.schedule.links(round_number, step, steps), self._admitted)
+        if self._options.tells_heard:
+            heard = self._step(round_number, step)
+            self.hear(messages.HEAR, heard.devices, self._tell(messages.HEAR, heard, heard.devices))
+        self._due = self._step(round_number, step)
 
     def make_due(self) -> None:
         """Make the consensus step that is due, if there is one, now."""
         due = self._due
         if due is not None and not self._due_is_sent:
-            orders = self._orders(sorted(due.devices), **due.order())
-            sent = self._membership.messages(messages.MIX, orders, due.round_number)
-            self.hear(messages.MIX, due.devices, self._membership.send(sent))
+            self.hear(messages.MIX, due.devices, self._tell(messages.MIX, due, due.devices))
+
+    def _step(self, round_number: int, step: int) -> _Due:
+        there = frozenset(self.present(round_number))
+        return _Due(round_number, step, there, tuple(sorted(self._untrained)))
 
     def models(self) -> dict[int, Model]:
         """Return all devices' current models, for measuring: read from the relay."""
         self.make_due()
         return models_of(self._relay.observe(self._run, MODEL))
 
+    def models_in_round(self) -> dict[int, Model]:
+        """Return the current models of the devices that have not sat out the round.
+
+        Those are the ones that are mixed and scored; all, where nobody has trained.
+        """
+        models = self.models()
+        return {d: m for d, m in models.items() if d not in self._untrained} or models
+
     def ask_for_models(self, devices: Collection[int] | None = None) -> dict[int, Model]:
-        """Ask devices, all unless some are named, for the arrays that neighbors may see."""
+        """Ask devices for the arrays that neighbors may see.
+
+        All that have not sat out the round are asked, unless some are named.
+        """
         self.make_due()
-        asked = [d for d in self._membership.devices if devices is None or d in devices]
+        every = self._membership.devices
+        there = [device for device in every if device not in self._untrained] or every
+        asked = there if devices is None else [device for device in every if device in devices]
         replies = self._membership.exchange(messages.MODEL, self._orders(asked)) if asked else {}
         return {
             device: messages.to_model(next(iter(reply.array_records.values())))
             for device, reply in replies.items()
         }
+
+    def _leave_out(self, devices: Collection[int], kind: str) -> None:
+        """Let devices sit out the rest of the round, and know nothing of what they were told."""
+        self._silent.update(devices)
+        if kind == messages.TRAIN:
+            self._untrained.update(devices)
+        for device in devices:
+            self._told.forget(device)
+
+    def _tell(self, kind: str, due: _Due, devices: Collection[int]) -> Iterable[Message]:
+        """Tell devices to do their part of a consensus step, and return their replies."""
+        orders = self._orders(sorted(devices), **due.order())
+        sent = self._membership.messages(kind, orders, due.round_number)
+        return self._membership.send(sent)
+
+    def _starts(
+        self, devices: Collection[int], given: Collection[int], **order: int
+    ) -> dict[int, RecordDict]:
+        """Return orders to begin, with the initial arrays for those that are given them."""
+        contents = self._orders(devices, **order)
+        for device in set(given) & set(devices):
+            if len(self._initial_arrays):
+                contents[device][self._arrays_key] = self._initial_arrays
+            else:
+                contents[device].config_records[messages.RECORD][messages.OWN_PARAMETERS] = True
+        return contents
+
+    def _begin_again(self, round_number: int) -> None:
+        """Let devices that may have lost their models take one from a neighbor, if they have."""
+        steps, there = self._options.consensus_steps, set(self._membership.online())
+        again = sorted(self._membership.bereft & there)
+        if not again or round_number < 2 or not steps:
+            return  # in the first round neighbors have no model to hand over
+        self._membership.bereft -= set(again)
+        self.make_due()
+        slot = {messages.ADOPT_ROUND: round_number - 1, messages.ADOPT_STEP: steps}
+        contents = self._starts(again, set(again) - self._draws, **slot)
+        sent = self._membership.messages(messages.INIT, contents, round_number)
+        self.hear(messages.INIT, again, self._membership.send(sent), needed=False)
 
     def _given(self, draws: Mapping[int, bool]) -> list[int]:
         """Return the devices that are given the initial arrays in a message."""
@@ -245,56 +329,6 @@ class Coordinator:
                 log.info("devices %s draw no initial model and are given one", lacking)
         return given
 
-    def _check_layouts(
-        self, initial_arrays: ArrayRecord, replies: Mapping[int, RecordDict]
-    ) -> None:
-        """Refuse devices whose own initial models differ from the others' in their arrays."""
-        record = messages.RECORD
-        drawn = {d: str(r.config_records[record][messages.LAYOUT]) for d, r in replies.items()}
-        drawn = {d: digest for d, digest in drawn.items() if digest}
-        expected = next(iter(drawn.values()))
-        if len(initial_arrays):
-            model = messages.to_model(initial_arrays)
-            expected = messages.layout_digest(self._options.shared.part(model))
-        for device, digest in drawn.items():
-            if digest != expected:
-                raise LayoutError(
-                    f"device {device} draws a model whose array names, shapes or dtypes differ "
-                    "from initial_arrays: build both from the same model class"
-                )
-
-    def _check_finite(self, replies: Mapping[int, RecordDict]) -> None:
-        """Refuse to start from NaNs and infinities, if no other device's draw can replace them."""
-        said = {d: r.config_records[messages.RECORD] for d, r in replies.items()}
-        started = [d for d, entry in said.items() if entry[messages.LAYOUT]]
-        bad = [d for d in started if messages.NOT_FINITE in said[d]]
-        if not bad:
-            return
-        rule = f"array {said[bad[0]][messages.NOT_FINITE]!r} holds a NaN or an infinity"
-        if bad == started or self._options.init not in FLOODS:
-            raise DeviceError(f"the initial model of device {bad[0]} is no start: its {rule}")
-        log.warning("devices %s start from others' models: in their own, %s", bad, rule)
-
-    def _check_seeds(self, replies: Mapping[int, RecordDict]) -> None:
-        """Refuse devices that draw other models of the run's seed than the rest."""
-        said = {d: r.config_records[messages.RECORD] for d, r in replies.items()}
-        told = {d: entry for d, entry in said.items() if messages.NUMBERS in entry}
-        if not told:
-            return
-        first, *rest = sorted(told)
-        others = [d for d in rest if told[d][messages.NUMBERS] != told[first][messages.NUMBERS]]
-        if others:
-            raise DeviceError(
-                f"devices {others} draw other initial models from the run's seed than device "
-                f"{first}: with init='seed' an init function must depend on the seed alone, not on "
-                "the device, and libraries be the same on all; or take init='max-norm'"
-            )
-        if any(messages.SEEDLESS in entry for entry in told.values()):
-            log.warning(
-                "the init function returns the same arrays whatever the seed (pre-trained ones, "
-                "or it seeds itself): with init='seed' that is what all devices start from"
-            )
-
     def _synchronize(self) -> dict[str, int]:
         """Flood the strongest initial model until all devices hold it."""
         certain = self.schedule.static and self._options.to_config()["links"] == "perfect"
@@ -308,7 +342,8 @@ class Coordinator:
                 break
             step += 1
             self._enter(step)
-            orders = self._orders(self._membership.devices, **{messages.STEP: step})
+            there = [d for d in self._membership.devices if d not in self._silent]
+            orders = self._orders(there, **{messages.STEP: step})
             sent = self._membership.messages(messages.SYNC, orders, 0)
             replies = self.hear(messages.SYNC, orders, self._membership.send(sent))
             self._count(0, replies.values())
@@ -327,18 +362,33 @@ class Coordinator:
     def _enter(self, number: int) -> None:
         """Change to graph ``number`` of the schedule (the same one, where it is static)."""
         graph = self.schedule.graph(number)
-        if graph is not self._graph or not self._told:
+        self._change(graph, graph)
+
+    def _change(self, graph: nx.Graph, admitted: nx.Graph) -> None:
+        """Change to a graph that devices are told of; their mailboxes are open along another.
+
+        Where the graph changes within a round, mailboxes are open along the links of all its
+        steps from its beginning on: else a device would be asked before it is told by whom. They
+        are open both ways where links are one-way: acknowledgments go the other way.
+        """
+        if graph is not self._graph or admitted is not self._admitted or not self._told:
             self.make_due()
-            self._relay.admit(self._run, {d: sorted(graph[d]) for d in graph})
-        self._graph = graph
+        if admitted is not self._admitted or not self._told:
+            self._relay.admit(self._run, {d: linked_in(admitted, d) for d in admitted})
+        self._graph, self._admitted = graph, admitted
 
     def _orders(self, devices: Collection[int], **order: Any) -> dict[int, RecordDict]:
         """Return an order for each device, with its neighbor list where that is news to it."""
         contents = {}
         for device in devices:
             me, neighbors = neighborhood(self._graph, device, self._samples, self._options.matrix)
+            me = replace(
+                me, devices=self.schedule.n if self._options.algorithm.knows_place else None
+            )
             placed = [replace(n, address=self._addresses.get(n.id, "")) for n in neighbors]
-            news = self._told.news(me, placed, self._listed_options)
+            others = sorted({*linked_in(self._admitted, device)} - {n.id for n in neighbors})
+            elsewhere = {j: self._addresses[j] for j in others if self._addresses.get(j)}
+            news = self._told.news(me, placed, self._listed_options, elsewhere)
             contents[device] = RecordDict({messages.RECORD: ConfigRecord({**order, **news})})
         return contents
 

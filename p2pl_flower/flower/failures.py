@@ -6,11 +6,13 @@ import re
 
 from ..errors import DeviceError
 from . import messages
+from ._compat import unconverted_array
 
 RAISE, SKIP = ON_FAILURE = "raise", "skip"
 """What may become of a run in which a device's own function fails."""
 
 _FUNCTIONS = re.compile(r"the (train|evaluate) function (raised|answered|returned no)")
+_NOT_THERE = re.compile(r"\b(UnavailableError|ForgottenError)\b")
 _RAISED = re.compile(r"^(DeviceError: )?(the \w+ function raised )?")
 _NOT_A_PEER = re.compile(r"No \w+ function registered with name '?p2pl|p2pl_join")
 _EXCEPTION = re.compile(r"^<class '(?P<kind>[\w.()]+)'>:<'(?P<text>.*)'>$", re.DOTALL)
@@ -22,7 +24,10 @@ def raised(category: str, error: Exception) -> DeviceError:
 
     Flower itself would pass on the text alone, which of a KeyError is the key.
     """
-    return DeviceError(f"the {category} function raised {type(error).__name__}: {error}")
+    said = f"the {category} function raised {type(error).__name__}: {error}"
+    if name := unconverted_array(error):
+        said += f" (array {name!r}): {messages.CONVERT}"
+    return DeviceError(said)
 
 
 def answered(category: str, what: str) -> DeviceError:
@@ -41,6 +46,14 @@ def no_message(category: str, returned: object) -> DeviceError:
 def is_the_functions(reason: str) -> bool:
     """Return whether a reason is a function's own failure: no refusal, and no fault of P2PL's."""
     return _FUNCTIONS.search(reason) is not None
+
+
+def is_absence(reason: str) -> bool:
+    """Return whether a reason says that a device's relay is gone, or has lost what it kept.
+
+    The device is no worse than one that does not answer, and comes back as such.
+    """
+    return _NOT_THERE.search(reason) is not None
 
 
 def failure(device: int, kind: str, reason: str) -> DeviceError:

@@ -9,8 +9,12 @@ _METHODS = {messages.TRAIN: "aggregate_train", messages.EVALUATE: "aggregate_eva
 
 def may_keep_replies(strategy: object, kind: str) -> bool:
     """Return whether a subclass hears replies of a kind first: what is in them may get lost."""
-    hears = getattr(type(strategy), _METHODS[kind])
-    return not str(hears.__module__).startswith(f"{__package__}.")
+    return not is_ours(getattr(type(strategy), _METHODS[kind]))
+
+
+def is_ours(method: object) -> bool:
+    """Return whether a method is one of this package's, and no subclass's."""
+    return str(getattr(method, "__module__", "")).startswith(f"{__package__}.")
 
 
 def unheard(strategy: object, kind: str, what: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar, cast
 
-from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
@@ -18,6 +18,7 @@ from ..history import Round
 from ..options import Options
 from ..relay import Relay
 from .mean_model import RoundArrays
+from .overridden import inherited, watch
 from .run import OpenRun, Plan, Settings
 from .unsupported import WRAPPER, WRAPPERS
 
@@ -50,16 +51,6 @@ def told_of(start: Start) -> Start:
 
     setattr(run, _MARK, True)
     return cast("Start", run)
-
-
-def _inherited(cls: type[RunningStrategy]) -> Callable[..., Any]:
-    """Return a ``start`` that calls the next one, whichever that is in a subclass."""
-
-    @functools.wraps(cls.start)
-    def start(self: RunningStrategy, *args: Any, **options: Any) -> Any:
-        return super(cls, self).start(*args, **options)
-
-    return start
 
 
 class _Hideable(Generic[Value]):
@@ -103,7 +94,8 @@ class RunningStrategy(Strategy):
         if "start" in vars(cls):
             cls.start = told_of(cls.start)  # type: ignore[method-assign]
         elif not hasattr(cls.start, _MARK):
-            cls.start = told_of(_inherited(cls))  # type: ignore[method-assign]
+            cls.start = told_of(inherited(cls, "start"))  # type: ignore[method-assign]
+        watch(cls)
 
     @_Hideable
     def rounds(self) -> list[Round]:
@@ -188,6 +180,16 @@ class RunningStrategy(Strategy):
             if self.__plan and self.__plan.evaluate_fn:
                 run.mean.warn_of_personal()
         return run
+
+    def _sends_only(self, kind: str, sent: list[Message]) -> None:
+        """Take it that of the messages of a kind these are sent, and no others."""
+        if self.__run is not None and self.__run.is_open:
+            self.__run.sends_only(kind, sent)
+
+    def _warn_once(self, text: str) -> None:
+        """Warn, unless the run has done so already."""
+        if self.__run is not None:
+            self.__run.warn_once(text)
 
     def _run_in(self, server_round: int) -> OpenRun:
         """Return the run that is in a round, or say what has kept it from getting there."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import ConfigRecord, Error, Message, Metadata, RecordDict
 from flwr.serverapp import Grid
 
 from ..errors import ConfigError, DeviceError
 from . import failures, messages
-from ._compat import UNREACHABLE, is_simulated
+from ._compat import CRASHED, UNREACHABLE, is_simulated
 from .grids import PacedGrid, count_bytes
 from .unsupported import REFUSED_MODS
 
@@ -23,6 +24,8 @@ SETTLED_SECONDS = 10.0
 """How long no node must have come before their number is taken to be K."""
 
 _POLL_SECONDS = 0.2
+_RETURN_SECONDS = 30.0
+_BATCHES_KNOWN = 8
 _OR_LEFT_OUT = (
     " (or a strategy of the project's leaves its reply out, whose error is then not known here)"
 )
@@ -42,6 +45,8 @@ class Membership:
     ----------
     server_bytes : int
         Bytes of all records in messages to devices and in their replies.
+    bereft : set[int]
+        Devices whose relays are gone or have begun anew, and that may have lost their models.
     """
 
     def __init__(self, grid: Grid, timeout: float) -> None:
@@ -49,7 +54,9 @@ class Membership:
         self._node_of: dict[int, int] = {}
         self._device_of: dict[int, int] = {}
         self._strangers: set[int] = set()
+        self._sent: deque[list[Metadata]] = deque(maxlen=_BATCHES_KNOWN)
         self.server_bytes = 0
+        self.bereft: set[int] = set()
 
     @property
     def devices(self) -> list[int]:
@@ -70,8 +77,7 @@ class Membership:
         """
         nodes = self._wait(num_devices or least, num_devices is not None, patience)
         self._assign(dict(enumerate(nodes)))
-        empty = RecordDict({messages.RECORD: ConfigRecord({messages.HELLO: 1})})
-        replies = self.exchange(messages.JOIN, dict.fromkeys(self.devices, empty))
+        replies = self.exchange(messages.JOIN, dict.fromkeys(self.devices, _invitation()))
         missing = sorted(set(self.devices) - set(replies))
         if missing:
             raise DeviceError(f"{len(missing)} of {len(nodes)} nodes did not answer the invitation")
@@ -97,10 +103,18 @@ class Membership:
     ) -> list[Message]:
         """Return one message for each device."""
         self.server_bytes += sum(map(count_bytes, contents.values()))
-        return [
+        made = [
             Message(content, self._node_of[device], kind, group_id=str(round_number))
             for device, content in contents.items()
         ]
+        self._sent.append([message.metadata for message in made])
+        return made
+
+    def take_back(self, messages: Iterable[Message]) -> set[int]:
+        """Return the devices of messages that were made, and are not sent after all."""
+        listed = list(messages)
+        self.server_bytes -= sum(count_bytes(message.content) for message in listed)
+        return {self._device_of[message.metadata.dst_node_id] for message in listed}
 
     def sort(
         self,
@@ -108,6 +122,7 @@ class Membership:
         asked: Collection[int],
         replies: Iterable[Message],
         on_failure: str = failures.RAISE,
+        needed: bool = True,
     ) -> dict[int, RecordDict]:
         """Return the replies' contents in order of device ids; warnings name the others.
 
@@ -121,6 +136,8 @@ class Membership:
             What came back.
         on_failure : str
             ``skip`` takes a device whose own function failed for one that is silent.
+        needed : bool
+            Whether one of them at least must have answered.
 
         Raises
         ------
@@ -130,29 +147,85 @@ class Membership:
         arrived: dict[int, RecordDict] = {}
         failed: dict[int, DeviceError] = {}
         for reply in replies:
-            device = self._device_of[reply.metadata.src_node_id]
+            device = self._sender_of(reply)
+            if device is None:
+                continue  # one that has been replaced since
             if not reply.has_error():
                 arrived[device] = reply.content
                 self.server_bytes += count_bytes(reply.content)
             elif reply.error.code not in UNREACHABLE:
-                reason = reply.error.reason or ""
-                failed[device] = failures.failure(device, kind, reason)
-                if on_failure == failures.RAISE or not failures.is_the_functions(reason):
-                    raise failed[device]
-        self._tell_of_others(kind, asked, arrived, failed)
+                failed[device] = self._failure(kind, device, reply.error, on_failure)
+        if needed and failed and not arrived:
+            raise failed[min(failed)]
+        self._tell_of_others(kind, asked, arrived, failed, needed)
         return dict(sorted(arrived.items()))
 
     def online(self) -> list[int]:
         """Return the devices whose nodes are connected now."""
         nodes = set(self._grid.get_node_ids())
-        if late := nodes - set(self._device_of) - self._strangers:
-            self._strangers |= late
+        return [device for device in self.devices if self._node_of[device] in nodes]
+
+    def readmit(self, silent: Collection[int]) -> dict[int, ConfigRecord]:
+        """Take back devices whose nodes have come again, under new ids.
+
+        Parameters
+        ----------
+        silent : Collection[int]
+            Devices that have not answered of late.
+
+        Returns
+        -------
+        dict[int, ConfigRecord]
+            What those that are back say of themselves.
+        """
+        nodes = set(self._grid.get_node_ids())
+        late = sorted(nodes - set(self._device_of) - self._strangers)
+        if not late:
+            return {}
+        missing = {d for d, node in self._node_of.items() if node not in nodes or d in silent}
+        back: dict[int, ConfigRecord] = {}
+        for node, said in (self._invite(late) if missing else {}).items():
+            device = _partition(said)
+            if device in missing:
+                missing.remove(device)
+                self.bereft.add(device)
+                back[device] = said.config_records[messages.RECORD]
+                self._assign({**self._node_of, device: node})
+                log.info("device %d is back", device)
+        if left := set(late) - set(self._device_of):
+            self._strangers |= left
             log.warning(
                 "%d node(s) connected after the start and take no part: give num_devices, and "
                 "P2PL waits for all",
-                len(late),
+                len(left),
             )
-        return [device for device in self.devices if self._node_of[device] in nodes]
+        return back
+
+    def _invite(self, nodes: Iterable[int]) -> dict[int, RecordDict]:
+        """Ask nodes to join, and return what they say; those that fail to are left out."""
+        invitations = [Message(_invitation(), node, messages.JOIN) for node in nodes]
+        seconds = min(self._timeout, _RETURN_SECONDS)
+        replies = list(self._grid.send_and_receive(invitations, timeout=seconds))
+        return {r.metadata.src_node_id: r.content for r in replies if not r.has_error()}
+
+    def _sender_of(self, reply: Message) -> int | None:
+        """Return whose reply it is: the SuperLink's own error replies carry its node id."""
+        asked = reply.metadata.reply_to_message_id
+        sent = (m for batch in self._sent for m in batch)
+        node = next((m.dst_node_id for m in sent if m.message_id == asked), None)
+        return self._device_of.get(reply.metadata.src_node_id if node is None else node)
+
+    def _failure(self, kind: str, device: int, error: Error, on_failure: str) -> DeviceError:
+        """Return what a device's error says, or raise it if it is to end the run."""
+        reason = error.reason or ""
+        failure = failures.failure(device, kind, reason)
+        if failures.is_absence(reason) and kind != messages.JOIN:
+            self.bereft.add(device)
+            return failure
+        own = failures.is_the_functions(reason) or error.code in CRASHED
+        if on_failure == failures.RAISE or not own:
+            raise failure
+        return failure
 
     def _tell_of_others(
         self,
@@ -160,13 +233,12 @@ class Membership:
         asked: Collection[int],
         arrived: Collection[int],
         failed: Mapping[int, DeviceError],
+        needed: bool,
     ) -> None:
-        if failed and not arrived:
-            raise failed[min(failed)]
         for _, error in sorted(failed.items()):
             log.warning("%s; it sits out the round, and the others go on", error)
         silent = sorted(set(asked) - set(arrived) - set(failed))
-        if silent and not arrived:
+        if silent and not arrived and needed:
             raise DeviceError(f"no device answered {kind} within {self._timeout:g} s{_OR_LEFT_OUT}")
         if silent:
             text = "%s: no answer from device(s) %s%s; they sit out the round, and the others go on"
@@ -199,6 +271,10 @@ class Membership:
                     f"after {patience:g} s; start more SuperNodes or ask for fewer devices",
                 )
             time.sleep(min(_POLL_SECONDS, patience))
+
+
+def _invitation() -> RecordDict:
+    return RecordDict({messages.RECORD: ConfigRecord({messages.HELLO: 1})})
 
 
 def refuse_mods(said: Mapping[int, ConfigRecord]) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import io
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ JOIN = "query.p2pl_join"
 INIT = "query.p2pl_init"
 SYNC = "query.p2pl_sync"
 TRAIN = "train.p2pl"
+HEAR = "query.p2pl_hear"
 MIX = "query.p2pl_mix"
 EVALUATE = "evaluate.p2pl"
 MODEL = "query.p2pl_model"
@@ -52,6 +54,16 @@ users' functions expect the model."""
 
 MIX_ROUND, MIX_STEP = "mix-round", "mix-step"
 """Keys of an order to make a consensus step, alone or before something else."""
+
+SAY_WHY = "say-why"
+"""Key of an order to evaluate whose failure is told beside what the consensus step brought."""
+
+MIX_WITHOUT = "mix-without"
+"""Key of such an order: devices that have sat out the round, whatever they have published."""
+
+ADOPT_ROUND, ADOPT_STEP = "adopt-round", "adopt-step"
+"""Keys of an order to begin again, to a device that may have lost its model: the slot in which
+neighbors keep theirs, of which it takes one if it has."""
 
 SCORED = "scored"
 """Key of an order to train that asks for the trained model to be evaluated."""
@@ -80,6 +92,14 @@ client has no evaluate function; and how it failed at scoring what it had traine
 
 _NUMPY = "numpy.ndarray"  # how Flower calls arrays in the format of NumPy's own files
 _PREFIX = "neighbor-"
+_OUT_DEGREE, _LISTENERS, _DEVICES = "out-degree", "listeners", "devices"
+_ELSEWHERE = f"{_PREFIX}elsewhere"
+_NUMBERS = "biufc"
+CONVERT = (
+    "NumPy, in whose format Flower sends arrays, has no numbers of this type (nor of bfloat16 and "
+    "float8); convert it to float32 where arrays are handed to Flower, and back where they come in"
+)
+"""What to do about arrays that no relay can move."""
 
 
 def check_keys(arrays_key: str, config_key: str) -> None:
@@ -110,12 +130,20 @@ def neighbors_to_config(me: Neighbor, neighbors: Sequence[Neighbor]) -> dict[str
         "samples": _of_one_type([n.samples for n in neighbors]),
         "address": [n.address for n in neighbors],
         "weight": [n.weight for n in neighbors],
+        "out-degree": [n.out_degree for n in neighbors],
     }
     used = {k: v for k, v in columns.items() if k in ("id", "weight") or any(v)}
     if any(n.weight is None for n in neighbors):
         del used["weight"]
     lists = {_PREFIX + name: column for name, column in used.items() if column}
-    return {"id": me.id, "degree": me.degree, "samples": me.samples, **lists}
+    own: dict[str, Any] = {"id": me.id, "degree": me.degree, "samples": me.samples}
+    if me.out_degree is not None:
+        own[_OUT_DEGREE] = me.out_degree
+    if me.devices is not None:
+        own[_DEVICES] = me.devices
+    if me.listeners:
+        own[_LISTENERS] = list(me.listeners)
+    return {**own, **lists}
 
 
 def neighbors_from_config(config: Mapping[str, Any]) -> tuple[Neighbor, tuple[Neighbor, ...]]:
@@ -128,9 +156,27 @@ def neighbors_from_config(config: Mapping[str, Any]) -> tuple[Neighbor, tuple[Ne
         config.get(_PREFIX + "samples", blank),
         config.get(_PREFIX + "address", [""] * len(ids)),
         config.get(_PREFIX + "weight", [None] * len(ids)),
+        config.get(_PREFIX + "out-degree", [None] * len(ids)),
     )
     me = Neighbor(int(config["id"]), int(config["degree"]), config["samples"])
+    me = replace(me, devices=config.get(_DEVICES))
+    if _OUT_DEGREE in config:
+        listeners = tuple(config.get(_LISTENERS, ()))
+        me = replace(me, out_degree=int(config[_OUT_DEGREE]), listeners=listeners)
     return me, tuple(Neighbor(*row) for row in zip(*columns, strict=True))
+
+
+def addresses_to_config(addresses: Mapping[int, str]) -> dict[str, Any]:
+    """Return the addresses of devices that are no neighbors now, as flat config values."""
+    if not addresses:
+        return {}
+    return {_ELSEWHERE: list(addresses), f"{_ELSEWHERE}-address": list(addresses.values())}
+
+
+def addresses_from_config(config: Mapping[str, Any]) -> dict[int, str]:
+    """Rebuild what `addresses_to_config` made."""
+    found = config.get(_ELSEWHERE, []), config.get(f"{_ELSEWHERE}-address", [])
+    return dict(zip(*found, strict=True))
 
 
 def _of_one_type(numbers: list[Any]) -> list[Any]:
@@ -139,8 +185,9 @@ def _of_one_type(numbers: list[Any]) -> list[Any]:
 
 
 def is_neighbor_key(key: str) -> bool:
-    """Return whether a config key is one of those that `neighbors_to_config` makes."""
-    return key in ("id", "degree", "samples") or key.startswith(_PREFIX)
+    """Return whether a config key is one of those that say who is where."""
+    own = ("id", "degree", "samples", _OUT_DEGREE, _LISTENERS, _DEVICES)
+    return key in own or key.startswith(_PREFIX)
 
 
 def options_to_config(options: Options) -> dict[str, Any]:
@@ -173,12 +220,16 @@ def to_model(arrays: ArrayRecord) -> dict[str, NDArray[Any]]:
     Raises
     ------
     LayoutError
-        There is nothing where an array should be.
+        There is nothing where an array should be, or an array of something else than numbers.
     """
     for name, array in arrays.items():
         if not array.data:  # as Flower sends an empty list of a client's
             raise LayoutError(f"array {name!r} is no array: return the model's arrays, all of them")
-    return {name: _native(_view(array)) for name, array in arrays.items()}
+    model = {name: _native(_view(array)) for name, array in arrays.items()}
+    for name, found in model.items():
+        if found.dtype.kind not in _NUMBERS:
+            raise LayoutError(f"array {name!r} is of dtype {arrays[name].dtype}: {CONVERT}")
+    return model
 
 
 def _native(array: NDArray[Any]) -> NDArray[Any]:

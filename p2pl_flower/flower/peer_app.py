@@ -18,10 +18,11 @@ from flwr.clientapp import ClientApp
 from ..device import Device, Step
 from ..errors import P2PLError
 from ..named_arrays import Model, conformed, layout
-from ..relay import Relay, make_relay
+from ..relay import Relay, Slot, make_relay
+from ..relay.contents import MODEL
 from ..relay.tensors import not_finite
 from . import client_fn as legacy
-from . import messages, records, told
+from . import failures, messages, records, told
 from ._compat import registered
 from .drawing import Drawing
 from .local_steps import correcting
@@ -144,6 +145,7 @@ class PeerApp(UserFunctions):
             messages.INIT: self._answer_init,
             messages.SYNC: self._answer_sync,
             messages.TRAIN: self._answer_train,
+            messages.HEAR: self._answer_hear,
             messages.MIX: self._answer_mix,
             messages.EVALUATE: self._answer_evaluate,
             messages.MODEL: self._answer_model,
@@ -170,6 +172,8 @@ class PeerApp(UserFunctions):
 
     def _answer_init(self, message: Message, context: Context) -> Message:
         order, device = self._open(message, context)
+        if messages.ADOPT_ROUND in order and device.has_begun:
+            return records.reply_to(message, {messages.LAYOUT: ""})  # it has lost nothing
         model: Model | None = None
         drawn, bound = False, None
         said: dict[str, Any] = {}
@@ -183,6 +187,8 @@ class PeerApp(UserFunctions):
             model, drawn, said = draws.model(device.me.id), True, draws.told()
             bound = draws.bound()
         device.start(model, drawn, bound)
+        if messages.ADOPT_ROUND in order:
+            device.take_over(Slot(MODEL, order[messages.ADOPT_ROUND], order[messages.ADOPT_STEP]))
         if model is None:
             return records.reply_to(message, {messages.LAYOUT: ""})
         part = device.options.shared.part(model)
@@ -199,6 +205,11 @@ class PeerApp(UserFunctions):
     def _answer_sync(self, message: Message, context: Context) -> Message:
         order, device = self._open(message, context)
         exchange = device.synchronize(order[messages.STEP])
+        return records.reply_to(message, records.exchange_entry(exchange))
+
+    def _answer_hear(self, message: Message, context: Context) -> Message:
+        order, device = self._open(message, context)
+        exchange = device.hear(order[messages.MIX_ROUND], order[messages.MIX_STEP])
         return records.reply_to(message, records.exchange_entry(exchange))
 
     def _answer_mix(self, message: Message, context: Context) -> Message:
@@ -251,7 +262,14 @@ class PeerApp(UserFunctions):
             model = device.model()
         content = records.with_arrays(message.content, order[messages.ARRAYS_KEY], model)
         del model
-        return records.filtered(self._as("evaluate", message, context, content), exchange)
+        try:
+            reply = self._as("evaluate", message, context, content)
+        except P2PLError as error:
+            if messages.SAY_WHY not in order or not failures.is_the_functions(str(error)):
+                raise
+            why = {messages.UNSCORED_WHY: str(error)}
+            return records.reply_to(message, {**records.exchange_entry(exchange), **why})
+        return records.filtered(reply, exchange)
 
     def _mix(self, device: Device, order: Mapping[str, Any]) -> Step:
         """Make the consensus step that the order asks for."""
@@ -270,7 +288,8 @@ class PeerApp(UserFunctions):
         number = int(order[messages.DEVICE])
         mailbox = self._relay_of(context).at(context.node_config).mailbox(context.run_id, number)
         me, neighbors, options = told.keep(mailbox, order)
-        return order, Device(me, neighbors, mailbox, options)
+        without = frozenset(order.get(messages.MIX_WITHOUT, ()))
+        return order, Device(me, neighbors, mailbox, options, without)
 
 
 def _checked(given: Relay | str | RelayFunction | None) -> Relay | RelayFunction:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -132,6 +132,7 @@ class OpenRun:
         self.train_metrics: dict[int, MetricRecord] = {}
         self.evaluate_metrics: dict[int, MetricRecord] = {}
         self._called: list[int] = []
+        self._offered: list[Message] = []
         self._unheard = False
         self._told_of: set[str] = set()
         strategy.relay.open(self.id)
@@ -176,7 +177,10 @@ class OpenRun:
         self._initial = messages.to_model(initial_arrays)
         shared = strategy.options.shared
         self.mean = MeanModel(
-            self._initial, shared, self._coordinator.models, lambda: (self.round, self._moments)
+            self._initial,
+            shared,
+            self._coordinator.models_in_round,
+            lambda: (self.round, self._moments),
         )
 
     @property
@@ -193,6 +197,18 @@ class OpenRun:
         self._called = self._coordinator.begin_round(server_round)
         self._spending.trained(self._called)
         return self._instruct(messages.TRAIN, config)
+
+    def sends_only(self, kind: str, sent: Collection[Message]) -> None:
+        """Go on without the devices to which a subclass has decided to send nothing."""
+        stages = {messages.TRAIN: _TRAINING, messages.EVALUATE: _MIXED}
+        if self._stage != stages[kind]:
+            return
+        nodes = {message.metadata.dst_node_id for message in sent}
+        back = [m for m in self._offered if m.metadata.dst_node_id not in nodes]
+        left = self._membership.take_back(back)
+        self._offered = [m for m in self._offered if m not in back]
+        self._called = [device for device in self._called if device not in left]
+        self._coordinator.not_sent(kind, left)
 
     def hear_training(self, replies: Iterable[Message]) -> list[RecordDict]:
         """Return what train functions returned, in order of devices."""
@@ -231,7 +247,7 @@ class OpenRun:
         arrived = self._coordinator.hear(messages.EVALUATE, self._called, replies)
         scored = {d: c for d, c in arrived.items() if not records.has_no_scores(c)}
         if len(scored) < len(arrived):
-            self._say_once("clients without an `evaluate` function are not scored")
+            self.warn_once("clients without an `evaluate` function are not scored")
         self.evaluate_metrics = {d: self._metrics_of(d, c) for d, c in scored.items()}
         self._metrics.after_consensus(self.evaluate_metrics.values())
         return list(scored.values())
@@ -245,10 +261,12 @@ class OpenRun:
         self._coordinator.go_on_unheard()
         if self._unheard:
             self._unheard = False
-            self._say_once(unheard(self._strategy, messages.EVALUATE, "scores after consensus"))
+            self.warn_once(unheard(self._strategy, messages.EVALUATE, "scores after consensus"))
         self._enter(_OVER)
         if self._scored.due(self.round) and self._strategy.relay.observable:
-            models = map(self._strategy.options.shared.part, self._coordinator.models().values())
+            models = map(
+                self._strategy.options.shared.part, self._coordinator.models_in_round().values()
+            )
             self._metrics.distance(named_arrays.consensus_distance(models))
         self._metrics.sent(self._coordinator.sent)
         self._metrics.spent(self._spending.epsilon)
@@ -288,7 +306,7 @@ class OpenRun:
             )
             raise ConfigError("strategy", name, rule)
         what = "scores after training, and which devices did not answer,"
-        self._say_once(unheard(self._strategy, messages.TRAIN, what))
+        self.warn_once(unheard(self._strategy, messages.TRAIN, what))
 
     def _hear_unscored(self, trained: Mapping[int, RecordDict]) -> None:
         """Say which devices have trained and could not score it, or end the run for it."""
@@ -310,7 +328,8 @@ class OpenRun:
             scoring = {**strategy.evaluate_config, messages.SERVER_ROUND: self.round}
             if strategy.evaluate_config:
                 given[messages.SCORE_CONFIG] = ConfigRecord(scoring)
-        return self._coordinator.instruct(kind, self._called, self.round, given)
+        self._offered = self._coordinator.instruct(kind, self._called, self.round, given)
+        return self._offered
 
     def _metrics_of(self, device: int, content: RecordDict) -> MetricRecord:
         key, found = self._strategy.weighted_by_key, list(content.metric_records.values())
@@ -321,18 +340,19 @@ class OpenRun:
             )
         sample_count(device, key, found[0][key])
         if held_back := records.held_back_in(content):
-            self._say_once(
+            self.warn_once(
                 "evaluate functions return arrays, which P2PL has no use for: they stay on the "
                 f"devices ({held_back:,} bytes of device {device} in one round)"
             )
         if (size := count_bytes(content)) > _LARGE_BYTES:
-            self._say_once(
+            self.warn_once(
                 "replies hold large records, which go through the server to what aggregates "
                 f"({size:,} bytes of device {device} in one round)"
             )
         return found[0]
 
-    def _say_once(self, text: str) -> None:
+    def warn_once(self, text: str) -> None:
+        """Warn, unless that was said before with other words in brackets."""
         subject = text.partition("(")[0]
         if subject not in self._told_of:
             self._told_of.add(subject)

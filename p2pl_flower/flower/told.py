@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ForgottenError
 from ..options import Options
 from ..relay import Mailbox, Slot
 from ..topology.neighborhood import Neighbor
@@ -28,10 +29,23 @@ class Told:
         return bool(self._told)
 
     def news(
-        self, me: Neighbor, neighbors: Sequence[Neighbor], options: Mapping[str, Any]
+        self,
+        me: Neighbor,
+        neighbors: Sequence[Neighbor],
+        options: Mapping[str, Any],
+        elsewhere: Mapping[int, str] | None = None,
     ) -> dict[str, Any]:
-        """Return what an order to device ``me`` must hold: its id, and what it does not know."""
+        """Return what an order to device ``me`` must hold: its id, and what it does not know.
+
+        Parameters
+        ----------
+        me, neighbors, options
+            What the device is to know of itself, its neighbors and the algorithm.
+        elsewhere : Mapping[int, str], optional
+            Where the mailboxes are of those that are its neighbors in the round's other steps.
+        """
         listed = messages.neighbors_to_config(me, neighbors)
+        listed |= messages.addresses_to_config(elsewhere or {})
         before_listed, before_options = self._told.get(me.id, ({}, {}))
         self._told[me.id] = listed, options
         return {
@@ -52,14 +66,24 @@ def keep(
 
     It is kept in the device's own mailbox, as a private publication that no neighbor is given:
     the project's own ``Context.state`` stays the project's.
+
+    Raises
+    ------
+    ForgottenError
+        The order says what is news alone, and the mailbox has lost the rest.
     """
     names = messages.OPTION_NAMES
     news = {k: v for k, v in order.items() if k in names or messages.is_neighbor_key(k)}
     known = news
     if not ("id" in news and names[0] in news):
         known = {**_without_old(_recall(mailbox), news), **news}
+    if not ("id" in known and names[0] in known):
+        raise ForgottenError(
+            f"device {order[messages.DEVICE]} no longer knows what it was told: its relay has "
+            "begun anew"
+        )
     me, neighbors = messages.neighbors_from_config(known)
-    mailbox.meet({n.id: n.address for n in neighbors})
+    mailbox.meet(messages.addresses_from_config(known) | {n.id: n.address for n in neighbors})
     if news:
         text = np.frombuffer(json.dumps(known).encode(), np.uint8)
         mailbox.publish(_SLOT, {_CHANNEL: text}, [_CHANNEL])

@@ -58,6 +58,33 @@ REFUSED_MODS: Mapping[str, str] = {
 
 def refused_mod(mods: Iterable[Any]) -> str:
     """Return the name of the first mod that is refused; the empty text if there is none."""
-    flowers = (m for m in mods if str(getattr(m, "__module__", "")).startswith("flwr."))
-    names = (getattr(m, "__name__", "") for m in flowers)
-    return next((name for name in names if name in REFUSED_MODS), "")
+    return next((name for mod in mods if (name := _name_of_flowers(_innermost(mod)))), "")
+
+
+def refused_in(error: BaseException) -> str:
+    """Return the name of the refused mod in which an error was raised, wherever it was called."""
+    trace = error.__traceback__
+    while trace is not None:
+        code, module = trace.tb_frame.f_code, trace.tb_frame.f_globals.get("__name__", "")
+        if code.co_name in REFUSED_MODS and str(module).startswith("flwr."):
+            return code.co_name
+        trace = trace.tb_next
+    return ""
+
+
+def refused_by(reason: str) -> str:
+    """Return the name of the refused mod that has answered so."""
+    return next((name for name in REFUSED_MODS if name in reason), "")
+
+
+def _name_of_flowers(mod: Any) -> str:
+    name = str(getattr(mod, "__name__", ""))
+    flowers = str(getattr(mod, "__module__", "")).startswith("flwr.")
+    return name if flowers and name in REFUSED_MODS else ""
+
+
+def _innermost(mod: Any) -> Any:
+    """Return the function in ``functools.partial`` and ``functools.wraps``."""
+    while inner := getattr(mod, "func", None) or getattr(mod, "__wrapped__", None):
+        mod = inner
+    return mod

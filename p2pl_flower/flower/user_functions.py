@@ -7,10 +7,11 @@ from typing import Any
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from ..errors import DeviceError, P2PLError
+from ..errors import ConfigError, DeviceError, P2PLError
 from ..named_arrays import Layout, conformed
 from . import client_fn as legacy
 from . import failures, messages, records
+from .unsupported import REFUSED_MODS, refused_by, refused_in
 
 _CATEGORIES = ("train", "evaluate")
 
@@ -110,10 +111,18 @@ class UserFunctions(ClientApp):
         except P2PLError:
             raise
         except Exception as error:
+            _refuse(refused_in(error))
             raise failures.raised(category, error) from error
         finally:
             message.metadata.message_type, message.content = kept
         if reply.has_error():  # some mods answer so
+            _refuse(refused_by(reply.error.reason or ""))
             raise failures.answered(category, reply.error.reason or "")
         reply.metadata.message_type = kept[0]
         return reply
+
+
+def _refuse(mod: str) -> None:
+    """Refuse a mod that is called by another, and so was not seen before."""
+    if mod:
+        raise ConfigError("mods", mod, REFUSED_MODS[mod])

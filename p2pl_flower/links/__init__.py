@@ -1,6 +1,6 @@
 """Who can talk when: lost messages, bursts of losses, and devices that go away.
 
-Whether link (i, j) is up is a pure function of the seed, the round and the consensus
+Whether i hears j is a pure function of the seed, the round and the consensus
 step, so both ends know it without asking anybody. Devices build the links from text, as
 in ``bernoulli:up=0.5+churn:away=0.1``; see `LINKS`.
 """
@@ -58,6 +58,11 @@ class All(Links):
         if len(set(seeded)) < len(seeded):
             rule = "two of a kind need seeds that differ; give one of them 'seed=...'"
             raise ConfigError("parts", self.parts, rule)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether all parts are."""
+        return all(part.symmetric for part in self.parts)
 
     def present(self, i: ArrayLike, round_number: ArrayLike) -> Mask:
         """Return whether all parts say that devices are there."""

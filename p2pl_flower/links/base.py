@@ -22,7 +22,12 @@ class Links(ABC):
 
     @abstractmethod
     def up(self, i: ArrayLike, j: ArrayLike, round_number: ArrayLike, step: ArrayLike) -> Mask:
-        """Return whether ``i`` and ``j`` hear each other; the same for ``j`` and ``i``."""
+        """Return whether ``i`` hears ``j``: where `symmetric`, the same as whether j hears i."""
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether each link is up both ways or not at all."""
+        return True
 
     def present(self, i: ArrayLike, round_number: ArrayLike) -> Mask:
         """Return whether ``i`` takes part in a round at all; by default always."""
@@ -34,9 +39,24 @@ def everywhere(*arguments: ArrayLike) -> Mask:
     return np.ones(np.broadcast_shapes(*map(np.shape, arguments)), dtype=np.bool_)
 
 
-def ends(i: ArrayLike, j: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the smaller and the larger end of each link, which makes links symmetric."""
+def ends(
+    i: ArrayLike, j: ArrayLike, one_way: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the smaller and the larger end of each link, which makes links symmetric.
+
+    Where they are ``one_way``, the ends are returned as they are.
+    """
+    if one_way:
+        return np.asarray(i, np.int64), np.asarray(j, np.int64)
     return np.minimum(i, j), np.maximum(i, j)
+
+
+ONE_WAY = Option(
+    "whether the two directions of a link are lost apart from each other; `one-way` in text",
+    default=False,
+    name="one_way",
+    kind=bool,
+)
 
 
 SEED = Option(

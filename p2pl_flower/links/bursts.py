@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ..config import check_fields, described, option, within
 from ..seeding import Stream, uniform
-from .base import SEED, Links, Mask, ends, everywhere
+from .base import ONE_WAY, SEED, Links, Mask, ends, everywhere
 from .markov import TwoState
 
 
@@ -52,10 +52,16 @@ class GilbertElliott(Links):
     )
     loss_bad: float = option(1.0, rule=within("[0, 1]"), help="the same in the bad state")
     seed: int = SEED.field()
+    one_way: bool = ONE_WAY.field()
 
     def __post_init__(self) -> None:
         check_fields(self)
         self._chain.check_run("burst")
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether each link is up both ways or not at all."""
+        return not self.one_way
 
     @property
     def _chain(self) -> TwoState:
@@ -63,13 +69,15 @@ class GilbertElliott(Links):
 
     def good(self, i: ArrayLike, j: ArrayLike, round_number: ArrayLike) -> Mask:
         """Return whether links are in the good state in a round."""
-        return self._chain.state(self.seed, Stream.BURST, *ends(i, j), round_number=round_number)
+        return self._chain.state(
+            self.seed, Stream.BURST, *ends(i, j, self.one_way), round_number=round_number
+        )
 
     def up(self, i: ArrayLike, j: ArrayLike, round_number: ArrayLike, step: ArrayLike) -> Mask:
         """Return whether u >= the state's loss probability, where u is uniform in [0, 1)."""
         loss = np.where(self.good(i, j, round_number), self.loss_good, self.loss_bad)
         # One coordinate more than Bernoulli has: these numbers must not be its own.
-        u = uniform(self.seed, Stream.LOSS, *ends(i, j), round_number, step, 1)
+        u = uniform(self.seed, Stream.LOSS, *ends(i, j, self.one_way), round_number, step, 1)
         return u >= loss
 
 

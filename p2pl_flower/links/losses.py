@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ..config import at_least, check_fields, described, option, within
 from ..seeding import Stream, uniform
-from .base import SEED, Links, Mask, ends, everywhere
+from .base import ONE_WAY, SEED, Links, Mask, ends, everywhere
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,17 @@ class Bernoulli(Links):
         name="up", rule=within("(0, 1]"), help="probability that a link is up; ``up`` in text"
     )
     seed: int = SEED.field()
+    one_way: bool = ONE_WAY.field()
 
     def __post_init__(self) -> None:
         check_fields(self)
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether each link is up both ways or not at all."""
+        return not self.one_way
+
     def up(self, i: ArrayLike, j: ArrayLike, round_number: ArrayLike, step: ArrayLike) -> Mask:
         """Return whether u < up_rate, where u is uniform in [0, 1) and new each time."""
-        u = uniform(self.seed, Stream.LOSS, *ends(i, j), round_number, step)
+        u = uniform(self.seed, Stream.LOSS, *ends(i, j, self.one_way), round_number, step)
         return u < self.up_rate

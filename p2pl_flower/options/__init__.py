@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .algorithm import Options
+from .direction import check_direction
 from .loggers import LOGGERS, LOGGERS_KEY, Logger, Loggers, RoundFunction, check_loggers, told
 from .run import CONNECT_TIMEOUT, MIN_AVAILABLE_NODES, NUM_DEVICES, ROUNDS, TOPOLOGY
 from .scored_rounds import EVALUATE_EVERY, EVALUATE_TRAINED, ScoredRounds
@@ -26,6 +27,7 @@ __all__ = [
     "ScoredRounds",
     "Spending",
     "check_accountant",
+    "check_direction",
     "check_loggers",
     "check_spectrum",
     "told",

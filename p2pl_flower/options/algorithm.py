@@ -31,6 +31,7 @@ from ..sharing import Sharing
 from ..weights import (
     MATRIX_FILE,
     MISSING_POLICIES,
+    REWEIGHT,
     WEIGHTS,
     Custom,
     WeightFunction,
@@ -38,6 +39,8 @@ from ..weights import (
     check_matrix,
     read_matrix,
 )
+from .columns import check_columns
+from .reweight import check_reweight
 from .robust import check_mixing
 from .symmetry import check_symmetry
 
@@ -61,13 +64,15 @@ class Options:
         converted=True,
         help="what devices train from, send, and make of what arrives: `p2pl`, "
         "`p2pl-affinity:strength=0.5`, `dsgd`, `exact-diffusion`, `led`, `k-gt`, "
-        "`gradient-tracking`, `qg-dsgdm`, `slowmo`, `noloco` (docs/algorithms.md says which when)",
+        "`gradient-tracking`, `qg-dsgdm`, `slowmo`, `noloco`, `push-sum`, "
+        "`eigenvector-correction` (docs/algorithms.md says which when)",
     )
     weights: Converted[WeightRule, str | WeightRule | WeightFunction | ArrayLike] = option(
         "metropolis",
         converted=True,
         help="how a device weighs its neighbors: `metropolis` (doubly stochastic), `uniform`, "
-        "`data-size` (row-stochastic), `file:matrix.csv` (a matrix of your own)",
+        "`data-size` (row-stochastic), `out-degree` (column-stochastic, for `push-sum`), "
+        "`file:matrix.csv` (a matrix of your own)",
     )
     matrix: NDArray[np.float64] | None = None
     consensus_steps: int = option(
@@ -93,14 +98,17 @@ class Options:
         "perfect",
         converted=True,
         help="which links are up when: `perfect`, `periodic:every=5` (every n-th round), "
-        "`bernoulli:up=0.5`, `gilbert-elliott:up=0.5,burst=5` (bursts), "
+        "`bernoulli:up=0.5`, `gilbert-elliott:up=0.5,burst=5` (bursts), either with "
+        "`,one-way=true` (directions get lost apart from each other), "
         "`churn:away=0.1,absence=5` (devices that come and go, in rounds); joined by `+`",
     )
     on_missing: str = option(
         "self",
         rule=one_of(*MISSING_POLICIES),
         help="where the weight of a neighbor that did not answer goes: to the device itself, "
-        "which keeps symmetric losses doubly stochastic, or to those that answered",
+        "which keeps symmetric losses doubly stochastic, or to those that answered; `reweight` "
+        "works all weights out anew from the links that are up in that step, which devices tell "
+        "each other: doubly stochastic too, and quicker where much is lost",
     )
     mixing: Converted[MixingRule, str | MixingRule] = option(
         "weighted",
@@ -133,15 +141,23 @@ class Options:
         check_fields(self)
         rule, matrix = _weights(self.weights, self.matrix)
         algorithm = ALGORITHMS.of(self.algorithm)
-        check_symmetry(algorithm, rule, matrix, self.on_missing)
+        links = LINKS.of(self.links, seed=self.seed)
+        check_symmetry(algorithm, rule, matrix, self.on_missing, links)
+        check_reweight(rule, self.on_missing)
         mixing = MIXINGS.of(self.mixing)
+        check_columns(algorithm, rule, self.on_missing, mixing)
         check_mixing(algorithm, mixing)
         made: dict[str, Any] = {"algorithm": algorithm, "weights": rule, "matrix": matrix}
         made["mixing"], made["privacy"] = mixing, PRIVACIES.of(self.privacy)
         made["init"] = algorithm.init if self.init == "auto" else self.init
-        made |= {"links": LINKS.of(self.links, seed=self.seed), "shared": Sharing.of(self.shared)}
+        made |= {"links": links, "shared": Sharing.of(self.shared)}
         for name, value in made.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def tells_heard(self) -> bool:
+        """Whether devices tell each other whom they hear before each consensus step."""
+        return self.on_missing == REWEIGHT or self.weights.column_stochastic
 
     def described(self) -> dict[str, Any]:
         """Return the options as flat values; what has no text is told by its class or name."""

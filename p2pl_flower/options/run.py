@@ -11,8 +11,11 @@ NUM_DEVICES = Option(
 TOPOLOGY = Option(
     "who is whose neighbor: `complete`, `ring`, `star`, `path`, `torus`, `regular:d=4`, "
     "`erdos-renyi:p=0.1`, `small-world:k=4,p=0.1`, `scale-free:m=2`, "
-    "`random-geometric:radius=0.3`, `exponential`; and graphs that change every round: "
-    "`one-peer-exponential`, `random-matchings`, `random-waypoint:radius=0.3,speed=0.05`",
+    "`random-geometric:radius=0.3`, `exponential`; graphs that change at every "
+    "consensus step: `one-peer-exponential`, `random-matchings`, `random-regular:d=4`, "
+    "`epidemic-oracle:s=4` (`,per-step=false`: every round); and every round: "
+    "`random-waypoint:radius=0.3,speed=0.05`; of one-way links: `directed-ring`, `random-out:s=4`, "
+    "`exponential:directed=true`, `one-peer-exponential:directed=true`, `epidemic-local:s=4`",
     name="topology",
     kind=str,
 )

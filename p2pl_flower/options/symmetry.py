@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from ..algorithms import ALGORITHMS, Algorithm
 from ..config import described_text
 from ..errors import WeightsError
-from ..weights import TOLERANCE, WEIGHTS, Custom, WeightRule
+from ..links import LINKS, Links
+from ..weights import REWEIGHT, TOLERANCE, WEIGHTS, Custom, WeightRule
 
 
 def check_symmetry(
@@ -18,6 +19,7 @@ def check_symmetry(
     rule: WeightRule,
     matrix: NDArray[np.float64] | None,
     on_missing: str,
+    links: Links,
 ) -> None:
     """Refuse weights that an algorithm is no longer itself on.
 
@@ -31,17 +33,20 @@ def check_symmetry(
         The user's own, for `Custom`. On devices it is None: it was checked where it was given.
     on_missing : str
         Where the weight of a neighbor that did not answer goes.
+    links : Links
+        Which links are up when.
 
     Raises
     ------
     WeightsError
         The weights are not symmetric, or lost messages would make them so.
     """
-    if not algorithm.symmetric_weights:
+    sums_kept = algorithm.column_weights and rule.column_stochastic
+    if sums_kept or not (algorithm.symmetric_weights or algorithm.column_weights):
         return
-    wants = (
-        f"algorithm={described_text(algorithm, ALGORITHMS)!r} converges on symmetric weights only"
-    )
+    others = " or column-stochastic" if algorithm.column_weights else ""
+    name = described_text(algorithm, ALGORITHMS)
+    wants = f"algorithm={name!r} converges on symmetric{others} weights only"
     if isinstance(rule, Custom):
         _check_matrix(matrix, wants)
     elif not rule.symmetric:
@@ -50,6 +55,10 @@ def check_symmetry(
     if on_missing == "neighbors":
         rule_text = f"weighs two ends of a link differently, and {wants}; take on_missing='self'"
         raise WeightsError("on_missing", on_missing, rule_text)
+    if not links.symmetric and on_missing != REWEIGHT:
+        text = described_text(links, LINKS)
+        rule_text = f"loses messages one way, and {wants}; take on_missing='reweight'"
+        raise WeightsError("links", text, rule_text)
 
 
 def _check_matrix(matrix: NDArray[np.float64] | None, wants: str) -> None:

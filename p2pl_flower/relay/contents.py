@@ -91,6 +91,13 @@ def message_of(publication: Model) -> Model:
     return message
 
 
+def adopted(own: Model, publication: Model) -> dict[str, NDArray[Any]]:
+    """Return a model whose arrays are a neighbor's, as far as it shows them, and else the own."""
+    shown, message = from_publication(publication)  # a message may hold more than a model
+    theirs = {**message, **shown}
+    return {**own, **{n: theirs[n] for n in own or shown or message if n in theirs}}
+
+
 def flattened(state: State) -> dict[str, NDArray[Any]]:
     """Return a state as one level of names."""
     return {

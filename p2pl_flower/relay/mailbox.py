@@ -38,6 +38,21 @@ class Slot(NamedTuple):
     step: int
 
 
+class Collected(dict[int, Model]):
+    """The models that arrived, by sender.
+
+    Attributes
+    ----------
+    ages : Mapping[int, int]
+        The senders whose models are of another slot than was asked for, and by how many rounds,
+        1 at least.
+    """
+
+    def __init__(self, models: Mapping[int, Model], ages: Mapping[int, int]) -> None:
+        super().__init__(models)
+        self.ages = dict(ages)
+
+
 class Mailbox(ABC):
     """One device's access to the relay of a run.
 
@@ -93,7 +108,8 @@ class Mailbox(ABC):
         Returns
         -------
         dict[int, Model]
-            The models that arrived, by sender; their arrays are read-only.
+            The models that arrived, by sender; their arrays are read-only. Over a network they
+            are `Collected`: where a neighbor is late its newest model may be among them.
         """
 
 

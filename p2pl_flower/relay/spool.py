@@ -20,10 +20,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RelayError
+from ..errors import UnavailableError
 from ..named_arrays import Model
 from .tensors import Buffer, document, entries_of, unpack, view
 
+_RESERVED = 1 << 30  # bytes; who announces more may not have it
 _SMALL = 1 << 14  # bytes; a file of fewer is read, which is quicker than mapping it
 
 
@@ -77,23 +78,24 @@ class Document:
             self._mapping = weakref.ref(mapping)
         return np.frombuffer(mapping, np.uint8)
 
-    def model(self) -> MappedModel:
-        """Return the model in the document.
+    def model(self, most_header: int | None = None) -> MappedModel:
+        """Return the model in the document; a longer header than ``most_header`` is refused.
 
         Raises
         ------
         RelayError
             The document is not what safetensors allows: says what is wrong with it.
         """
-        return MappedModel(self)
+        return MappedModel(self, most_header)
 
 
 class MappedModel(Mapping[str, NDArray[Any]]):
     """The model in a document: read-only arrays, each mapped when it is asked for."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, most_header: int | None = None) -> None:
         self._document = document
-        self._entries = entries_of(document.buffer())
+        bound = {} if most_header is None else {"most_header": most_header}
+        self._entries = entries_of(document.buffer(), **bound)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Return an array, in the file's own pages."""
@@ -131,7 +133,7 @@ class Spool:
 
         Raises
         ------
-        RelayError
+        UnavailableError
             The folder cannot be written to, or is full.
         """
         file = None
@@ -147,7 +149,7 @@ class Spool:
                     file.close()
             if isinstance(error, OSError):
                 reason = f"cannot keep a model in {self._folder}: {error.strerror}"
-                raise RelayError(reason) from None
+                raise UnavailableError(reason) from None
             raise
 
 
@@ -196,7 +198,7 @@ def _reserve(file: IO[bytes], size: int) -> None:
     """Set room aside at once: that is quicker than block by block, and a full disk is known now."""
     if size and hasattr(os, "posix_fallocate"):  # macOS and Windows have none
         try:
-            os.posix_fallocate(file.fileno(), 0, size)
+            os.posix_fallocate(file.fileno(), 0, min(size, _RESERVED))
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # not every file system can
                 raise

@@ -29,13 +29,17 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     **{f"U{8 * size}": np.dtype(f"u{size}") for size in (1, 2, 4, 8)},
     **{f"F{8 * size}": np.dtype(f"f{size}") for size in (2, 4, 8)},
     "C64": np.dtype(np.complex64),
+    "C128": np.dtype(np.complex128),  # which the format itself lacks: others cannot read it
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 _PREFIX = 8
+_MOST_EXTENT = 1 << 62
 _MOST_HEADER_BYTES = 100_000_000  # what the safetensors library itself accepts
 _MOST_CACHED_BYTES = 1 << 16
 _FINITE_BLOCK = 1 << 20
+_HEADER_SLACK, _HEADER_SHARE = 1 << 18, 20
+_MOST_DIGITS, _MOST_DIMENSIONS = 18, 32  # of a size in a header; of an array of any NumPy
 
 
 def document(
@@ -112,15 +116,31 @@ class Entry(NamedTuple):
     shape: tuple[int, ...]
 
 
-def entries_of(buffer: Buffer) -> dict[str, Entry]:
+def strangers_header(size: int, own: int = 0) -> int:
+    """Return how many bytes the header of a stranger's document of ``size`` bytes may have.
+
+    That bounds the time and the memory that it takes to look at: a header is text, and what it
+    says takes ten times the room. ``own`` is the size of the document that it is to be like.
+    """
+    return _HEADER_SLACK + max(size, own) // _HEADER_SHARE
+
+
+def entries_of(buffer: Buffer, most_header: int = _MOST_HEADER_BYTES) -> dict[str, Entry]:
     """Return what a document holds, in the model's order.
+
+    Parameters
+    ----------
+    buffer : Buffer
+        The document.
+    most_header : int
+        A longer header, in bytes, is refused before it is read.
 
     Raises
     ------
     RelayError
         The document is not what safetensors allows: says what is wrong with it.
     """
-    head = _head_bytes(buffer)
+    head = _head_bytes(buffer, most_header)
     if len(head) > _MOST_CACHED_BYTES:
         return _entries(head, buffer.size)
     return dict(_cached_entries(head, buffer.size))
@@ -178,24 +198,34 @@ def _header(buffer: Buffer) -> tuple[int, dict[str, Any]]:
     return len(head), _parsed(head)
 
 
-def _head_bytes(buffer: Buffer) -> bytes:
+def _head_bytes(buffer: Buffer, most: int = _MOST_HEADER_BYTES) -> bytes:
     """Return a document's header with its length before it."""
     if buffer.size < _PREFIX:
         raise RelayError(f"is no safetensors document: {buffer.size} bytes")
     length = int.from_bytes(buffer[:_PREFIX].tobytes(), "little")
-    if length > min(buffer.size - _PREFIX, _MOST_HEADER_BYTES):
+    if length > min(buffer.size - _PREFIX, most):
         raise RelayError(f"is no safetensors document: a header of {length} bytes")
     return buffer[: _PREFIX + length].tobytes()
 
 
 def _parsed(head: bytes) -> dict[str, Any]:
     try:
-        header = json.loads(head[_PREFIX:])
+        header = json.loads(head[_PREFIX:], parse_int=_whole, parse_float=_no_number)
     except (ValueError, RecursionError) as error:
-        raise RelayError(f"is no safetensors document: {error}") from None
+        raise RelayError(f"is no safetensors document: {str(error)[:200]}") from None
     if not isinstance(header, dict):
         raise RelayError("is no safetensors document: its header is no object")
     return header
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _no_number(text: str) -> int:
+    raise ValueError(f"{text[:20]} where a whole number is due")
 
 
 def _entry(name: str, fields: Any, start: int) -> Entry:
@@ -205,12 +235,20 @@ def _entry(name: str, fields: Any, start: int) -> Entry:
             fields["shape"],
             fields["data_offsets"],
         )
+        if type(shape) is not list or len(shape) > _MOST_DIMENSIONS:
+            raise ValueError
         size = math.prod(shape) * dtype.itemsize
         for number in (*shape, begin, end):
             if type(number) is not int or number < 0:
                 size = -1
+        if math.prod(n or 1 for n in shape) * dtype.itemsize > _MOST_EXTENT:
+            size = -1  # as [0, 10**17] is: no array of any library can be so
     except (KeyError, TypeError, ValueError):
-        raise RelayError(f"has an array {name!r} that cannot be read: {fields!r:.100}") from None
+        raise RelayError(
+            f"has an array {name!r:.100} that cannot be read: {fields!r:.100}"
+        ) from None
     if size < 0 or end - begin != size:
-        raise RelayError(f"has an array {name!r} whose size does not fit its shape {shape!r:.100}")
+        raise RelayError(
+            f"has an array {name!r:.100} whose size does not fit its shape {shape!r:.100}"
+        )
     return Entry(start + begin, start + end, dtype, tuple(shape))

@@ -7,6 +7,7 @@ connected, all agree; and where they do not, the two ends of some link know it.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,9 @@ _SEEDED = (
     "with init='seed' an init function must draw all of a model from the seed that it is given, "
     "by the same libraries on all devices; or begin anew with init='max-norm' on all devices"
 )
+_DIGEST_BYTES = 16
+_DIGEST = re.compile(rf"[0-9a-f]{{{2 * _DIGEST_BYTES}}}")
+_MOST_DEVICES, _LISTED = 1 << 31, 20
 _WHAT_TO_DO = (
     "averaging unrelated models shrinks them; begin anew with sync-steps of at least the graph's "
     "diameter on all devices (0, one less than there are devices, always suffices), and start "
@@ -60,9 +64,11 @@ class InitialModel:
         if not isinstance(said, Mapping):
             return None
         digest, origins = said.get("digest"), said.get("origins")
-        if not isinstance(digest, str) or not isinstance(origins, list):
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
             return None
-        return cls(digest, tuple(origins)) if all(type(d) is int for d in origins) else None
+        if not isinstance(origins, list) or not all(type(d) is int for d in origins):
+            return None
+        return cls(digest, tuple(d for d in origins if 0 <= d < _MOST_DEVICES))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return it as a publication."""
@@ -72,13 +78,15 @@ class InitialModel:
     @classmethod
     def from_arrays(cls, arrays: Model) -> InitialModel:
         """Read what `to_arrays` made."""
-        return cls(arrays["digest"].tobytes().hex(), tuple(arrays["origins"].tolist()))
+        origins = arrays["origins"].reshape(-1).tolist()
+        return cls(arrays["digest"].tobytes().hex(), tuple(origins))
 
     def __str__(self) -> str:
         """Return whose it is, for a sentence: of no device where all draw it themselves."""
         if not self.origins:
             return "its own draw from the run's seed"
-        listed = ", ".join(map(str, self.origins))
+        listed = ", ".join(map(str, self.origins[:_LISTED]))
+        listed += ", ..." if len(self.origins) > _LISTED else ""
         return f"device {listed}" if len(self.origins) == 1 else f"devices {listed}"
 
 

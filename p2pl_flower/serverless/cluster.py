@@ -43,7 +43,7 @@ class Cluster:
         The keys of `Settings` that all devices share; ``checkpoint`` and ``model`` are folders
         in which each device has its own.
     topology : str
-        Who is whose neighbor; the graph may not change from round to round.
+        Who is whose neighbor, and when, where the graph changes.
     devices : int
         How many peers.
     seed : int
@@ -63,16 +63,15 @@ class Cluster:
 
     def __post_init__(self) -> None:
         graphs = schedule(self.topology, self.devices, self.seed)
-        if not graphs.static:
-            rule = "changes from round to round: devices on a network keep their neighbors"
-            raise ConfigError("topology", self.topology, rule)
         for key in _OWN:
             if key in self.common:
                 rule = (
                     "is each device's own: it follows from the number of devices and the topology"
                 )
                 raise ConfigError(key, self.common[key], rule)
-        self.graph: nx.Graph = graphs.graph(1)
+        rounds, steps = (int(self.common.get(key, 1)) for key in ("rounds", "consensus-steps"))
+        self.graph: nx.Graph = graphs.ever(rounds, max(steps, 1))
+        self._changing = {} if graphs.static else {"topology": self.topology}
         self.steps = diameter(self.graph)
 
     def settings(self) -> dict[int, dict[str, Any]]:
@@ -82,7 +81,7 @@ class Cluster:
         for device in range(self.devices):
             neighbors = {str(j): f"127.0.0.1:{ports[j]}" for j in sorted(self.graph[device])}
             own = {"device": device, "num-devices": self.devices, "neighbors": neighbors}
-            own |= {"listen": f"127.0.0.1:{ports[device]}"}
+            own |= {"listen": f"127.0.0.1:{ports[device]}", **self._changing}
             common = {"sync-steps": self.steps, **self.common}
             if common.get("checkpoint"):
                 common["checkpoint"] = str(Path(common["checkpoint"]) / f"device-{device}")

@@ -6,12 +6,15 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..relay.grpc import Endpoint
 from ..relay.grpc.protocol import Refusal, RefusedError
-from ..topology.neighborhood import Neighbor
+from ..relay.grpc.remote import Remote
+from ..topology.neighborhood import Neighbor, neighborhood
 from .agreement import Agreement, InitialModel
+from .membership import Membership
 from .settings import Settings
 
 log = logging.getLogger("flwr.p2pl")
@@ -31,6 +34,8 @@ class Handshake:
         The way to the neighbors.
     run : str
         The run's key at the endpoint.
+    membership : Membership
+        Who its neighbors are.
 
     Attributes
     ----------
@@ -38,41 +43,67 @@ class Handshake:
         Numbers of samples that are known, by device.
     newest : dict[int, tuple[int, int]]
         Round and step of neighbors' newest models, as they last said.
+    settled : dict[int, InitialModel]
+        What neighbors start from, as far as they have come to it and have said so.
     agreement : Agreement
         What the device and its neighbors start from.
     """
 
-    def __init__(self, settings: Settings, endpoint: Endpoint, run: str) -> None:
+    def __init__(
+        self, settings: Settings, endpoint: Endpoint, run: str, membership: Membership
+    ) -> None:
         self._settings, self._endpoint, self._run = settings, endpoint, run
+        self.membership = membership
         self._degrees: dict[int, int] = {}
         self.samples: dict[int, float] = {}
         self.newest: dict[int, tuple[int, int]] = {}
         self.agreement = Agreement(settings.device)
-        self._initial: dict[int, InitialModel] = {}
+        self.settled: dict[int, InitialModel] = {}
         self._misfits: set[int] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.tell(finished=False)
+        if membership.changes:
+            endpoint.receive_guests(self._greeted)
 
-    def tell(self, *, finished: bool) -> None:
+    @property
+    def neighbors(self) -> set[int]:
+        """The neighbors but for those whose certificates have been taken back."""
+        return set(self.membership.linked) - self._endpoint.revoked
+
+    def with_newer_revocations(self) -> set[int]:
+        """Return the neighbors that have said that they know a newer list of revocations."""
+        own = self._endpoint.standing
+        if own is None:
+            return set()
+        return {j for j, way in self._ways().items() if way.revocations > own.version}
+
+    def tell(self, *, finished: bool, leaving: bool = False) -> None:
         """Set what neighbors are told of this device."""
-        own = self.agreement.own
+        own, number = self.agreement.own, self._endpoint.publications(self._run).round
         greeting = {
-            "degree": len(self._settings.neighbors),
+            "degree": len(self.neighbors),
             "finished": finished,
             "settings": {**self._settings.common(), **self._steps()},
             "initial": None if own is None else own.to_json(),
+            **self.membership.card(number),
+            **({"leaving": True} if leaving else {}),
         }
         self._endpoint.introduce(self._run, greeting)
 
-    def meet(self, seconds: float, whom: set[int]) -> set[int]:
-        """Exchange greetings with neighbors, trying for some seconds; return who answered."""
+    def meet(self, seconds: float, whom: set[int], patience: float = _BRIEF_SECONDS) -> set[int]:
+        """Exchange greetings with neighbors, trying for some seconds; return who answered.
+
+        Each try takes ``patience`` seconds at most, and not much longer than there is time.
+        """
         end = time.monotonic() + seconds
         waiting, met = set(whom), set[int]()
         while waiting:
-            futures = {j: self._endpoint.pool.submit(self._greet, j) for j in sorted(waiting)}
+            left = min(patience, max(_BRIEF_SECONDS, end - time.monotonic()))
+            pool = self._endpoint.pool
+            futures = {j: pool.submit(self.greet, j, left) for j in sorted(waiting)}
             answers = {j: future.result() for j, future in futures.items()}
             met |= {j for j, answer in answers.items() if answer is None}
-            self.agreement.hear({j: self._initial[j] for j in met & self._initial.keys()})
+            self.compare()
             waiting = {j for j, answer in answers.items() if answer is Refusal.ABSENT}
             if time.monotonic() >= end:
                 break
@@ -80,26 +111,59 @@ class Handshake:
                 time.sleep(_RETRY_SECONDS)
         return met
 
+    def change(self, number: int) -> None:
+        """Let neighbors be others in a round, where they may be, and greet all of them."""
+        if not self.membership.changes:
+            return
+        out = self._endpoint.revoked | self._misfits | self._endpoint.finished
+        self.membership.begin_round(number, self._endpoint.unreachable, out)
+        self._follow()
+        self.meet(0, self.neighbors)
+        self._follow()
+
+    def leave(self) -> None:
+        """Say to all neighbors that this device goes."""
+        if self.membership.changes:
+            self.tell(finished=False, leaving=True)
+            self.meet(0, self.neighbors)
+
+    def compare(self) -> None:
+        """Compare what neighbors have said that they start from."""
+        self.agreement.hear(dict(self.settled))
+
     def unmet(self) -> set[int]:
         """Return the neighbors whose degree is not known yet."""
-        return set(self._settings.neighbors) - set(self._degrees)
+        return self.neighbors - set(self._degrees)
 
     def fitting(self) -> list[int]:
         """Return the neighbors but for those that are known to have other settings."""
-        return sorted(set(self._settings.neighbors) - self._misfits)
+        return sorted(self.neighbors - self._misfits)
 
-    def listed(self) -> tuple[Neighbor, tuple[Neighbor, ...]]:
+    def listed(self, round_number: int = 0, step: int = 1) -> tuple[Neighbor, tuple[Neighbor, ...]]:
         """Return the device's own entry and its neighbor list.
 
         A neighbor that has not been met counts as one with the device's own degree; one whose
-        settings differ is left out.
+        settings differ is left out. Where a schedule says who is linked in a step of a round,
+        those are listed; before round 1, all neighbors are.
         """
-        own, degree = self._settings.device, len(self._settings.neighbors)
+        own, fitting = self._settings.device, self.fitting()
+        knows = self._settings.options.algorithm.knows_place
+        devices = self._settings.num_devices if knows else None
+        if self._settings.schedule is not None and round_number:
+            steps = max(self._settings.options.consensus_steps, 1)
+            graph = self._settings.schedule.links(round_number, step, steps)
+            me, others = neighborhood(graph, own)
+            me, *listed = (
+                replace(entry, samples=self.samples.get(entry.id, 0)) for entry in (me, *others)
+            )
+            return replace(me, devices=devices), tuple(
+                entry for entry in listed if entry.id in fitting
+            )
+        degree = len(self.neighbors)
         neighbors = tuple(
-            Neighbor(j, self._degrees.get(j, degree), self.samples.get(j, 0))
-            for j in self.fitting()
+            Neighbor(j, self._degrees.get(j, degree), self.samples.get(j, 0)) for j in fitting
         )
-        return Neighbor(own, degree, self.samples.get(own, 0)), neighbors
+        return Neighbor(own, degree, self.samples.get(own, 0), devices=devices), neighbors
 
     def round_to_join(self, next_round: int) -> int:
         """Return the round that the device is to run: later than the next, if it lags behind.
@@ -107,8 +171,8 @@ class Handshake:
         It is the lower median of the rounds in which reachable neighbors are, so that one
         neighbor alone, if it is not the only one, cannot make the device skip any.
         """
-        remotes = self._endpoint.remotes
-        there = [remotes[j].round for j in remotes if j not in self._endpoint.unreachable]
+        away = self._endpoint.unreachable
+        there = [way.round for j, way in self._ways().items() if j not in away]
         rounds = sorted(r for r in there if r is not None and r <= self._settings.rounds)
         median = rounds[(len(rounds) - 1) // 2] if rounds else next_round
         return max(next_round, median)
@@ -116,22 +180,26 @@ class Handshake:
     def to_json(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of it."""
         samples = {str(j): count for j, count in self.samples.items()}
-        return {"samples": samples, "initial-models": self.agreement.to_json()}
+        links = {"links": self.membership.to_json()} if self.membership.changes else {}
+        return {"samples": samples, "initial-models": self.agreement.to_json(), **links}
 
     def restore(self, content: Mapping[str, Any]) -> None:
         """Take over what `to_json` returned, and tell it from now on."""
         self.samples = {int(j): count for j, count in content.get("samples", {}).items()}
         self.agreement.restore(content.get("initial-models", {}))
+        self.membership.restore(content.get("links", {}))
         self.tell(finished=False)
 
-    def _greet(self, neighbor: int) -> Refusal | None:
+    def greet(self, neighbor: int, patience: float) -> Refusal | None:
         """Exchange greetings with one neighbor; return why not, or None."""
         try:
-            said = self._endpoint.hello(self._run, neighbor, _BRIEF_SECONDS)
+            said = self._endpoint.hello(self._run, neighbor, patience)
+            if not self.membership.hear(neighbor, said, asked=True):
+                return Refusal.STRANGER  # it has as many links as it wants
             self._degrees[neighbor] = _degree(said)
             self.newest[neighbor] = _place(said)
             if (initial := InitialModel.from_json(said.get("initial"))) is not None:
-                self._initial[neighbor] = initial
+                self.settled[neighbor] = initial
         except RefusedError as refused:
             if refused.refusal in (Refusal.ABSENT, Refusal.LATE):
                 self._endpoint.unreachable.add(neighbor)
@@ -142,6 +210,26 @@ class Handshake:
         self._admit(neighbor, True)
         self._refuse_future(neighbor)
         return None
+
+    def _greeted(self, device: int, said: Mapping[str, Any]) -> None:
+        """Take in a greeting of a device that may be none of the neighbors yet."""
+        linked = self.membership.linked
+        if self.membership.hear(device, said, asked=False):
+            self._degrees[device] = _degree(said)
+            self.newest[device] = _place(said)
+        if self.membership.linked is not linked:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Call and serve those who are neighbors now, and tell others who they are."""
+        with self._lock:
+            for j in set(self._endpoint.remotes) - set(self.membership.linked):
+                self._endpoint.part(j)
+                self.newest.pop(j, None)
+            linked = {j: self.membership.linked[j] for j in sorted(self.neighbors)}
+            self._endpoint.meet(self._run, linked)
+            self._endpoint.publications(self._run).admit(self.fitting())
+            self.tell(finished=False)
 
     def _admit(self, neighbor: int, fits: bool) -> None:
         """Give models to a neighbor, and take its, only while its settings are the same."""
@@ -155,8 +243,12 @@ class Handshake:
             return {}
         return {"sync-steps": self._settings.synchronization_steps}
 
+    def _ways(self) -> dict[int, Remote]:
+        """Return the ways to those who are neighbors now."""
+        return {j: way for j, way in list(self._endpoint.remotes.items()) if j in self.neighbors}
+
     def _refuse_future(self, neighbor: int) -> None:
-        number = self._endpoint.remotes[neighbor].round
+        number = self._endpoint.remote(neighbor).round
         if number is not None and number > self._settings.rounds:
             reason = f"says it is in round {number} of {self._settings.rounds}"
             self._endpoint.statistics.refused(neighbor, Refusal.BEYOND, reason)

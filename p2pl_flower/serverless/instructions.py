@@ -21,6 +21,7 @@ from ..flower.told import Told
 from ..options import Options
 from ..system.allocator import give_back
 from ..topology.neighborhood import Neighbor
+from .own_failures import FunctionError
 
 log = logging.getLogger("flwr.p2pl")
 
@@ -74,7 +75,7 @@ class Instructions:
             reply = self._app(message, self._context)
         except P2PLError as error:
             if failures.is_the_functions(str(error)):
-                raise failures.failure(me.id, kind, str(error)) from error
+                raise FunctionError(str(failures.failure(me.id, kind, str(error)))) from error
             raise
         except Exception as error:
             log.debug("%s", kind, exc_info=True)

@@ -13,7 +13,7 @@ import numpy as np
 from flwr.app import Context, MetricRecord, RecordDict
 
 from ..errors import DeviceError, P2PLError
-from ..flower import failures, messages
+from ..flower import messages
 from ..flower.metrics import as_number, sample_count
 from ..flower.records import only_metrics, received_in, unscored_why
 from ..history import Round, Run
@@ -21,24 +21,34 @@ from ..named_arrays import Model
 from ..options import ScoredRounds, Spending
 from ..relay import Slot
 from ..relay.contents import MODEL, from_publication
+from ..relay.group import Standing
+from ..relay.group.authority import Admission, Authority
+from ..relay.group.reception import JOIN, Reception
 from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay
+from ..relay.grpc.own_publications import KEPT_FAR_AHEAD, KEPT_FOR_THE_SLOW
 from ..relay.grpc.streams import MOST_STREAMS
 from ..relay.tensors import not_finite
+from ..relay.tunnel import Tunnels
 from ..weights import needs_samples
 from . import model_file
 from .handshake import Handshake
 from .instructions import ARRAYS_KEY, Instructions
 from .loading import load_app
+from .membership import Membership
+from .newcomers import welcome
+from .own_failures import FunctionError, OwnFailures
 from .recorder import Recorder
 from .reports import Report
 from .settings import Settings
 from .starting import Start
+from .watch import Watch
 
 log = logging.getLogger("flwr.p2pl")
 
 _SAMPLES = "samples"
 _COUNT = "num-examples"
 _LINGER_STEP_SECONDS = 0.5
+_PATIENCE_SECONDS = 10.0
 
 
 class ServerlessPeer:
@@ -65,20 +75,22 @@ class ServerlessPeer:
     def __init__(
         self, settings: Settings, on_round: Callable[[Report], None] | None = None
     ) -> None:
-        self._settings, self._on_round = settings, on_round
+        self._settings, self._on_round, self._running = settings, on_round, False
         self.model_file = settings.model_file
         if self.model_file is not None:
             model_file.prepare(self.model_file)
-        credentials = None
+        credentials, folder = None, Path(settings.certificates)
         if not settings.insecure:
-            credentials = Credentials.load(settings.certificates, settings.device)
+            credentials = Credentials.load(folder, settings.device)
         self.endpoint = Endpoint(
             settings.device,
             settings.listen,
             credentials,
             settings.waiting,
-            most_calls=MOST_STREAMS * len(settings.neighbors) + 16,
+            most_calls=MOST_STREAMS * settings.most_neighbors + 16,
             folder=Path(settings.checkpoint) if settings.checkpoint else None,
+            tunnels=self._tunnels(credentials) if settings.tunneled else None,
+            standing=None if credentials is None else Standing(credentials.ca, folder),
         )
         if settings.insecure:
             rule = "device %d: insecure, as asked for: whoever reaches %s can read and send models"
@@ -96,11 +108,14 @@ class ServerlessPeer:
         initial = Path(settings.initial_arrays) if settings.initial_arrays else None
         relay = EndpointRelay(self.endpoint)
         app = load_app(settings.app, settings.init_function, initial, relay)
-        self.endpoint.open(self._run, settings.rounds)
+        kept = KEPT_FAR_AHEAD if settings.links_change else KEPT_FOR_THE_SLOW
+        self.endpoint.open(self._run, settings.rounds, kept)
         self.endpoint.meet(self._run, settings.neighbors)
         self._mailbox = EndpointMailbox(self.endpoint, self._run)
         self._publications = self.endpoint.publications(self._run)
-        self._known = Handshake(settings, self.endpoint, self._run)
+        address = settings.address or self.endpoint.address
+        told = settings.device, address, settings.neighbors, settings.joining, settings.options.seed
+        self._known = Handshake(settings, self.endpoint, self._run, Membership(*told))
         places = {"partition-id": settings.device, "num-partitions": settings.num_devices}
         self._context = Context(
             run_id=run_id,
@@ -109,8 +124,10 @@ class ServerlessPeer:
             state=RecordDict(),
             run_config=dict(settings.run_config),
         )
+        self._watch = Watch(self.endpoint, self._known)
         self._recorder = Recorder(settings, self._publications, self.endpoint.statistics)
         self._metrics, self._setup = self._recorder.metrics, self._recorder.setup
+        self._failures = OwnFailures(settings.on_failure, self._setup)
         self._done, self._begun = 0, False
         self._spending = Spending(settings.options.privacy)
         self._resume()
@@ -118,8 +135,24 @@ class ServerlessPeer:
         every = settings.evaluate_every if self._instructions.evaluates else 0
         self._scored = ScoredRounds(every, settings.rounds)
 
+    def _tunnels(self, credentials: Credentials | None) -> Tunnels:
+        settings = self._settings
+        others = {}
+        if settings.authority and credentials is not None:
+            authority = Authority(Path(settings.authority))
+            others[JOIN] = Reception(authority, credentials, self._welcome).receive
+        own = settings.device, settings.listen, credentials
+        return Tunnels(*own, settings.rendezvous, settings.serve_rendezvous, others)
+
+    def _welcome(self, admission: Admission, address: str) -> dict[str, Any]:
+        return welcome(self._settings, self._known.membership)
+
     def close(self) -> None:
         """Leave the network."""
+        if hasattr(self, "_watch"):
+            self._watch.close()
+        if self._running:
+            self._known.leave()
         self.endpoint.close()
 
     def model(self) -> Model:
@@ -138,7 +171,9 @@ class ServerlessPeer:
     def run(self) -> Run:
         """Run all rounds that are left, write the model, and return what was measured."""
         self.endpoint.start()
+        self._running = True
         self._meet_all()
+        self._watch.start()
         if not self._begun:
             self._begin()
         while self._done < self._settings.rounds:
@@ -147,6 +182,7 @@ class ServerlessPeer:
             model_file.write(self.model_file, self.model())
         self._linger()
         self._save()
+        self._running = False
         return self._recorder.run()
 
     def _resume(self) -> None:
@@ -162,8 +198,9 @@ class ServerlessPeer:
 
     def _meet_all(self) -> None:
         """Wait for the neighbors, and say who is not there."""
-        everybody = set(self._settings.neighbors)
-        if absent := everybody - self._known.meet(self._settings.start, everybody):
+        everybody = self._known.neighbors
+        met = self._known.meet(self._settings.start, everybody, _PATIENCE_SECONDS)
+        if absent := everybody - met:
             listed = ", ".join(map(str, sorted(absent)))
             rule = "device %d: goes on without neighbors that did not answer in %g seconds: %s"
             log.warning(rule, self._settings.device, self._settings.start, listed)
@@ -176,8 +213,12 @@ class ServerlessPeer:
 
     def _next_round(self) -> int:
         """Return the round to run; those that neighbors have left behind are skipped."""
-        brief = self._known.unmet() | self.endpoint.unreachable
-        self._known.meet(0, brief)
+        if self.endpoint.standing is not None:
+            self.endpoint.standing.look()
+            self._known.tell(finished=False)
+        self._known.change(self._done + 1)
+        self._known.meet(0, self._known.with_newer_revocations() & self._known.neighbors)
+        self._known.compare()
         number = self._known.round_to_join(self._done + 1)
         skipped = list(range(self._done + 1, number))
         if skipped:
@@ -190,22 +231,13 @@ class ServerlessPeer:
         self._publications.round = number
         self._metrics.begin(number, 0)
         report = Report(Round(number))
-        reply = self._train(number)
-        if reason := unscored_why(reply):
-            kind = messages.AFTER_TRAINING + "evaluate"
-            raise failures.failure(self._settings.device, kind, reason)
-        trained = only_metrics(reply)
-        self._metrics.after_training([trained])
-        self._exchange_sample_counts(number, trained)
-        for step in range(1, self._settings.options.consensus_steps + 1):
-            reply = self._mix(number, step)
-            report.add(received_in(reply), asked=self._links_up(number, step))
-            if reply.metric_records:
-                self._metrics.after_consensus(reply.metric_records.values())
-        if not self._settings.options.consensus_steps and self._scored.due(number):
-            order = {messages.ROUND: number, messages.ARRAYS_KEY: ARRAYS_KEY}
-            reply = self._send(messages.EVALUATE, order, {messages.SERVER_ROUND: number})
-            self._metrics.after_consensus(reply.metric_records.values())
+        try:
+            trained = self._train(number)
+        except FunctionError as error:
+            self._failures.sit_out(error, len(self._metrics.rounds))
+        else:
+            self._exchange_sample_counts(number, trained)
+            self._mix_all(number, report)
         self._spending.trained([self._settings.device])
         self._metrics.spent(self._spending.epsilon)
         report.measured = self._metrics.end(0)
@@ -217,20 +249,44 @@ class ServerlessPeer:
         if self._on_round is not None:
             self._on_round(report)
 
-    def _train(self, number: int) -> RecordDict:
+    def _train(self, number: int) -> MetricRecord:
         order = {messages.ROUND: number, messages.ARRAYS_KEY: ARRAYS_KEY}
         order |= {messages.SCORED: True} if self._scored.due_after_training(number) else {}
-        return self._send(messages.TRAIN, order, {messages.SERVER_ROUND: number})
+        reply = self._send(messages.TRAIN, order, {messages.SERVER_ROUND: number})
+        if reason := unscored_why(reply):
+            kind = messages.AFTER_TRAINING + "evaluate"
+            self._failures.unscored(self._settings.device, kind, reason)
+        trained = only_metrics(reply)
+        self._metrics.after_training([trained])
+        return trained
+
+    def _mix_all(self, number: int, report: Report) -> None:
+        """Make the round's consensus steps, and score the model where that is due."""
+        for step in range(1, self._settings.options.consensus_steps + 1):
+            reply = self._mix(number, step)
+            report.add(received_in(reply), asked=self._links_up(number, step))
+        if not self._settings.options.consensus_steps and self._scored.due(number):
+            self._evaluate(number, {})
 
     def _mix(self, number: int, step: int) -> RecordDict:
         """Make a consensus step; the last of the round goes with the evaluation, if it is due."""
         order: dict[str, Any] = {messages.ROUND: number}
         order |= {messages.MIX_ROUND: number, messages.MIX_STEP: step}
+        if self._settings.options.tells_heard:
+            self._send(messages.HEAR, order)
         last = step == self._settings.options.consensus_steps
         if last and self._scored.due(number):
-            order[messages.ARRAYS_KEY] = ARRAYS_KEY
-            return self._send(messages.EVALUATE, order, {messages.SERVER_ROUND: number})
+            return self._evaluate(number, order)
         return self._send(messages.MIX, order)
+
+    def _evaluate(self, number: int, order: dict[str, Any]) -> RecordDict:
+        order |= {messages.ROUND: number, messages.ARRAYS_KEY: ARRAYS_KEY, messages.SAY_WHY: True}
+        reply = self._send(messages.EVALUATE, order, {messages.SERVER_ROUND: number})
+        if reason := unscored_why(reply):
+            self._failures.unscored(self._settings.device, messages.EVALUATE, reason)
+        elif reply.metric_records:
+            self._metrics.after_consensus(reply.metric_records.values())
+        return reply
 
     def _exchange_sample_counts(self, number: int, trained: MetricRecord) -> None:
         """Tell neighbors the number of samples, where the weights depend on theirs."""
@@ -250,7 +306,11 @@ class ServerlessPeer:
 
     def _links_up(self, number: int, step: int) -> int:
         """Return how many neighbors a consensus step asks: links may be down on purpose."""
-        ids = np.array(sorted(self._settings.neighbors))
+        _, listed = self._known.listed(number, step)
+        linked = self._known.neighbors
+        if self._settings.schedule is not None:
+            linked = {neighbor.id for neighbor in listed}
+        ids = np.array(sorted(linked), dtype=np.int64)
         up = self._settings.options.links.up(self._settings.device, ids, number, step)
         return int(np.broadcast_to(up, ids.shape).sum())
 
@@ -268,7 +328,9 @@ class ServerlessPeer:
     def _send(
         self, kind: str, order: dict[str, Any], config: dict[str, Any] | None = None
     ) -> RecordDict:
-        return self._instructions.send(kind, order, *self._known.listed(), config)
+        number = int(order.get(messages.ROUND, 0))
+        listed = self._known.listed(number, int(order.get(messages.MIX_STEP, 1)))
+        return self._instructions.send(kind, order, *listed, config)
 
     def _save(self) -> None:
         self._setup |= self._known.agreement.to_setup()
@@ -276,11 +338,13 @@ class ServerlessPeer:
 
     def _linger(self) -> None:
         """Serve neighbors that are still behind, for a while."""
-        everybody = set(self._settings.neighbors)
+        everybody = self._known.neighbors
         self._known.tell(finished=True)
         end = time.monotonic() + self._settings.linger
         while time.monotonic() < end:
-            self._known.meet(0, everybody)  # which tells them, and asks whether they are through
+            self._known.meet(
+                0, everybody, _PATIENCE_SECONDS
+            )  # which tells them, and asks whether they are through
             if everybody <= self.endpoint.finished:
                 return
             time.sleep(_LINGER_STEP_SECONDS)

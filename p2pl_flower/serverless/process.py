@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ..history import Run
 from ..options import told
+from ..system import open_files
 from ..system.allocator import share_one_arena
 from .peer import ServerlessPeer
 from .reports import Report
@@ -20,6 +21,7 @@ def run_alone(settings: Settings, on_round: Callable[[Report], None]) -> Run:
     data each time, what is loaded before the first round, and in it, is kept for good.
     """
     share_one_arena()
+    open_files.raise_limit()
     log = told(settings.loggers, run=f"device-{settings.device}")
 
     def tell(report: Report) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,30 @@ from ..config import (
     key_of,
     keys,
     look_here,
+    name_of,
+    one_of,
     option,
     read_toml,
     within,
 )
 from ..errors import ConfigError
+from ..flower import failures
 from ..options import (
     EVALUATE_EVERY,
     LOGGERS_KEY,
     NUM_DEVICES,
     ROUNDS,
+    TOPOLOGY,
     Options,
+    check_direction,
     check_loggers,
 )
 from ..relay.grpc import Waiting
+from ..relay.tunnel import DIAL_OUT
+from ..topology import Schedule, schedule
 from . import model_file
+from .addresses import check_address, is_everywhere
+from .membership import Joining
 
 _SECONDS = within("[0, inf)", "seconds")
 
@@ -51,11 +61,43 @@ class Settings:
 
     device: int = option(help="id of this device, from 0")
     num_devices: int = NUM_DEVICES.field(rule=at_least(2))
-    listen: str = option(help="`host:port` to be reached at")
+    listen: str = option(
+        help="`host:port` to be reached at; `dial-out` for a device that nobody can dial, behind a "
+        "router, say"
+    )
     app: str = option(help="the ClientApp: `package.module:name`")
     rounds: int = ROUNDS.field()
     neighbors: Converted[Mapping[int, str], Mapping[Any, str]] = option(
-        kind=dict, converted=True, help='neighbors\' addresses: lines such as `3 = "host:9400"`'
+        kind=dict,
+        converted=True,
+        help='neighbors\' addresses: lines such as `3 = "host:9400"`, '
+        'or `3 = "dial-out"` for one that dials',
+    )
+    address: str = option(
+        "",
+        help="what other devices are told to reach this one at, where they may join; `listen` if "
+        "left out",
+    )
+    rendezvous: str = option(
+        "",
+        help="`host:port` of a `p2pl-flower rendezvous`, or of a peer with `serve-rendezvous`: "
+        "where this device meets neighbors that cannot be dialed, if it cannot be either",
+    )
+    serve_rendezvous: bool = option(
+        False,
+        help="`true` lets devices that can only dial out meet here: what they say to each other "
+        "passes through, encrypted between them",
+    )
+    authority: str = option(
+        "",
+        is_path=True,
+        help="folder with `ca.pem` and `ca.key`: this device lets in who comes with an invitation",
+    )
+    topology: str = TOPOLOGY.field(
+        "",
+        help="which neighbors are linked when, where that changes: a schedule such as "
+        "`random-matchings`, the same on all devices, each of which lists all that it ever meets; "
+        "if left out, all neighbors always are",
     )
     run: str = option("p2pl", help="name of the run; devices of another are refused")
     certificates: str = option(
@@ -95,6 +137,13 @@ class Settings:
         "`num-devices - 1`, which is enough for any connected graph",
     )
     evaluate_every: int = EVALUATE_EVERY.field()
+    on_failure: str = option(
+        failures.SKIP,
+        rule=one_of(*failures.ON_FAILURE),
+        help="`skip`: a round in which the app's train function fails is sat out, and one in which "
+        "its evaluate function does is not scored, unless training has never worked; `raise` ends "
+        "the peer at the first failure",
+    )
     start: float = option(
         120.0, rule=_SECONDS, help="seconds to wait for neighbors before the first round"
     )
@@ -102,6 +151,7 @@ class Settings:
         30.0, rule=_SECONDS, help="seconds to serve those that are still behind after the last"
     )
     waiting: Waiting = group(Waiting, table="waiting")
+    joining: Joining = group(Joining, table="joining")
     options: Options = group(Options)
     node_config: Mapping[str, Scalar] = option(
         {}, kind=dict, help="what the app's `context.node_config` holds besides"
@@ -112,11 +162,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if not 0 <= self.device < self.num_devices:
+        if not self._may_be(self.device):
             raise ConfigError("device", self.device, f"must be from 0 to {self.num_devices - 1}")
-        _check_address("listen", self.listen, least_port=0)
         object.__setattr__(self, "neighbors", _neighbors(self.neighbors))
+        self._check_places()
         self._check_neighbors()
+        self._check_topology()
         self._check_options()
         check_loggers(self.loggers)
         self.common()  # refuses objects that the file could not have named
@@ -146,6 +197,34 @@ class Settings:
         beside = Path(self.checkpoint) / model_file.FILE if self.checkpoint else None
         return Path(self.model) if self.model else beside
 
+    @cached_property
+    def schedule(self) -> Schedule | None:
+        """The graph of every consensus step; None where all neighbors are linked in each."""
+        if not self.topology:
+            return None
+        return schedule(self.topology, self.num_devices, self.options.seed)
+
+    def _may_be(self, device: int) -> bool:
+        """Tell whether there can be a device of this id: of any, where devices may join."""
+        return device >= 0 and (device < self.num_devices or self.joining.links > 0)
+
+    @property
+    def most_neighbors(self) -> int:
+        """How many neighbors the device may have at the same time."""
+        return max(len(self.neighbors), 2 * self.joining.links)
+
+    @property
+    def links_change(self) -> bool:
+        """Whether a device asks some neighbors in some steps only."""
+        return self.schedule is not None or self.options.to_config()["links"] != "perfect"
+
+    @property
+    def tunneled(self) -> bool:
+        """Whether some link may have an end that nobody can dial, or others come here for more."""
+        ends = self.listen, *self.neighbors.values()
+        others = self.serve_rendezvous or bool(self.authority) or self.joining.links > 0
+        return DIAL_OUT in ends or others
+
     @property
     def synchronization_steps(self) -> int:
         """The steps of max norm synchronization that the device makes."""
@@ -153,17 +232,54 @@ class Settings:
 
     def common(self) -> dict[str, Scalar]:
         """Return what must be the same on all devices of a run."""
-        shared = {"num-devices": self.num_devices, "rounds": self.rounds}
+        shared: dict[str, Scalar] = {"num-devices": self.num_devices, "rounds": self.rounds}
+        shared |= {"topology": self.topology} if self.topology else {}
+        shared |= {"joining": True} if self.joining.links else {}
         return {**shared, **{key_of(k): v for k, v in self.options.to_config().items()}}
 
+    def _check_places(self) -> None:
+        """Refuse what cannot be listened at, and what others cannot be told."""
+        check_address("listen", self.listen, least_port=0)
+        if self.rendezvous:
+            check_address("rendezvous", self.rendezvous, may_dial_out=False)
+        if self.address:
+            check_address("address", self.address)
+        for key in ("serve-rendezvous", "authority"):
+            if getattr(self, name_of(key)) and self.listen == DIAL_OUT:
+                rule = "is for devices that can be dialed: listen at host:port"
+                raise ConfigError(key, getattr(self, name_of(key)), rule)
+        if self.joining.links and not self.address and is_everywhere(self.listen):
+            rule = "must say host:port as others reach this device, since it listens everywhere"
+            raise ConfigError("address", "", rule)
+        if self.authority and not (self.joining.links and self.certificates):
+            rule = "lets devices in: that takes certificates, and joining.links above 0"
+            raise ConfigError("authority", self.authority, rule)
+
     def _check_neighbors(self) -> None:
-        if not self.neighbors:
+        if not self.neighbors and not self.joining.links:
             raise ConfigError("neighbors", {}, "must name at least one device and its address")
         for device, address in self.neighbors.items():
-            if device == self.device or not 0 <= device < self.num_devices:
+            if device == self.device or not self._may_be(device):
                 rule = f"must be the id of another device, 0 to {self.num_devices - 1}"
                 raise ConfigError(f"neighbors.{device}", address, rule)
-            _check_address(f"neighbors.{device}", address, least_port=1)
+            check_address(f"neighbors.{device}", address)
+            if address == self.listen == DIAL_OUT and not self.rendezvous:
+                rule = "neither end of this link can be dialed: name a rendezvous for both"
+                raise ConfigError(f"neighbors.{device}", address, rule)
+
+    def _check_topology(self) -> None:
+        """Refuse a schedule with links to devices whose addresses are not known."""
+        if self.schedule is None:
+            return
+        if self.joining.links:
+            rule = "names all devices, and devices may join: leave one of topology and joining out"
+            raise ConfigError("topology", self.topology, rule)
+        check_direction(self.options, self.schedule)
+        linked = self.schedule.ever(self.rounds, max(self.options.consensus_steps, 1))
+        if lacking := sorted(set(linked[self.device]) - set(self.neighbors)):
+            listed = ", ".join(map(str, lacking[:8])) + (", ..." if len(lacking) > 8 else "")
+            rule = f"links device {self.device} to devices that neighbors lacks: {listed}; list all"
+            raise ConfigError("topology", self.topology, rule)
 
     def _check_options(self) -> None:
         """Refuse what takes a server that knows all devices."""
@@ -183,12 +299,3 @@ def _neighbors(given: Mapping[Any, Any]) -> dict[int, str]:
             rule = 'must be a line such as 3 = "192.168.1.20:9400"'
             raise ConfigError(f"neighbors.{device}", address, rule)
     return {int(device): given[device] for device in sorted(given, key=int)}
-
-
-def _check_address(key: str, address: str, least_port: int) -> None:
-    """Refuse what is not ``host:port``."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not least_port <= int(port) < 65536:
-        raise ConfigError(
-            key, address, f"must be host:port, with a port from {least_port} to 65535"
-        )

@@ -13,7 +13,7 @@ from ..errors import DeviceError
 from ..flower import messages
 from ..flower.records import received_in
 from ..relay import Slot
-from ..relay.contents import MODEL, from_publication
+from ..relay.contents import MODEL, adopted, from_publication
 from ..relay.grpc import Endpoint, EndpointMailbox, Waiting
 from .agreement import InitialModel
 from .handshake import Handshake
@@ -63,6 +63,8 @@ class Start:
         setup: dict[str, Any] = {"synchronization_steps": 0, "bytes_sent": 0}
         if self._settings.options.init == "independent":
             setup["initial_model_of"] = [self._settings.device]
+        elif self._handshake.membership.changes:
+            setup |= self._settle()
         elif any(number > 0 for number, _ in self._handshake.newest.values()):
             setup |= self._join()
         elif self._settings.options.init == "seed":
@@ -116,6 +118,32 @@ class Start:
         said = self._mailbox.collect(self._handshake.fitting(), slot)
         self._handshake.agreement.hear({j: InitialModel.from_arrays(s) for j, s in said.items()})
 
+    def _settle(self) -> dict[str, Any]:
+        """Start from a neighbor's model; who has no neighbor of a lower id starts from its own.
+
+        Where devices may join nobody knows the graph's diameter. But every device came to the
+        group by one that was there before it, and has a lower id: so all start from one model.
+        """
+        end = time.monotonic() + self._settings.start
+        device, handshake = self._settings.device, self._handshake
+        while True:
+            for j in sorted(handshake.neighbors & handshake.settled.keys()):
+                if self._adopt(j, Slot(MODEL, *handshake.newest.get(j, (0, 0)))):
+                    self._start_from(handshake.settled[j])
+                    return {"model_from": j}
+            waiting = sorted(j for j in handshake.neighbors if j < device)
+            if not waiting or time.monotonic() >= end:
+                break
+            time.sleep(_RETRY_SECONDS)
+            handshake.meet(0, handshake.neighbors)
+        self._start_from(self._described([device]))
+        if waiting:
+            rule = (
+                "device %d: no neighbor has handed over a model in %g seconds: it starts from the "
+            )
+            log.warning(rule + "model that it has drawn", device, self._settings.start)
+        return {"model_from": None} if waiting else {}
+
     def _join(self) -> dict[str, Any]:
         """Start from the model of a neighbor that is already in some round."""
         end = time.monotonic() + self._settings.waiting.deadline
@@ -145,14 +173,13 @@ class Start:
 
     def _adopt(self, neighbor: int, slot: Slot) -> bool:
         """Take what neighbors may have of a neighbor's model, if it is handed over."""
-        arrived = self._mailbox.collect([neighbor], slot).get(neighbor)
+        seconds = self._settings.waiting.deadline  # which leaves no choice of another slot
+        arrived = self._mailbox.collect([neighbor], slot, seconds).get(neighbor)
         if arrived is None:
             return False
         kept = self._mailbox.recall(MODEL, newest=1)
         own = from_publication(kept[0][1])[0] if kept else {}
-        shown, message = from_publication(arrived)  # a message may hold more than a model
-        theirs = {**message, **shown}
-        model = {**own, **{n: theirs[n] for n in own or shown or message if n in theirs}}
+        model = adopted(own, arrived)
         private = model.keys() - self._settings.options.shared.part(model).keys()
         self._mailbox.publish(Slot(MODEL, 0, 1), model, private)
         return True

@@ -55,6 +55,8 @@ class Common:
         Which groups of tensors synchronization compares: ``model`` or ``tensor``.
     mixing : MixingRule
         How messages are mixed.
+    devices : int
+        How many there are in all.
     privacy : Privacy
         What is done to trained models before anything of them is sent.
     hostile : Hostile
@@ -66,6 +68,7 @@ class Common:
     shared: Sharing
     scope: str
     mixing: MixingRule
+    devices: int
     privacy: Privacy = NOT_PRIVATE
     hostile: Hostile = NOBODY
 
@@ -98,6 +101,8 @@ class Block:
     ConfigError
         Options do not fit each other, the module cannot be mapped over devices, or the
         block does not fit into memory.
+    LayoutError
+        A tensor is of a type that cannot be mixed.
     """
 
     def __init__(self, job: Job, common: Common, first: int = 0) -> None:
@@ -110,6 +115,7 @@ class Block:
         self._scoring = self._test()
         chunk = self._fit(template)
         self.stack = Stack(template, self.devices, machine.torch_device, common.shared)
+        self.stack.check_types()
         self._hooks = Hooks(common.algorithm, self.stack, common.mixing, common.hostile)
         self._trainer = Trainer(self.stack, self._samples, job.training, chunk, common.seed)
         self._workers: Workers[Learner] | None = None
@@ -170,7 +176,7 @@ class Block:
 
     def begin(self) -> None:
         """Make what the algorithm keeps before the first training."""
-        self._hooks.start()
+        self._hooks.start(self._first, self._common.devices)
 
     def train(self, devices: Ids, number: int) -> None:
         """Let devices train for a round, and make their messages."""

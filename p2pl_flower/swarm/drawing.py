@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..algorithms.max_norm import comparable
-from .stack import Stack
+from .stack import Stack, in_parts
 from .workers import Do, in_turn
 
 ModelFactory = Callable[..., nn.Module]
@@ -149,7 +149,7 @@ def _model(factory: ModelFactory, seed: int) -> dict[str, Tensor]:
 def _squares(stack: Stack, model: Mapping[str, Tensor]) -> Tensor:
     """Return the sum of squares of each mixed tensor, in double precision."""
     times = Counter(stack.names.values())  # a tied parameter counts under each of its names
-    norms = [torch.linalg.vector_norm(model[n], dtype=torch.float64) for n in stack.mixed]
+    norms = [torch.linalg.vector_norm(in_parts(model[n]), dtype=torch.float64) for n in stack.mixed]
     each = [times[name] for name in stack.mixed]
     return torch.stack([norm.cpu() for norm in norms]).square() * torch.tensor(each)
 

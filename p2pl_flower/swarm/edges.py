@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from ..topology.neighborhood import neighborhood
+from ..topology.neighborhood import Neighbor
 from ..weights import Ends, FormulaRule, WeightRule, row_of
 
 Ints = NDArray[np.int64]
@@ -17,51 +17,67 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Edges:
-    """Both directions of every link, in ascending order of (to, source).
+    """Who hears whom, in ascending order of (to, source): links both ways, or one-way ones.
 
     Attributes
     ----------
-    to, source : NDArray[int64], shape (2 E,)
+    to, source : NDArray[int64], shape (2 E,) or, of one-way links, (E,)
         Device k = to[e] hears device j = source[e].
-    degrees : NDArray[int64], shape (K,)
-        Neighbors of each device.
+    degrees, out_degrees : NDArray[int64], shape (K,)
+        How many each device hears, and how many hear it.
     """
 
     to: Ints
     source: Ints
     degrees: Ints
+    out_degrees: Ints
 
     @classmethod
     def of(cls, graph: nx.Graph) -> Edges:
         """Return the links of a graph on the nodes 0, ..., K - 1."""
         pairs = np.array(list(graph.edges), dtype=np.int64).reshape(-1, 2)
-        both = np.concatenate([pairs, pairs[:, ::-1]])
+        heard = pairs[:, ::-1]
+        both = heard if graph.is_directed() else np.concatenate([pairs, heard])
         to, source = both[np.lexsort((both[:, 1], both[:, 0]))].T
-        degrees = np.bincount(to, minlength=len(graph)).astype(np.int64)
-        return cls(np.ascontiguousarray(to), np.ascontiguousarray(source), degrees)
+        degrees = (np.bincount(ends, minlength=len(graph)) for ends in (to, source))
+        return cls(np.ascontiguousarray(to), np.ascontiguousarray(source), *degrees)
 
     def where(self, kept: NDArray[np.bool_]) -> Edges:
         """Return the directions that ``kept`` marks; degrees stay those of the graph."""
-        return Edges(self.to[kept], self.source[kept], self.degrees)
+        return Edges(self.to[kept], self.source[kept], self.degrees, self.out_degrees)
+
+    def live(self, heard: NDArray[np.bool_], both_ways: bool) -> Edges:
+        """Return the directions on which something was heard, with the degrees that these make.
+
+        Parameters
+        ----------
+        heard : NDArray[bool]
+            On which directions.
+        both_ways : bool
+            Whether those are left out on whose opposite nothing was; they count in degrees.
+        """
+        count = len(self.degrees)
+        degrees = np.bincount(self.to[heard], minlength=count).astype(np.int64)
+        to, source = self.to[heard], self.source[heard]
+        if both_ways:
+            opposite = np.isin(to * count + source, source * count + to)
+            to, source = to[opposite], source[opposite]
+        return Edges(to, source, degrees, self.out_degrees)
 
     def sums(self, values: Floats) -> Floats:
         """Return, for each device, the sum of ``values`` over what it hears: shape (K,)."""
         return np.bincount(self.to, values, minlength=len(self.degrees)).astype(np.float64)
 
 
-def edge_weights(
-    rule: WeightRule, graph: nx.Graph, edges: Edges, samples: Ints, matrix: Floats | None
-) -> Floats:
+def edge_weights(rule: WeightRule, edges: Edges, samples: Ints, matrix: Floats | None) -> Floats:
     """Return a_kj on every edge: what `WeightRule.row` gives, for all devices at once.
 
     Parameters
     ----------
     rule : WeightRule
         How devices weigh their neighbors. One of the user's own is asked row by row.
-    graph : networkx.Graph
-        The links.
     edges : Edges
-        Those of the graph: all that the devices concerned have.
+        The links: all that the devices concerned have.
     samples : NDArray[int64], shape (K,)
         Training samples of each device, as far as neighbors know.
     matrix : NDArray[float64] of shape (K, K), or None
@@ -74,10 +90,21 @@ def edge_weights(
     """
     if isinstance(rule, FormulaRule) and type(rule).row is FormulaRule.row:
         return np.asarray(rule.weigh(*_ends(edges, samples, matrix)), dtype=np.float64)
-    known = dict(enumerate(samples.tolist()))
-    rows = {k: row_of(rule, *neighborhood(graph, k, known, matrix)) for k in set(edges.to.tolist())}
-    pairs = zip(edges.to.tolist(), edges.source.tolist(), strict=True)
-    return np.array([rows[k][j] for k, j in pairs], dtype=np.float64)
+    weights = np.zeros(len(edges.to))
+    for k in np.unique(edges.to).tolist():
+        places = np.flatnonzero(edges.to == k)
+        own, *others = (
+            Neighbor(
+                j,
+                int(edges.degrees[j]),
+                int(samples[j]),
+                weight=None if matrix is None else float(matrix[k, j]),
+                out_degree=int(edges.out_degrees[j]),
+            )
+            for j in (k, *edges.source[places].tolist())
+        )
+        weights[places] = list(row_of(rule, own, others).values())
+    return weights
 
 
 def _ends(edges: Edges, samples: Ints, matrix: Floats | None) -> tuple[Ends, Ends, Ends]:
@@ -86,15 +113,15 @@ def _ends(edges: Edges, samples: Ints, matrix: Floats | None) -> tuple[Ends, End
     unknown = np.full(len(to), np.nan)
     weights = unknown if matrix is None else matrix[to, source]
     counts = samples.astype(np.float64)
-    own = Ends(to, edges.degrees[to], counts[to], unknown)
-    other = Ends(source, edges.degrees[source], counts[source], weights)
+    own = Ends(to, edges.degrees[to], counts[to], unknown, edges.out_degrees[to])
+    other = Ends(source, edges.degrees[source], counts[source], weights, edges.out_degrees[source])
     return own, other, Ends(*(edges.sums(column)[to] for column in other))
 
 
 def keep_heard(weights: Floats, heard: NDArray[np.bool_], edges: Edges, on_missing: str) -> Floats:
     """Return the weights with 0 where nothing was heard: `keep_answered`, all rows at once."""
     kept = np.where(heard, weights, 0.0)
-    if on_missing == "self" or heard.all():
+    if on_missing != "neighbors" or heard.all():
         return kept
     left, whole = edges.sums(kept), edges.sums(weights)
     scale = np.divide(whole, left, out=np.ones_like(left), where=left > 0)

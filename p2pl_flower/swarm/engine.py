@@ -60,6 +60,7 @@ class Swarm:
             plan.shared,
             plan.scope,
             plan.mixing,
+            plan.devices,
             plan.privacy,
             plan.hostile,
         )

@@ -58,9 +58,22 @@ class Hooks:
         self._message: Stacked = {}
         self._mixes_on = True
 
-    def start(self) -> None:
-        """Make what devices keep before their first training."""
-        state = self._algorithm.start(self._models(), (self._stack.devices,))
+    def start(self, first: int = 0, total: int | None = None) -> None:
+        """Make what devices keep before their first training.
+
+        Parameters
+        ----------
+        first : int
+            Which device of the run is the stack's first.
+        total : int or None
+            How many there are in the run; None for as many as in the stack.
+        """
+        models, count = self._models(), self._stack.devices
+        if self._algorithm.knows_place:
+            place = np.eye(count, total or count, first, np.float32)
+            state = self._algorithm.start_at(models, (count,), place)
+        else:
+            state = self._algorithm.start(models, (count,))
         self.state = {part: _copies(tensors) for part, tensors in state.items()}
 
     def before_training(self, devices: Ids) -> Stacked:

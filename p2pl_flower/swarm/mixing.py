@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .edges import Edges
 from .products import linear
-from .stack import Stack, rows_of
+from .stack import Stack, in_parts, rows_of
 from .workers import Do, in_turn
 
 DENSE_FROM = 0.1
@@ -37,7 +37,7 @@ class Mixing:
     rows, columns : NDArray[int64], shape (N,)
         Places in M that are not 0.
     values : NDArray[float64], shape (N,)
-        What stands there; every row sums to 1.
+        What stands there; every row sums to 1, or every column.
     shape : tuple[int, int]
         (K, K), or (1, K) where all devices get the same model.
     sent : NDArray[int64], shape (K,)
@@ -68,6 +68,7 @@ class Mixing:
         heard: NDArray[np.bool_],
         active: NDArray[np.bool_],
         gamma: float,
+        own: NDArray[np.float64] | None = None,
     ) -> Mixing:
         r"""Return :math:`w_k \leftarrow w_k + \gamma \sum_j a_{kj} (w_j - w_k)` as a matrix.
 
@@ -83,12 +84,15 @@ class Mixing:
             Which devices take part.
         gamma : float
             :math:`\gamma`.
+        own : NDArray[float64] or None, shape (K,)
+            :math:`a_{kk}`; None for what rows lack to 1.
         """
         count = len(edges.degrees)
         every = np.arange(count)
         rows = np.concatenate([edges.to[heard], every])
         columns = np.concatenate([edges.source[heard], every])
-        values = np.concatenate([gamma * weights[heard], 1 - gamma * edges.sums(weights)])
+        kept = 1 - gamma * edges.sums(weights) if own is None else 1 - gamma + gamma * own
+        values = np.concatenate([gamma * weights[heard], kept])
         sent = np.bincount(edges.source[heard], minlength=count)
         return cls(rows, columns, values, (count, count), sent, active, gamma)
 
@@ -281,7 +285,7 @@ def consensus_distance(
     rows = slice(None) if devices is None or len(devices) == stack.devices else rows_of(devices)
     count, blocks = stack.devices if devices is None else len(devices), []
     for name in stack.mixed:
-        flat = stack.tensors[name].view(stack.devices, -1)
+        flat = in_parts(stack.tensors[name]).view(stack.devices, -1)
         blocks += [(flat, block) for block in column_blocks(flat)]
     squares = np.zeros(len(blocks))
 

@@ -50,7 +50,7 @@ class PlainSGD:
             momenta = [entry.get("momentum_buffer") for entry in kept]
             rest = {key: value for key, value in group.items() if key != "params"}
             gradients = [w.grad for w in weights]
-            fused = not any(g.is_sparse for g in gradients)
+            fused = not any(g.is_sparse or g.is_complex() for g in gradients)
             sgd_steps(weights, gradients, momenta, foreach=False, fused=fused, **rest)
             if group["momentum"]:
                 for entry, momentum in zip(kept, momenta, strict=True):

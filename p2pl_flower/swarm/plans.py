@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
+import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +23,7 @@ from ..algorithms.p2pl import P2PL
 from ..algorithms.privacy import NOT_PRIVATE, Privacy
 from ..config import take, within
 from ..errors import ConfigError
-from ..options import Options, check_spectrum
+from ..options import Options, check_direction, check_spectrum
 from ..seeding import Stream, generator
 from ..sharing import EVERYTHING, Sharing
 from ..topology import Schedule
@@ -33,6 +34,9 @@ from .mixing import Mixing
 from .synchronization import Start, flood
 
 Ids = NDArray[np.int64]
+Present = NDArray[np.bool_]
+
+_ID_BYTES = np.dtype(np.int64).itemsize
 
 
 class Plan(ABC):
@@ -145,6 +149,7 @@ class Gossip(Plan):
     samples: Ids
     _edges: tuple[Any, Edges] = field(init=False, repr=False)
     _known: Ids = field(init=False, repr=False)
+    _told: Ids = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.samples = np.asarray(self.samples, dtype=np.int64)
@@ -155,6 +160,7 @@ class Gossip(Plan):
         if self.options.matrix is not None:
             check_matrix(self.options.matrix, static, n=self.devices)
         check_spectrum(self.options, static)
+        check_direction(self.options, self.schedule)
         self.seed, self.algorithm = self.options.seed, self.options.algorithm
         self.scope = self.options.max_norm_scope
         self.shared_start = self.options.init in ("shared", "seed")
@@ -163,6 +169,7 @@ class Gossip(Plan):
         self.privacy = self.options.privacy
         self._edges = (None, Edges.of(self.schedule.graph(1)))
         self._known = np.zeros_like(self.samples)  # until a device has trained
+        self._told = np.zeros_like(self.samples)
 
     def start(self, norms: NDArray[np.float64], model_bytes: int) -> Start:
         """Flood the largest norm, or device 0's model, or keep what was drawn."""
@@ -181,18 +188,24 @@ class Gossip(Plan):
 
     def mixings(self, round_number: int) -> Iterator[Mixing]:
         """Return one step after the other: devices that are there mix what reaches them."""
-        options, graph = self.options, self.schedule.graph(round_number)
-        if self._edges[0] is not graph:
-            self._edges = (graph, Edges.of(graph))
-        there = self._present(round_number)
-        edges = self._edges[1].where(there[self._edges[1].to])
+        options, there = self.options, self._present(round_number)
+        self._told = np.zeros_like(self.samples)
         gamma = options.consensus_gamma * options.algorithm.mixing_step
-        weights = edge_weights(options.weights, graph, edges, self._known, options.matrix)
+        graph: Any = None
         for step in range(1, options.consensus_steps + 1):
+            before, graph = graph, self._links(round_number, step)
+            if graph is not before:
+                edges = self._edges[1].where(there[self._edges[1].to])
+                weights = self._weights(edges)
             up = options.links.up(edges.to, edges.source, round_number, step)
             heard = np.broadcast_to(up, edges.to.shape) & there[edges.source]
-            kept = keep_heard(weights, heard, edges, options.on_missing)
-            mixing = Mixing.gossip(edges, kept, heard, there, gamma)
+            if options.weights.column_stochastic:
+                mixing = self._shared_out(edges, weights, heard, there, gamma)
+            elif options.tells_heard:
+                mixing = self._reweighted(edges, heard, there, gamma)
+            else:
+                kept = keep_heard(weights, heard, edges, options.on_missing)
+                mixing = Mixing.gossip(edges, kept, heard, there, gamma)
             yield replace(mixing, round=round_number, step=step - 1)
 
     def scored(self, round_number: int) -> Ids:
@@ -201,21 +214,58 @@ class Gossip(Plan):
 
     def traffic(self, sent: Ids, round_number: int, message_bytes: int) -> Mapping[str, int]:
         """Count a model for each neighbor that it reached; none goes through a server."""
+        sizes = sent * message_bytes + self._told
         return {
-            "bytes_sent": int(sent.sum()) * message_bytes,
-            "bytes_sent_busiest": int(sent.max()) * message_bytes,
+            "bytes_sent": int(sizes.sum()),
+            "bytes_sent_busiest": int(sizes.max()),
             "bytes_through_server": 0,
         }
 
     def describe(self) -> dict[str, Any]:
-        """Return the options, and a digest of the links of the first round."""
-        first = Edges.of(self.schedule.graph(1))
-        arrays: list[NDArray[Any]] = [first.to, first.source]
+        """Return the options, and a digest of the links of the first round's steps."""
+        steps = range(1, max(self.options.consensus_steps, 1) + 1)
+        first = [Edges.of(self._links(1, s)) for s in (steps if self.schedule.per_step else [1])]
+        arrays: list[NDArray[Any]] = [ends for edges in first for ends in (edges.to, edges.source)]
         if self.options.matrix is not None:
             arrays.append(self.options.matrix)
         flat = self.options.described()
         digest = sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
         return {**flat, "graph": f"{type(self.schedule).__name__} {digest}"}
+
+    def _weights(self, edges: Edges) -> NDArray[np.float64]:
+        return edge_weights(self.options.weights, edges, self._known, self.options.matrix)
+
+    def _reweighted(self, edges: Edges, heard: Present, there: Present, gamma: float) -> Mixing:
+        """Return a step with the weights of the links that are up in it."""
+        live = edges.live(heard, self.options.weights.symmetric)
+        said = live.degrees * _ID_BYTES  # whom a device hears, told to all that it hears
+        self._told += np.bincount(edges.source[heard], minlength=self.devices) * said
+        return Mixing.gossip(
+            live, self._weights(live), np.ones_like(live.to, np.bool_), there, gamma
+        )
+
+    def _shared_out(
+        self,
+        edges: Edges,
+        weights: NDArray[np.float64],
+        heard: Present,
+        there: Present,
+        gamma: float,
+    ) -> Mixing:
+        """Return a step in which what did not arrive stays with its sender, who is told."""
+        count = self.devices
+        said = np.bincount(edges.to[heard], minlength=count) * _ID_BYTES
+        self._told += np.bincount(edges.to[there[edges.source]], minlength=count) * said
+        sent = np.bincount(edges.source[heard], weights[heard], count).astype(np.float64)
+        kept = np.where(heard, weights, 0.0)
+        return Mixing.gossip(edges, kept, heard, there, gamma, own=1 - sent)
+
+    def _links(self, round_number: int, step: int) -> nx.Graph:
+        """Return the graph of a step, whose edges are kept while it stays the same one."""
+        graph = self.schedule.links(round_number, step, max(self.options.consensus_steps, 1))
+        if self._edges[0] is not graph:
+            self._edges = (graph, Edges.of(graph))
+        return graph
 
     def _present(self, round_number: int) -> NDArray[np.bool_]:
         there = self.options.links.present(np.arange(self.devices), round_number)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import ConfigError
+from ..errors import ConfigError, LayoutError
 from ..history import History, Round, Run
 from .initial import STACKED
 from .stack import Stack, rows_of
@@ -69,7 +69,16 @@ class Result:
 
         Each tensor has the devices as leading axis; tied parameters are there once. The metadata
         hold the number of devices.
+
+        Raises
+        ------
+        LayoutError
+            A tensor is of complex128, which such a file cannot hold.
         """
+        for name, tensor in self.stack.tensors.items():
+            if tensor.dtype == torch.complex128:
+                rule = "which safetensors has not: write result.state_dict(device) by torch.save"
+                raise LayoutError(f"tensor {name!r} is of torch.complex128, {rule}")
         tensors = {
             name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
             for name, tensor in self.stack.tensors.items()
@@ -78,14 +87,17 @@ class Result:
 
 
 def mean_of(stack: Stack, devices: Ids | None = None) -> dict[str, Tensor]:
-    """Return the mean of models, of all or some; what is no floating-point number is the first's.
+    """Return the mean of models, of all or some; integers and booleans are the first's.
 
     Computed in double precision, and returned in the model's own, under all its names.
     """
     rows = slice(None) if devices is None else rows_of(devices)
     model = {
-        name: tensor[rows].double().mean(0).to(tensor.dtype)
-        if tensor.is_floating_point()
+        name: tensor[rows]
+        .to(torch.promote_types(tensor.dtype, torch.float64))
+        .mean(0)
+        .to(tensor.dtype)
+        if tensor.is_floating_point() or tensor.is_complex()
         else tensor[rows][0].clone()
         for name, tensor in stack.tensors.items()
     }

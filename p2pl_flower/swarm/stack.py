@@ -101,6 +101,22 @@ class Stack:
         """How many numbers of a model consensus averages."""
         return sum(self.tensors[name][0].numel() for name in self.mixed)
 
+    def check_types(self) -> None:
+        """Refuse to mix what PyTorch stores, but has no sums of.
+
+        Raises
+        ------
+        LayoutError
+            Names the first such tensor.
+        """
+        for name in self.mixed:
+            dtype = self.tensors[name].dtype
+            if dtype.itemsize < 2:
+                raise LayoutError(
+                    f"tensor {name!r} is of {dtype}, of which there are no means: convert it, or "
+                    f"let it stay at home by shared=['*', '!{name}']"
+                )
+
     def put(
         self,
         devices: int | slice,
@@ -198,6 +214,11 @@ def _numpy_type(dtype: torch.dtype) -> np.dtype[Any]:
     if dtype.is_floating_point and dtype.itemsize <= 2:
         return np.dtype(np.float16)
     return torch.zeros((), dtype=dtype).numpy().dtype
+
+
+def in_parts(tensor: Tensor) -> Tensor:
+    """Return complex numbers as their two parts along a last axis, whose norm is theirs."""
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
 def as_arrays(model: Mapping[str, Tensor]) -> dict[str, NDArray[np.generic]]:

@@ -1,8 +1,8 @@
 """Who is linked to whom: graph families, and schedules that give a graph per round.
 
 A family is a plain function ``(n, ..., seed) -> networkx.Graph`` on the nodes
-0, ..., n - 1; a `Schedule` gives the graph of each round. `schedule` makes the latter
-from whatever the user gave.
+0, ..., n - 1 (a ``DiGraph`` where links are one-way: k hears j along j -> k); a `Schedule`
+gives the graph of each round. `schedule` makes the latter from whatever the user gave.
 """
 
 from __future__ import annotations
@@ -14,27 +14,34 @@ import networkx as nx
 
 from ..config import Table
 from ..errors import TopologyError
-from .checks import check_devices, component_sizes, describe_components, integer
+from .checks import check_devices, component_sizes, describe_components, integer, is_connected
 from .classic import complete, path, ring, star, torus
+from .directed import directed_ring, random_out
 from .exponential import OnePeerExponential, exponential
 from .geometric import RandomWaypoint, random_geometric
 from .random_graphs import erdos_renyi, regular, scale_free, small_world
+from .random_peers import EpidemicLocal, RandomRegular, epidemic_oracle
 from .schedules import RandomMatchings, Schedule, Static
 
 __all__ = [
     "TOPOLOGIES",
+    "EpidemicLocal",
     "OnePeerExponential",
     "RandomMatchings",
+    "RandomRegular",
     "RandomWaypoint",
     "Schedule",
     "Static",
     "complete",
     "component_sizes",
     "diameter",
+    "directed_ring",
+    "epidemic_oracle",
     "erdos_renyi",
     "exponential",
     "path",
     "random_geometric",
+    "random_out",
     "regular",
     "ring",
     "scale_free",
@@ -58,8 +65,13 @@ TOPOLOGIES: Table[nx.Graph | Schedule] = Table(
         "scale-free": scale_free,
         "random-geometric": random_geometric,
         "exponential": exponential,
+        "directed-ring": directed_ring,
+        "random-out": random_out,
         "one-peer-exponential": OnePeerExponential,
         "random-matchings": RandomMatchings,
+        "random-regular": RandomRegular,
+        "epidemic-local": EpidemicLocal,
+        "epidemic-oracle": epidemic_oracle,
         "random-waypoint": RandomWaypoint,
     },
     reserved=("n", "seed"),
@@ -114,11 +126,11 @@ def diameter(graph: nx.Graph) -> int:
     TopologyError
         The graph is disconnected; gives its component sizes.
     """
-    if len(graph) < 1 or not nx.is_connected(graph):
+    if len(graph) < 1 or not is_connected(graph):
         sizes = describe_components(graph) or "no"
         rule = f"must be connected to have a diameter, but has components of {sizes} devices"
         raise TopologyError("graph", str(graph), rule)
-    return int(nx.diameter(graph, usebounds=True))
+    return int(nx.diameter(graph, usebounds=not graph.is_directed()))
 
 
 def _make(topology: object, n: int, seed: int) -> object:

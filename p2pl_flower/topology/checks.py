@@ -75,9 +75,16 @@ def check_round(round_number: int) -> None:
         raise TopologyError("round_number", round_number, "must be at least 1: rounds count from 1")
 
 
+def is_connected(graph: nx.Graph) -> bool:
+    """Return whether everybody is reached from everybody, along the links' direction if any."""
+    return bool(nx.is_strongly_connected(graph) if graph.is_directed() else nx.is_connected(graph))
+
+
 def component_sizes(graph: nx.Graph) -> list[int]:
-    """Return the number of devices in each connected component, largest first."""
-    return sorted(map(len, nx.connected_components(graph)), reverse=True)
+    """Return the number of devices in each (strongly) connected component, largest first."""
+    directed = graph.is_directed()
+    find = nx.strongly_connected_components if directed else nx.connected_components
+    return sorted(map(len, find(graph)), reverse=True)
 
 
 def describe_components(graph: nx.Graph) -> str:
@@ -112,7 +119,7 @@ def connected_sample(
     seed = integer("seed", seed, 0)
     for attempt in range(TRIES):
         graph = draw(derive(seed, Stream.GRAPH, attempt))
-        if nx.is_connected(graph):
+        if is_connected(graph):
             return graph
     rule = (
         f"none of {TRIES} random graphs was connected (the last one has components of "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import networkx as nx
 import numpy as np
@@ -29,6 +29,13 @@ class Neighbor:
     weight : float or None
         Only with a mixing matrix of the user's own: the weight that the device which is
         told this gives to the device which this is about.
+    out_degree : int or None
+        Where links are one-way, how many devices hear it, while ``degree`` is how many it hears;
+        None where these are the same ones.
+    listeners : tuple[int, ...] or None
+        Of the device itself, where links are one-way: which devices hear it.
+    devices : int or None
+        Of the device itself, where its algorithm must know: how many there are in all.
     """
 
     id: int
@@ -36,6 +43,25 @@ class Neighbor:
     samples: float = 0
     address: str = ""
     weight: float | None = None
+    out_degree: int | None = None
+    listeners: tuple[int, ...] | None = None
+    devices: int | None = None
+
+    @property
+    def heard_by(self) -> int:
+        """How many devices hear it."""
+        return self.degree if self.out_degree is None else self.out_degree
+
+
+def heard_in(graph: nx.Graph, device: int) -> list[int]:
+    """Return whom a device hears, ascending: those with a link to it."""
+    return sorted(map(int, graph.pred[device] if graph.is_directed() else graph.adj[device]))
+
+
+def linked_in(graph: nx.Graph, device: int) -> list[int]:
+    """Return whom a device has a link with, in whatever direction, ascending."""
+    both = {*graph.pred[device], *graph.succ[device]} if graph.is_directed() else graph.adj[device]
+    return sorted(map(int, both))
 
 
 def neighborhood(
@@ -44,7 +70,7 @@ def neighborhood(
     samples: Mapping[int, float] | None = None,
     matrix: NDArray[np.floating] | None = None,
 ) -> tuple[Neighbor, tuple[Neighbor, ...]]:
-    """Return what ``device`` is told: its own entry, and its neighbors' in ascending id order.
+    """Return what ``device`` is told: its own entry, and those of whom it hears, by ascending id.
 
     Parameters
     ----------
@@ -65,15 +91,19 @@ def neighborhood(
     if device not in graph:
         devices = graph.number_of_nodes()
         raise ConfigError("device", device, f"must be a node of the graph of {devices} devices")
+    directed = graph.is_directed()
     own, *others = (
         Neighbor(
             id=node,
-            degree=len(graph.adj[node]),
+            degree=len(graph.pred[node] if directed else graph.adj[node]),
             samples=_samples_of(node, samples),
             weight=None if matrix is None else float(matrix[device, node]),
+            out_degree=len(graph.succ[node]) if directed else None,
         )
-        for node in (int(device), *sorted(map(int, graph.adj[device])))
+        for node in (int(device), *heard_in(graph, device))
     )
+    if directed:
+        own = replace(own, listeners=tuple(sorted(map(int, graph.succ[device]))))
     return own, tuple(others)
 
 

@@ -35,11 +35,11 @@ def regular(n: int, d: int, seed: int = 0) -> nx.Graph:
         raise TopologyError("d", d, f"n * d must be even, and n={n} is odd; use d={d - 1 or 2}")
     if d == 1 and n > 2:
         raise TopologyError("d", d, f"links n={n} devices in pairs only; use d=2 or more")
-    return connected_sample(lambda s: _regular(n, d, s), seed, "d", d, "use d=3 or more")
+    return connected_sample(lambda s: random_regular(n, d, s), seed, "d", d, "use d=3 or more")
 
 
-def _regular(n: int, d: int, seed: int) -> nx.Graph:
-    """Draw a dense graph as the complement of a sparse one: networkx is slow at dense ones."""
+def random_regular(n: int, d: int, seed: int) -> nx.Graph:
+    """Draw a regular graph; a dense one as the complement of a sparse one, which is quicker."""
     if 2 * d < n:
         return _ordered(nx.random_regular_graph(d, n, seed=seed))
     return _ordered(nx.complement(nx.random_regular_graph(n - 1 - d, n, seed=seed)))

@@ -11,7 +11,7 @@ import networkx as nx
 
 from ..errors import TopologyError
 from ..seeding import Stream, generator
-from .checks import check_round, describe_components, settle
+from .checks import check_round, describe_components, is_connected, settle
 
 
 class Schedule(ABC):
@@ -23,10 +23,16 @@ class Schedule(ABC):
         Number of devices; every graph has the nodes 0, ..., n - 1.
     static : bool
         Whether the graph is the same in every round.
+    per_step : bool
+        Whether it changes at every consensus step, and not once a round: see `links`.
+    directed : bool
+        Whether its graphs are `networkx.DiGraph`, in which k hears j where there is a link j -> k.
     """
 
     n: int
     static: ClassVar[bool] = False
+    per_step: bool = False
+    directed: bool = False
 
     @abstractmethod
     def graph(self, round_number: int) -> nx.Graph:
@@ -40,15 +46,51 @@ class Schedule(ABC):
             ``round_number < 1``.
         """
 
+    def links(self, round_number: int, step: int, steps: int) -> nx.Graph:
+        """Return the links of a consensus step: `graph` of the round, for all of its steps.
+
+        Where `per_step` says so, the graphs are one stream that goes on from round to round,
+        and step s of S in round t has that of number (t - 1) S + s. One step a round gives the
+        same either way.
+
+        Parameters
+        ----------
+        round_number : int
+            t, from 1.
+        step : int
+            s, from 1 to S.
+        steps : int
+            S, consensus steps in each round.
+        """
+        return self.graph((round_number - 1) * steps + step if self.per_step else round_number)
+
+    def of_round(self, round_number: int, steps: int) -> nx.Graph:
+        """Return the links of all consensus steps of a round together, as `links` has them."""
+        if not self.per_step or steps <= 1:
+            return self.links(round_number, 1, max(steps, 1))
+        return nx.compose_all(
+            [self.links(round_number, step, steps) for step in range(1, steps + 1)]
+        )
+
+    def ever(self, rounds: int, steps: int) -> nx.Graph:
+        """Return the links of all rounds together, without direction: who must reach whom."""
+        union = nx.Graph(self.graph(1))
+        for number in range(2, 1 if self.static else rounds * (steps if self.per_step else 1) + 1):
+            if union.number_of_edges() == self.n * (self.n - 1) // 2:
+                break
+            union.add_edges_from(self.graph(number).edges)
+        return union
+
 
 class Static(Schedule):
     """One graph, always.
 
     Parameters
     ----------
-    graph : networkx.Graph
-        Undirected and connected, without self-loops, on the nodes 0, ..., n - 1. It is
-        copied.
+    graph : networkx.Graph or networkx.DiGraph
+        Connected, without self-loops, on the nodes 0, ..., n - 1. With direction, a link j -> k
+        means that k hears j, and everybody must be reached from everybody along such links. It
+        is copied.
 
     Raises
     ------
@@ -60,9 +102,10 @@ class Static(Schedule):
 
     def __init__(self, graph: nx.Graph) -> None:
         _check_simple(graph)
-        if not nx.is_connected(graph):
-            sizes = describe_components(graph)
-            rule = f"must be connected, but has components of {sizes} devices; link them"
+        self.directed = graph.is_directed()
+        if not is_connected(graph):
+            sizes, how = describe_components(graph), "strongly " if self.directed else ""
+            rule = f"must be {how}connected, but has components of {sizes} devices; link them"
             raise TopologyError("topology", str(graph), rule)
         self._graph = nx.freeze(_ascending(graph))
         self.n = len(self._graph)
@@ -78,7 +121,7 @@ class Static(Schedule):
 
 @dataclass(frozen=True)
 class RandomMatchings(Schedule):
-    """Each round pairs the devices off at random: a uniformly random perfect matching.
+    """Each consensus step pairs the devices off anew: a uniformly random perfect matching.
 
     With odd ``n`` the matching is near-perfect: one device, chosen uniformly, is alone.
     Synonym: randomized pairwise gossip, with all pairs at once.
@@ -87,6 +130,8 @@ class RandomMatchings(Schedule):
     ----------
     n : int
         Number of devices, at least 1.
+    per_step : bool
+        Whether all steps of a round have pairs of their own, or the same ones.
     seed : int
         Seed of everything.
 
@@ -102,13 +147,14 @@ class RandomMatchings(Schedule):
     """
 
     n: int
+    per_step: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
         settle(self)
 
     def graph(self, round_number: int) -> nx.Graph:
-        """Return the pairs of a round, counted from 1."""
+        """Return the pairs of a number in the stream, counted from 1."""
         check_round(round_number)
         return _matching(self.n, self.seed, round_number)
 
@@ -122,8 +168,8 @@ def _matching(n: int, seed: int, round_number: int) -> nx.Graph:
 
 
 def _check_simple(graph: nx.Graph) -> None:
-    if graph.is_directed() or graph.is_multigraph():
-        rule = "must be undirected, with one link between two devices at most: a networkx.Graph"
+    if graph.is_multigraph():
+        rule = "must have one link between two devices at most: a networkx.Graph, or a DiGraph"
         raise TopologyError("topology", str(graph), rule)
     if len(graph) < 1 or set(graph) != set(range(len(graph))):
         rule = (
@@ -139,7 +185,7 @@ def _check_simple(graph: nx.Graph) -> None:
 
 def _ascending(graph: nx.Graph) -> nx.Graph:
     """Return a copy whose nodes are ints and listed in ascending order."""
-    copy = nx.Graph()
+    copy = nx.DiGraph() if graph.is_directed() else nx.Graph()
     copy.add_nodes_from((node, dict(graph.nodes[node])) for node in range(len(graph)))
     copy.add_edges_from((int(u), int(v), dict(data)) for u, v, data in graph.edges(data=True))
     return copy

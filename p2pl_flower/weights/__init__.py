@@ -17,7 +17,14 @@ from .matrices import (
     spectral_gap,
     stationary_distribution,
 )
-from .rows import MISSING_POLICIES, keep_answered, own_weight, row_of
+from .rows import (
+    MISSING_POLICIES,
+    REWEIGHT,
+    keep_answered,
+    own_weight,
+    row_of,
+    weaken_stale,
+)
 from .rules import (
     TOLERANCE,
     Custom,
@@ -25,13 +32,16 @@ from .rules import (
     Ends,
     FormulaRule,
     Metropolis,
+    OutDegree,
     Uniform,
     WeightRule,
 )
+from .told import StepWeights, kept_share, live_row, told_weights
 
 __all__ = [
     "MATRIX_FILE",
     "MISSING_POLICIES",
+    "REWEIGHT",
     "TOLERANCE",
     "WEIGHTS",
     "Custom",
@@ -40,11 +50,15 @@ __all__ = [
     "FormulaRule",
     "FunctionRule",
     "Metropolis",
+    "OutDegree",
+    "StepWeights",
     "Uniform",
     "WeightFunction",
     "WeightRule",
     "check_matrix",
     "keep_answered",
+    "kept_share",
+    "live_row",
     "mixing_edges",
     "mixing_matrix",
     "needs_samples",
@@ -53,11 +67,18 @@ __all__ = [
     "row_of",
     "spectral_gap",
     "stationary_distribution",
+    "told_weights",
+    "weaken_stale",
 ]
 
 WEIGHTS: Table[WeightRule] = Table(
     "weights",
-    {"metropolis": Metropolis, "uniform": Uniform, "data-size": DataSize},
+    {
+        "metropolis": Metropolis,
+        "uniform": Uniform,
+        "data-size": DataSize,
+        "out-degree": OutDegree,
+    },
     group="p2pl_flower.weights",
     base=(WeightRule,),
     wrap=FunctionRule,
@@ -67,4 +88,4 @@ WEIGHTS: Table[WeightRule] = Table(
 
 def needs_samples(rule: WeightRule) -> bool:
     """Return whether a rule may depend on the neighbors' numbers of samples."""
-    return type(rule) not in (Metropolis, Uniform, Custom)
+    return type(rule) not in (Metropolis, Uniform, OutDegree, Custom)

@@ -47,6 +47,9 @@ def mixing_matrix(
         row = row_of(rule, *neighborhood(graph, device, samples, matrix))
         mixing[device, list(row)] = list(row.values())
         mixing[device, device] = own_weight(row)
+    if rule.column_stochastic:
+        np.fill_diagonal(mixing, 0.0)
+        np.fill_diagonal(mixing, 1 - mixing.sum(axis=0))
     return mixing
 
 
@@ -94,7 +97,7 @@ def check_matrix(
     _check_entries(checked, ~(checked >= 0) | np.isinf(checked), "must be non-negative and finite")
     _check_sums(checked)
     if graph is not None:
-        linked = nx.to_numpy_array(graph, nodelist=range(len(graph)), weight=None) > 0
+        linked = nx.to_numpy_array(graph, nodelist=range(len(graph)), weight=None).T > 0
         off = (checked != 0) & ~linked & ~np.eye(len(graph), dtype=np.bool_)
         _check_entries(checked, off, "must be 0, because the devices are not linked")
     return checked

@@ -9,7 +9,10 @@ from ..errors import ConfigError, WeightsError
 from ..topology.neighborhood import Neighbor
 from .rules import WeightRule
 
-MISSING_POLICIES = ("self", "neighbors")
+REWEIGHT = "reweight"
+"""The policy by which a step's weights are those of the links that are up in it."""
+
+MISSING_POLICIES = ("self", "neighbors", REWEIGHT)
 
 
 def row_of(rule: WeightRule, own: Neighbor, neighbors: Sequence[Neighbor]) -> dict[int, float]:
@@ -47,6 +50,14 @@ def own_weight(row: Mapping[int, float]) -> float:
     return 1.0 - sum(row.values())
 
 
+def weaken_stale(row: Mapping[int, float], ages: Mapping[int, int]) -> dict[int, float]:
+    """Return the row with less weight on old models: a_kj / (1 + age), in rounds.
+
+    What is taken from them is the device's own.
+    """
+    return {j: weight / (1 + ages.get(j, 0)) for j, weight in row.items()}
+
+
 def keep_answered(
     row: Mapping[int, float], answered: Iterable[int], on_missing: str = "self"
 ) -> dict[int, float]:
@@ -55,7 +66,7 @@ def keep_answered(
     Parameters
     ----------
     row : Mapping[int, float]
-        Weight of each neighbor.
+        Weight of each neighbor; with ``reweight``, as `p2pl_flower.weights.live_row` gives it.
     answered : Iterable[int]
         Ids of those that answered; others than the row's are ignored.
     on_missing : str
@@ -63,6 +74,7 @@ def keep_answered(
         keeps a symmetric matrix symmetric under symmetric losses, hence doubly
         stochastic. ``neighbors``: to those that did answer, in proportion to their
         weights, so that the own weight stays (to the device itself where none did).
+        ``reweight``: as ``self``, for there it is only what got lost on its way at last.
 
     Raises
     ------
@@ -74,7 +86,7 @@ def keep_answered(
     heard = set(answered)
     kept = {j: weight for j, weight in row.items() if j in heard}
     total = sum(kept.values())
-    if on_missing == "self" or total <= 0 or len(kept) == len(row):
+    if on_missing != "neighbors" or total <= 0 or len(kept) == len(row):
         return kept
     scale = sum(row.values()) / total
     return {j: weight * scale for j, weight in kept.items()}

@@ -23,9 +23,13 @@ class WeightRule(ABC):
     ----------
     symmetric : bool
         Whether a_kj = a_jk on every graph, so that the matrix is doubly stochastic, too.
+    column_stochastic : bool
+        Whether what a device sends, and not what it hears, has weights of sum 1: those that others
+        give it follow from its own entry alone, and it keeps what they lack to 1.
     """
 
     symmetric: ClassVar[bool] = False
+    column_stochastic: ClassVar[bool] = False
 
     @abstractmethod
     def row(self, own: Neighbor, neighbors: Sequence[Neighbor]) -> Mapping[int, float]:
@@ -50,7 +54,7 @@ class Ends(NamedTuple):
 
     Attributes
     ----------
-    id, degree, samples, weight : NDArray
+    id, degree, samples, weight, heard_by : NDArray
         As those of a `Neighbor`; a weight that nobody gave is NaN.
     """
 
@@ -58,6 +62,7 @@ class Ends(NamedTuple):
     degree: NDArray[Any]
     samples: NDArray[Any]
     weight: NDArray[Any]
+    heard_by: NDArray[Any]
 
     @classmethod
     def of(cls, devices: Sequence[Neighbor]) -> Ends:
@@ -68,6 +73,7 @@ class Ends(NamedTuple):
             np.array([d.degree for d in devices]),
             np.array([d.samples for d in devices]),
             np.array(weights),
+            np.array([d.heard_by for d in devices]),
         )
 
 
@@ -136,6 +142,27 @@ class Uniform(FormulaRule):
     def weigh(self, own: Ends, other: Ends, heard: Ends) -> NDArray[Any]:
         """Return 1 / (d_k + 1)."""
         return np.asarray(1 / (own.degree + 1))
+
+
+@dataclass(frozen=True)
+class OutDegree(FormulaRule):
+    """a_kj = 1 / (1 + o_j), o_j how many hear j: column-stochastic, on links of any direction.
+
+    A device shares itself out evenly among those that hear it and itself. Sums are kept, and
+    means are not: see `PushSum`, which needs it. What did not arrive stays with its sender, who is
+    told who has heard it.
+
+    References
+    ----------
+    D. Kempe, A. Dobra and J. Gehrke, "Gossip-based computation of aggregate information", FOCS
+    2003.
+    """
+
+    column_stochastic = True
+
+    def weigh(self, own: Ends, other: Ends, heard: Ends) -> NDArray[Any]:
+        """Return 1 / (1 + o_j)."""
+        return np.asarray(1 / (1 + other.heard_by))
 
 
 @dataclass(frozen=True)

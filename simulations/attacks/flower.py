@@ -16,6 +16,7 @@ from p2pl_flower.errors import ConfigError
 from p2pl_flower.named_arrays import Model
 from p2pl_flower.relay import Mailbox, Slot, make_relay
 from p2pl_flower.relay.contents import MODEL
+from p2pl_flower.relay.mailbox import Collected
 from p2pl_flower.seeding import Stream, derive
 from strategies import Contender, Task
 from strategies.base import PeerToPeer
@@ -153,7 +154,9 @@ class HostileMailbox(Mailbox):
             return self._inner.collect(senders, slot, deadline)
         own = self._inner.collect([self.device], slot._replace(channel=_HONEST), deadline)
         others = [j for j in senders if j != self.device]
-        return {**own, **self._inner.collect(others, slot, deadline)}
+        heard = self._inner.collect(others, slot, deadline)
+        ages = heard.ages if isinstance(heard, Collected) else {}
+        return Collected({**own, **heard}, ages)
 
     def _lie(self, slot: Slot, model: Model) -> dict[str, NDArray[Any]]:
         """Return the lie in the place of the arrays that neighbors are given."""

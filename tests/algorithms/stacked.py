@@ -25,7 +25,7 @@ def rounds(
     gamma = algorithm.mixing_step
     mixing = np.eye(len(matrix)) + gamma * (matrix - np.eye(len(matrix)))
     model = {"w": begin}
-    state = algorithm.start(model, (len(begin),))
+    state = algorithm.start_at(model, (len(begin),), np.eye(len(begin), dtype=np.float32))
     while True:
         begun, correction, state = algorithm.before_training(model, state)
         trained = train(begun["w"], (correction or {"w": np.zeros_like(begin)})["w"])

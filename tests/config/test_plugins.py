@@ -45,7 +45,9 @@ def test_classes_instances_and_functions_by_name(install) -> None:
     assert Options(weights="smallest").weights == FunctionRule(own_things.smallest)
     assert text_of(Options(weights="quarter").weights, WEIGHTS).startswith("own_things.Fixed:")
     assert {"fixed", "quarter", "smallest", "metropolis"} <= set(WEIGHTS.names())
-    with pytest.raises(ConfigError, match="choose one of: data-size, fixed, metropolis, quarter"):
+    with pytest.raises(
+        ConfigError, match="choose one of: data-size, fixed, metropolis, out-degree, quarter"
+    ):
         WEIGHTS.make("best")
 
 

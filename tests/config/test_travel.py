@@ -41,7 +41,7 @@ THINGS = [
     (Bernoulli(1e-17), LINKS, "bernoulli:up=1e-17,seed=0"),
     (Plain(), LINKS, "own_things.Plain"),
     (FunctionLinks(own_things.even_rounds), LINKS, "own_things.even_rounds"),
-    (All((Never(0.5), Perfect())), LINKS, "own_things.Never:up=0.5,seed=0+perfect"),
+    (All((Never(0.5), Perfect())), LINKS, "own_things.Never:up=0.5,seed=0,one_way=False+perfect"),
 ]
 
 
@@ -219,7 +219,7 @@ def test_what_travels_takes_effect_on_devices(options) -> None:
     assert same(back.weights, made.weights)
     assert same(back.links, made.links)
     edges = Edges.of(graph)
-    swarm = edge_weights(made.weights, graph, edges, np.zeros(4, np.int64), made.matrix)
+    swarm = edge_weights(made.weights, edges, np.zeros(4, np.int64), made.matrix)
     assert np.allclose(swarm, weights[edges.to, edges.source])
 
 

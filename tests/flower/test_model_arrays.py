@@ -13,7 +13,7 @@ from local_grid import LocalGrid
 from toy_app import device, record, run, values
 
 from p2pl_flower import FileRelay, MemoryRelay, PeerApp, Relay
-from p2pl_flower.errors import DeviceError
+from p2pl_flower.errors import DeviceError, LayoutError
 
 RELAYS = ("memory", "file")
 
@@ -42,15 +42,16 @@ def make(relay: Relay, train: Any, draw: Any = None) -> PeerApp:
     return app
 
 
-def test_complex_arrays_are_mixed(relay: Relay) -> None:
-    start = record({"w": np.zeros(2, np.float32), "spectral": np.zeros(2, np.complex64)})
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_complex_arrays_are_mixed(relay: Relay, dtype: type) -> None:
+    start = record({"w": np.zeros(2, np.float32), "spectral": np.zeros(2, dtype)})
     app = make(relay, lambda m, d: {"w": m["w"] + d, "spectral": m["spectral"] + (1 + 2j) * d})
     strategy, result = run(LocalGrid(app, 3), relay, rounds=1, initial=start, topology="complete")
     found = values(result.arrays)
     assert found["w"] == pytest.approx([1, 1])
     assert found["spectral"] == pytest.approx([1 + 2j] * 2)
-    assert found["spectral"].dtype == np.complex64
-    assert strategy.rounds[0].bytes_sent == 6 * (8 + 16)
+    assert found["spectral"].dtype == dtype
+    assert strategy.rounds[0].bytes_sent == 6 * (8 + 2 * np.dtype(dtype).itemsize)
 
 
 def test_the_largest_norm_counts_both_parts_of_complex_numbers() -> None:
@@ -68,12 +69,57 @@ def test_training_that_drops_the_imaginary_part_is_refused() -> None:
         run(LocalGrid(app, 3), relay, initial=start, topology="ring")
 
 
-def test_complex_numbers_that_no_file_can_hold_are_refused_by_name(tmp_path: Path) -> None:
-    relay = FileRelay(tmp_path)
-    app = make(relay, lambda m, d: m)
-    start = record({"spectral": np.ones(2, np.complex128)})
-    with pytest.raises(DeviceError, match="array 'spectral' of dtype complex128"):
+def bfloat16(values: Any) -> np.ndarray:
+    return np.asarray(values, pytest.importorskip("ml_dtypes").bfloat16)
+
+
+ODD = {
+    "bfloat16": lambda: bfloat16([1.0, 2.0]),
+    "<U1": lambda: np.array(["a", "b"]),
+    "datetime64": lambda: np.array(["2020-01-01"], "M8[D]"),
+}
+"""Arrays of what is no number to NumPy, as a client may return them."""
+
+
+@pytest.mark.parametrize("dtype", ODD)
+def test_arrays_of_no_numbers_are_refused_by_name(relay: Relay, dtype: str) -> None:
+    app = make(relay, lambda m, d: {"w": m["w"], "odd": ODD[dtype]()})
+    start = record({"w": np.zeros(2), "odd": np.zeros(2)})
+    with pytest.raises(
+        DeviceError, match=rf"array 'odd' is of dtype {dtype}.*convert it to float3"
+    ):
         run(LocalGrid(app, 3), relay, initial=start, topology="ring")
+    app = make(relay, lambda m, d: m)
+    with pytest.raises(
+        LayoutError, match=rf"array 'odd' is of dtype {dtype}.*convert it to float3"
+    ):
+        run(LocalGrid(app, 3), relay, initial=record({"odd": ODD[dtype]()}), topology="ring")
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e4m3fn"])
+def test_a_tensor_that_is_no_array_is_named(relay: Relay, dtype: str) -> None:
+    torch = pytest.importorskip("torch")
+    odd = torch.ones(2).to(getattr(torch, dtype))
+    app = PeerApp(relay=relay)
+
+    @app.train()
+    def train(message: Message, context: Any) -> Message:
+        content = {"arrays": ArrayRecord({"w": torch.zeros(2), "odd": odd})}
+        return Message(RecordDict(content), reply_to=message)
+
+    said = r"device 0 failed at train\.p2pl: TypeError: .* \(array 'odd'\): NumPy, .* float32 where"
+    with pytest.raises(DeviceError, match=said):
+        run(LocalGrid(app, 3), relay, initial=record({"w": np.zeros(2)}), topology="ring")
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64"])
+def test_what_is_not_mixed_stays_as_it_was_trained(relay: Relay, dtype: str) -> None:
+    app = make(relay, lambda m, d: {"w": m["w"], "odd": np.full(2, d).astype(dtype)})
+    start = record({"w": np.zeros(2), "odd": np.zeros(2, dtype)})
+    _, result = run(LocalGrid(app, 3), relay, 1, start, topology="ring", result="device:2")
+    odd = values(result.arrays)["odd"]
+    assert odd.tolist() == np.full(2, 2).astype(dtype).tolist()
+    assert odd.dtype == dtype
 
 
 def test_arrays_without_an_element_and_without_a_dimension(relay: Relay) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 from itertools import pairwise
 
 import numpy as np
@@ -86,6 +87,22 @@ def test_bernoulli_by_hand():
     for i, j, r, step in ((0, 1, 2, 3), (7, 4, 1, 0)):
         u = uniform(5, Stream.LOSS, min(i, j), max(i, j), r, step)
         assert bool(link.up(i, j, r, step)) == (u < 0.4)
+
+
+@pytest.mark.parametrize(
+    "links",
+    [Bernoulli(0.5, seed=3, one_way=True), GilbertElliott(0.5, burst=2, seed=3, one_way=True)],
+)
+def test_directions_of_one_way_links_are_lost_apart(links):
+    assert not links.symmetric
+    assert not All((Perfect(), links)).symmetric
+    i, j = np.triu_indices(60, k=1)
+    up, back = links.up(i, j, 4, 2), links.up(j, i, 4, 2)
+    assert (up & back).mean() == pytest.approx(0.25, abs=0.04)
+    assert LINKS.of(text_of(links, LINKS)) == links
+    both = dataclasses.replace(links, one_way=False)
+    assert both.symmetric
+    assert np.array_equal(both.up(j, i, 4, 2), up)
 
 
 def test_bernoulli_is_independent_over_links_rounds_and_steps():

@@ -56,7 +56,7 @@ def test_options_travel_to_devices_as_flat_values(changes) -> None:
         ({"consensus_gamma": 0}, "consensus-gamma=0: must be in (0, 1]"),
         ({"consensus_steps": 1.5}, "consensus-steps=1.5: must be an integer"),
         ({"algorithm": "p2pl-affinity:strength=-1"}, "algorithm='p2pl-affinity:strength=-1'"),
-        ({"algorithm": "p2p"}, "choose one of: dsgd, exact-diffusion, gradient-tracking, k-gt"),
+        ({"algorithm": "p2p"}, "choose one of: dsgd, eigenvector-correction, exact-diffusion"),
         ({"seed": -1}, "seed=-1"),
         ({"init": "same"}, "init='same': unknown name; choose one of: max-norm"),
         ({"max_norm_scope": "layer"}, "choose one of: model, tensor"),

@@ -59,6 +59,11 @@ def test_refused(name, changes, words) -> None:
     assert f"algorithm='{name}" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", WANTING)
+def test_weights_of_the_links_that_are_up_are_taken_over_lossy_links(name) -> None:
+    assert Options(algorithm=name, links="bernoulli:up=0.1", on_missing="reweight").tells_heard
+
+
 @pytest.mark.parametrize("weights", ["metropolis", SYMMETRIC, Half()])
 @pytest.mark.parametrize("name", WANTING)
 def test_taken_and_sent_to_devices(name, weights) -> None:
@@ -67,7 +72,15 @@ def test_taken_and_sent_to_devices(name, weights) -> None:
     assert messages.options_from_config(config).algorithm == options.algorithm
 
 
-@pytest.mark.parametrize("name", sorted({*ALGORITHMS.entries} - {*WANTING}))
+@pytest.mark.parametrize("name", WANTING)
+def test_links_that_lose_messages_one_way(name) -> None:
+    links = "churn:away=0.1+bernoulli:up=0.5,one-way=true"
+    with pytest.raises(WeightsError, match="loses messages one way"):
+        Options(algorithm=name, links=links)
+    assert Options(algorithm=name, links=links, on_missing="reweight")
+
+
+@pytest.mark.parametrize("name", sorted({*ALGORITHMS.entries} - {*WANTING, "push-sum"}))
 def test_others_take_any_weights(name) -> None:
     for weights in ("data-size", "uniform", uneven, ASYMMETRIC):
         assert Options(algorithm=name, weights=weights, on_missing="neighbors")

@@ -321,7 +321,7 @@ def test_p2pl_trains_over_a_relay_of_two_methods(kind) -> None:
         assert our.bytes_sent == their.bytes_sent
 
 
-DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"]
+DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -48,6 +48,8 @@ def add_functions(app: ClientApp) -> ClientApp:
 
     @app.evaluate()
     def evaluate(message: Message, context: Context) -> Message:
+        if context.run_config.get("no-test-data"):
+            raise ZeroDivisionError("no test data")
         mean = float(message.content["arrays"]["w"].numpy().mean())
         metrics = MetricRecord({"num-examples": 5, "eval_loss": mean, "accuracy": 0.5})
         return Message(RecordDict({"metrics": metrics}), reply_to=message)

@@ -182,7 +182,7 @@ def alive(pid: int) -> bool:
     [
         (["--num-devices=1"], "n=1|must be at least 2"),
         (["--topology=nonsense"], "topology='nonsense': unknown name"),
-        (["--topology=random-matchings"], "changes from round to round"),
+        (["--topology=regular:d=5"], "d=5: must be less than n=2"),
         (["--app=nowhere"], "must look like package.module:name"),
         (["--rounds=0"], "rounds=0: must be at least 1"),
         (["--set=waiting.quorum=-1"], "waiting.quorum=-1"),

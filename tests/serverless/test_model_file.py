@@ -141,3 +141,15 @@ def test_one_line_loads_it_in_pytorch(tmp_path) -> None:
     for name, tensor in other.state_dict().items():
         assert torch.equal(tensor, net.state_dict()[name])
         assert tensor.dtype == net.state_dict()[name].dtype
+
+
+def test_complex_numbers_that_safetensors_lacks_are_written_as_pairs(tmp_path, caplog) -> None:
+    from p2pl_flower.serverless import model_file
+
+    model = {"s": np.array([1 + 2j, 3j]), "n": np.array(4j), "w": np.ones(1, np.complex64)}
+    model_file.write(tmp_path / "model.safetensors", model)
+    found = safetensors.load_file(tmp_path / "model.safetensors")
+    assert found["s"].tolist() == [[1, 2], [0, 3]]
+    assert found["n"].tolist() == [0, 4]
+    assert found["w"].dtype == np.complex64
+    assert "array(s) 's', 'n' are written as float64 with a last axis of 2" in caplog.text

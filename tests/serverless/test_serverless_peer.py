@@ -147,7 +147,7 @@ def test_peers_as_processes_with_certificates(tmp_path) -> None:
         waiting={"deadline": 6},
         linger=2,
     )
-    made[2]["run-config"] = {"fail-in": 3}
+    made[2] |= {"run-config": {"fail-in": 3}, "on-failure": "raise"}
     processes = [start(values, tmp_path) for values in made.values()]
     codes = [ended(process, 120) for process in processes]
     logs = [(tmp_path / f"device-{d}.log").read_text() for d in range(3)]

@@ -87,6 +87,7 @@ def test_set_overrides_keys_and_entries_of_tables(tmp_path) -> None:
         ("run-config.a=[1]", "run-config.a=\\[1\\]: must be a text, a number"),
         ("insecure=true", "certificates=.*: name the folder"),
         ("certificates=''", "certificates='': name the folder"),
+        ("topology=rings", "topology='rings': unknown name"),
         ("start=-1", "start=-1: must be in \\[0, inf\\) \\(seconds\\)"),
         ("rounds", "set='rounds': must look like key=value"),
         ("rounds.x=1", "set='rounds.x=1': rounds is no table"),
@@ -95,6 +96,16 @@ def test_set_overrides_keys_and_entries_of_tables(tmp_path) -> None:
 def test_a_bad_value_is_named(tmp_path, change, complaint) -> None:
     with pytest.raises(ConfigError, match=f"^{complaint}"):
         load(tmp_path, GOOD, change)
+
+
+def test_a_schedule_links_none_but_listed_neighbors(tmp_path) -> None:
+    few = GOOD.replace('2 = "192.168.1.22:9400"\n', "")
+    assert load(tmp_path, few, "topology=path", "device=0").schedule.graph(1).degree[1] == 2
+    with pytest.raises(ConfigError, match="links device 0 to devices that neighbors lacks: 2;"):
+        load(tmp_path, few, "topology=random-matchings")
+    made = load(tmp_path, GOOD, "topology=random-matchings")
+    assert made.common()["topology"] == "random-matchings"
+    assert "topology" not in load(tmp_path, GOOD).common()
 
 
 @pytest.mark.parametrize("key", ["device", "num-devices", "listen", "app", "rounds"])

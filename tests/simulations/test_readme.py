@@ -113,3 +113,17 @@ def test_every_place_that_names_the_least_versions_agrees():
     extra = project["optional-dependencies"]["simulation"]
     [flwr] = [d.removeprefix("flwr") for d in project["dependencies"] if d.startswith("flwr")]
     assert f"flwr[simulation]{flwr}" in extra
+
+
+def test_a_named_table_of_a_file_has_columns_of_text(root):
+    (root / "a.json").write_text('{"table": [["a"]], "gone": [["system", "why"], ["x", "late"]]}')
+    new = readme.render("<!-- table: a.json#gone -->\n<!-- end -->\n", root)
+    assert "| system | why |\n| --- | --- |\n| x | late |\n" in new
+
+
+def test_pages_beside_benchmarks_are_rendered(root):
+    (root / "benchmarks").mkdir()
+    page = root / "benchmarks" / "more.md"
+    page.write_text(TEXT, encoding="utf-8")
+    assert readme.main(["--root", str(root)]) == 0
+    assert table(small()) in page.read_text(encoding="utf-8")

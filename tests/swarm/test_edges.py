@@ -40,7 +40,7 @@ def test_every_edge_has_the_weight_of_its_row(topology, rule) -> None:
     samples = np.arange(12) * 3 + 1
     matrix = user_matrix(graph)
     edges = Edges.of(graph)
-    weights = edge_weights(rule, graph, edges, samples, matrix)
+    weights = edge_weights(rule, edges, samples, matrix)
     known = dict(enumerate(samples.tolist()))
     rows = {k: rule.row(*neighborhood(graph, k, known, matrix)) for k in range(12)}
     pairs = list(zip(edges.to.tolist(), edges.source.tolist(), strict=True))
@@ -52,7 +52,7 @@ def test_every_edge_has_the_weight_of_its_row(topology, rule) -> None:
 def test_losses_are_dealt_with_as_a_device_does(policy) -> None:
     graph = schedule("erdos-renyi:p=0.4", 10, seed=2).graph(1)
     edges = Edges.of(graph)
-    weights = edge_weights(Uniform(), graph, edges, np.ones(10, dtype=np.int64), None)
+    weights = edge_weights(Uniform(), edges, np.ones(10, dtype=np.int64), None)
     heard = np.random.default_rng(1).random(len(weights)) < 0.5
     heard[edges.to == 3] = False
     kept = keep_heard(weights, heard, edges, policy)
@@ -68,7 +68,7 @@ def test_losses_are_dealt_with_as_a_device_does(policy) -> None:
 def test_a_neighborhood_without_samples_is_refused() -> None:
     graph = nx.path_graph(3)
     with pytest.raises(WeightsError, match="device 0 and its neighbors have no samples"):
-        edge_weights(DataSize(), graph, Edges.of(graph), np.array([0, 0, 5]), None)
+        edge_weights(DataSize(), Edges.of(graph), np.array([0, 0, 5]), None)
 
 
 def test_a_graph_without_links() -> None:

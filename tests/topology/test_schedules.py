@@ -11,19 +11,23 @@ from p2pl_flower.errors import TopologyError
 SCHEDULES = [
     ("static", t.Static(t.ring(9))),
     ("one-peer-exponential", t.OnePeerExponential(9)),
+    ("one-peer-exponential", t.OnePeerExponential(9, directed=True)),
     ("random-matchings", t.RandomMatchings(9, seed=2)),
+    ("random-regular", t.RandomRegular(10, 3, seed=2)),
+    ("epidemic-local", t.EpidemicLocal(9, 2, seed=2)),
     ("random-waypoint", t.RandomWaypoint(9, radius=0.4, speed=0.2, pause=1.5, seed=2)),
 ]
 
 
 @pytest.mark.parametrize(("name", "schedule"), SCHEDULES)
 def test_contract(name, schedule):
-    assert schedule.n == 9
+    assert schedule.n in (9, 10)
     assert schedule.static == (name == "static")
     first = [schedule.graph(r) for r in range(1, 12)]
     again = [pickle.loads(pickle.dumps(schedule)).graph(r) for r in reversed(range(1, 12))]
     for graph, same in zip(first, reversed(again), strict=True):
-        assert list(graph) == list(range(9))
+        assert list(graph) == list(range(schedule.n))
+        assert graph.is_directed() == schedule.directed
         assert nx.number_of_selfloops(graph) == 0
         assert nx.utils.graphs_equal(graph, same)
         with pytest.raises(nx.NetworkXError, match=r"[Ff]rozen"):
@@ -59,7 +63,7 @@ def test_static_copies_and_orders_its_graph():
     ("graph", "message"),
     [
         (nx.Graph([(0, 1), (2, 3), (3, 4)]), "connected, but has components of 3, 2 devices"),
-        (nx.DiGraph([(0, 1)]), "must be undirected"),
+        (nx.DiGraph([(0, 1)]), "strongly connected, but has components of 1, 1 devices"),
         (nx.MultiGraph([(0, 1)]), "one link between two devices"),
         (nx.Graph([(1, 2)]), "must have the nodes 0, ..., n - 1"),
         (nx.Graph([("a", "b")]), "convert_node_labels_to_integers"),
@@ -85,6 +89,34 @@ def test_one_peer_exponential_covers_the_static_exponential_graph(n):
     rounds = range(1, int(np.ceil(np.log2(n))) + 1)
     union = nx.compose_all([schedule.graph(r) for r in rounds])
     assert nx.utils.edges_equal(union.edges, t.exponential(n).edges)
+
+
+@pytest.mark.parametrize(("name", "schedule"), SCHEDULES)
+def test_one_step_a_round_goes_over_the_graph_of_the_round(name, schedule):
+    for r in (1, 2, 9):
+        assert nx.utils.graphs_equal(schedule.links(r, 1, 1), schedule.graph(r))
+        assert nx.utils.graphs_equal(schedule.of_round(r, 1), schedule.graph(r))
+        assert nx.utils.graphs_equal(schedule.of_round(r, 0), schedule.graph(r))
+
+
+def test_steps_have_graphs_of_their_own_where_the_schedule_says_so():
+    hops = t.OnePeerExponential(16)  # 1, 2, 4, 8, 1, ...
+    seen = [sorted(hops.links(r, s, 3)[0])[0] for r in (1, 2, 3) for s in (1, 2, 3)]
+    assert seen == [1, 2, 4, 8, 1, 2, 4, 8, 1]
+    assert [sorted(hops.of_round(2, 3)[0])] == [[1, 2, 8, 14, 15]]
+    pairs = t.RandomMatchings(8, seed=1)
+    assert pairs.links(3, 2, 5) is pairs.graph(12)
+    kept = t.schedule("random-matchings:per-step=false", 8, seed=1)
+    assert [kept.links(3, s, 5) for s in (1, 5)] == [pairs.graph(3)] * 2
+    moving = t.RandomWaypoint(9, radius=0.4, speed=0.2)
+    assert moving.links(3, 2, 5) is moving.graph(3)
+
+
+def test_all_links_ever():
+    assert sorted(t.OnePeerExponential(16).ever(1, 3)[0]) == [1, 2, 4, 12, 14, 15]
+    assert sorted(t.OnePeerExponential(16, per_step=False).ever(1, 3)[0]) == [1, 15]
+    assert t.RandomMatchings(6).ever(100, 5).number_of_edges() == 15
+    assert nx.utils.graphs_equal(t.Static(t.ring(5)).ever(9, 9), t.ring(5))
 
 
 @pytest.mark.parametrize("n", [1, 2, 6, 7])

@@ -24,16 +24,21 @@ FAMILIES = [
     ("scale-free", t.scale_free, {"m": 2}),
     ("random-geometric", t.random_geometric, {"radius": 0.5}),
     ("exponential", t.exponential, {}),
+    ("exponential", t.exponential, {"directed": True}),
+    ("directed-ring", t.directed_ring, {}),
+    ("random-out", t.random_out, {"s": 3}),
 ]
-RANDOM = {"regular", "erdos-renyi", "small-world", "scale-free", "random-geometric"}
+RANDOM = {"regular", "erdos-renyi", "small-world", "scale-free", "random-geometric", "random-out"}
+ONE_WAY = {"directed-ring", "random-out"}
 
 
 @pytest.mark.parametrize(("name", "family", "options"), FAMILIES)
 def test_contract(name, family, options):
     graph = family(12, **options, seed=1)
-    assert type(graph) is nx.Graph
+    one_way = name in ONE_WAY or options.get("directed", False)
+    assert type(graph) is (nx.DiGraph if one_way else nx.Graph)
     assert list(graph) == list(range(12))
-    assert nx.is_connected(graph)
+    assert (nx.is_strongly_connected if one_way else nx.is_connected)(graph)
     assert nx.number_of_selfloops(graph) == 0
     assert nx.utils.graphs_equal(graph, family(12, **options, seed=1))
     edges = {frozenset(map(frozenset, family(12, **options, seed=s).edges)) for s in range(8)}
@@ -46,6 +51,7 @@ def test_contract(name, family, options):
 
 def test_every_name_of_the_table_is_tested():
     schedules = {"one-peer-exponential", "random-matchings", "random-waypoint"}
+    schedules |= {"random-regular", "epidemic-local", "epidemic-oracle"}
     assert set(t.TOPOLOGIES.entries) == {name for name, _, _ in FAMILIES} | schedules
 
 

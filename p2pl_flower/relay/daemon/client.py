@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 import grpc
 
-from ...errors import RelayError
+from ...errors import RelayError, UnavailableError
 from ...named_arrays import Model
 from ..grpc import protocol
 from ..grpc.own_publications import StoredPublication
 from ..grpc.protocol import RefusedError
-from ..mailbox import Mailbox, Slot
+from ..mailbox import Collected, Mailbox, Slot
 from ..parts import split
 from ..spool import Spool
 from .framing import COLLECT, DESCRIBE, MEET, PUBLISH, RECALL, place, receive, send, slot_in
@@ -78,7 +78,10 @@ class LocalMailbox(Mailbox):
         """Let the daemon fetch from the neighbors; it waits as its own policy says."""
         request = {**place(slot), "run": self._run}
         request |= {"senders": list(senders), "deadline": deadline}
-        return {int(f["sender"]): model for f, model in self._stream(COLLECT, request)}
+        found = self._stream(COLLECT, request)
+        ages = {int(fields["sender"]): int(fields.get("age", 0)) for fields, _ in found}
+        models = {int(fields["sender"]): model for fields, model in found}
+        return Collected(models, {j: age for j, age in ages.items() if age})
 
     def _ask(self, method: str, fields: dict[str, Any]) -> None:
         call = self._channel.unary_unary(method)
@@ -103,7 +106,7 @@ class LocalMailbox(Mailbox):
             return call()
         except grpc.RpcError as error:
             reason = f"the relay at {self._address} does not answer: {error.details()}"
-            raise RelayError(reason) from None
+            raise UnavailableError(reason) from None
 
 
 def describe(channel: grpc.Channel, address: str) -> dict[str, Any]:
@@ -111,13 +114,13 @@ def describe(channel: grpc.Channel, address: str) -> dict[str, Any]:
 
     Raises
     ------
-    RelayError
+    UnavailableError
         There is none.
     """
     try:
         return protocol.decode(channel.unary_unary(DESCRIBE)(b"{}", timeout=10))
     except (grpc.RpcError, RefusedError):
-        raise RelayError(
+        raise UnavailableError(
             f"no relay answers at {address}: start `p2pl-flower relay` beside this SuperNode"
         ) from None
 

@@ -101,8 +101,9 @@ class LocalServer:
             yield from send({"sender": own}, *kept[slot].parts())
         others = [j for j in fields["senders"] if j != own]
         mailbox = EndpointMailbox(self._endpoint, protocol.text(fields, "run"))
-        for j, model in mailbox.collect(others, slot, fields["deadline"]).items():
-            yield from send({"sender": j}, model, None)
+        collected = mailbox.collect(others, slot, fields["deadline"])
+        for j, model in collected.items():
+            yield from send({"sender": j, "age": collected.ages.get(j, 0)}, model, None)
 
     def _publications(
         self, fields: dict[str, Any], context: grpc.ServicerContext

@@ -72,12 +72,12 @@ def _authority(
             decipher_only=False,
         )
         builder = (
-            _builder(name, name, key, key, days)
+            _builder(name, name, key.public_key(), key, days)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
         )
         certificate = builder.sign(key, hashes.SHA256())
-        _write_pair(paths, certificate, key)
+        write_pair(paths, certificate, key)
         return paths, certificate, key
     try:
         certificate = x509.load_pem_x509_certificate(paths[0].read_bytes())
@@ -94,23 +94,34 @@ def _device(
     folder: Path, device: int, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey, days: float
 ) -> list[Path]:
     key = ec.generate_private_key(ec.SECP256R1())
+    paths = [folder / f"device-{device}.pem", folder / f"device-{device}.key"]
+    write_pair(paths, issue(ca, ca_key, key.public_key(), device, days), key)
+    return paths
+
+
+def issue(
+    ca: x509.Certificate,
+    ca_key: ec.EllipticCurvePrivateKey,
+    public_key: ec.EllipticCurvePublicKey,
+    device: int,
+    days: float,
+) -> x509.Certificate:
+    """Return a device's certificate, for the key that it has made."""
     roles = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     names = x509.SubjectAlternativeName([x509.DNSName(host_name(device))])
-    builder = (
-        _builder(_name(host_name(device)), ca.subject, key, ca_key, days)
+    return (
+        _builder(_name(host_name(device)), ca.subject, public_key, ca_key, days)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(names, critical=False)
         .add_extension(x509.ExtendedKeyUsage(roles), critical=False)
+        .sign(ca_key, hashes.SHA256())
     )
-    paths = [folder / f"device-{device}.pem", folder / f"device-{device}.key"]
-    _write_pair(paths, builder.sign(ca_key, hashes.SHA256()), key)
-    return paths
 
 
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
+    public_key: ec.EllipticCurvePublicKey,
     issuer_key: ec.EllipticCurvePrivateKey,
     days: float,
 ) -> x509.CertificateBuilder:
@@ -120,11 +131,11 @@ def _builder(
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key.public_key())
+        .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATED)
         .not_valid_after(max(now + datetime.timedelta(days=days), now - _BACKDATED))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(issuer_id, critical=False)
     )
 
@@ -133,9 +144,10 @@ def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def _write_pair(
+def write_pair(
     paths: list[Path], certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
 ) -> None:
+    """Write a certificate, and its key for nobody else to read."""
     encoded = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

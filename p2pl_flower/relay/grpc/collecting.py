@@ -1,116 +1,206 @@
-"""Fetching one slot from several neighbors at once, and checking what comes."""
+"""Fetching one slot from several neighbors at once, and going on with what has come."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Collection
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING
 
 import grpc
 
-from ...errors import LayoutError, RelayError
-from ...named_arrays import Model, check_layout
+from ...errors import RelayError
+from ...named_arrays import Model
 from ...system.allocator import give_back
-from ..mailbox import Slot
-from ..spool import Document
-from ..tensors import not_finite
+from ..contents import MODEL
+from ..mailbox import Collected, Slot
+from .checking import checked
 from .protocol import Refusal, RefusedError
+from .remote import Fetched
 
 if TYPE_CHECKING:
     from .endpoint import Endpoint
 
+MOST_STALE = 8
+"""Rounds by which a model may be older or newer than the one that was asked for, and be taken."""
+
 _RETRY_SECONDS = 0.2
 _HEADER_SLACK = 1 << 16
 _TRANSFER_SECONDS = 10.0  # for what is there already, where nothing is waited for
+_SHARE = 0.1  # of a round's time: how long those that are absent may be waited for
 
 
 def collect(
     endpoint: Endpoint, run: str, senders: list[int], slot: Slot, deadline: float | None
-) -> dict[int, Model]:
+) -> Collected:
     """Return the models that arrived, by sender; all else is counted in the statistics.
 
-    They are fetched side by side, into files, and checked one after the other.
+    They are fetched side by side, into files, and checked one after the other. A transfer that
+    has begun and does not come to its end in time goes on beside what follows, and counts when
+    it is next asked for. Those that are absent are not waited for longer than for the others.
     """
     policy = deadline is None
     seconds = endpoint.waiting.deadline if deadline is None else deadline
     enough = endpoint.waiting.enough(len(senders)) if policy else len(senders)
-    end = time.monotonic() + (seconds or _TRANSFER_SECONDS)
-    fetching = _Fetching(endpoint, run, slot)
+    begun = time.monotonic()
+    absent = {j for j in senders if policy and j in endpoint.unreachable}
+    brief = min(seconds, endpoint.waiting.grace)
+    if slot.round > 0:
+        brief = min(brief, _SHARE * (begun - endpoint.collected_at))
+    fetching = _Fetching(endpoint, run, slot, waits=policy)
     for j in senders:
-        brief = policy and j in endpoint.unreachable
-        fetching.begin(j, min(seconds, endpoint.waiting.grace) if brief else seconds)
-    pending = set(fetching.senders)
-    while pending and len(fetching.arrived) < enough:
-        done, pending = wait(pending, max(0.0, end - time.monotonic()), FIRST_COMPLETED)
-        for future in done:
-            fetching.settle(future)
-        if not done:
-            break
-    fetching.calls.cancel()
-    for future in pending:  # their calls have been ended: this takes no time
-        fetching.settle(future)
+        fetching.begin(j, brief if j in absent else seconds, j in absent)
+    fetching.settle_until(begun + (seconds or _TRANSFER_SECONDS), enough, spared=absent)
+    fetching.settle_until(begun + brief, enough, spared=())
+    fetching.end()
     give_back()
-    return dict(sorted(fetching.arrived.items()))
+    endpoint.collected_at = time.monotonic()
+    ages = fetching.ages
+    return Collected(dict(sorted(fetching.arrived.items())), {j: a for j, a in ages.items() if a})
 
 
-class _Calls:
-    """Calls in flight, to be ended when enough neighbors have answered."""
+class Transfer:
+    """One answer under way: another thread receives it, and this one may end it.
 
-    def __init__(self) -> None:
-        self._calls: list[grpc.Call] = []
-        self._lock = threading.Lock()
+    Attributes
+    ----------
+    slot : Slot
+        What was asked for.
+    future : Future[Fetched]
+        What will have come.
+    has_begun : bool
+        Whether the neighbor has begun to send.
+    """
+
+    def __init__(self, slot: Slot) -> None:
+        self.slot, self.has_begun = slot, False
+        self.future: Future[Fetched]
         self.over = threading.Event()
+        self._call: grpc.Call | None = None
+        self._lock = threading.Lock()
 
     def add(self, call: grpc.Call) -> None:
+        """Note the call, so that it can be ended."""
         with self._lock:
-            self._calls.append(call)
+            self._call = call
         if self.over.is_set():
             call.cancel()
 
+    def begin(self) -> None:
+        """Note that the neighbor has begun to send."""
+        self.has_begun = True
+
     def cancel(self) -> None:
+        """End it."""
         self.over.set()
         with self._lock:
-            for call in self._calls:
-                call.cancel()
+            if self._call is not None:
+                self._call.cancel()
 
 
 class _Fetching:
     """What is being fetched from whom, and what of it has arrived and was found good."""
 
-    def __init__(self, endpoint: Endpoint, run: str, slot: Slot) -> None:
-        self._endpoint, self._run, self._slot = endpoint, run, slot
+    def __init__(self, endpoint: Endpoint, run: str, slot: Slot, waits: bool) -> None:
+        self._endpoint, self._run, self._slot, self._waits = endpoint, run, slot, waits
         kept = endpoint.publications(run).stored(slot.channel)
         self._own = kept[0][1].document if kept else None
-        self.calls = _Calls()
-        self.senders: dict[Future[Document], int] = {}
+        self._within = MOST_STALE if waits and slot.channel == MODEL and slot.round > 0 else 0
+        self._pending: dict[int, Transfer] = {}
+        self._out_of_time = False
         self.arrived: dict[int, Model] = {}
+        self.ages: dict[int, int] = {}
 
-    def begin(self, sender: int, seconds: float) -> None:
-        """Fetch from a neighbor, in a thread of its own."""
-        self.senders[self._endpoint.pool.submit(self._fetch, sender, seconds)] = sender
+    def begin(self, sender: int, seconds: float, absent: bool) -> None:
+        """Fetch from a neighbor, in a thread of its own, or go on with what is under way."""
+        carried = self._endpoint.carried.pop((self._run, self._slot.channel, sender), None)
+        if carried is not None and self._age(carried.slot) is None:
+            carried.cancel()
+            carried = None
+        if carried is None:
+            carried = Transfer(self._slot)
+            wait_for = 0.0 if absent and self._within else seconds
+            carried.future = self._endpoint.pool.submit(
+                self._fetch, carried, sender, seconds, wait_for
+            )
+        self._pending[sender] = carried
 
-    def settle(self, future: Future[Document]) -> None:
+    def settle_until(self, end: float, enough: int, spared: Collection[int]) -> None:
+        """Check what comes until enough has, or all but that of those who are spared."""
+        while len(self.arrived) < enough:
+            awaited = {t.future: j for j, t in self._pending.items() if j not in spared}
+            if not awaited:
+                return
+            done, _ = wait(awaited, max(0.0, end - time.monotonic()), FIRST_COMPLETED)
+            if not done:
+                self._out_of_time = self._waits
+                return
+            for future in done:
+                self._settle(awaited[future])
+
+    def end(self) -> None:
+        """End what has not begun to come; what has is carried over."""
+        for sender, transfer in list(self._pending.items()):
+            if transfer.has_begun and not transfer.future.done() and self._within:
+                key = self._run, self._slot.channel, sender
+                self._endpoint.carried[key] = self._pending.pop(sender)
+                self._refuse(sender, RefusedError(Refusal.LATE, "its model is still on its way"))
+            else:
+                transfer.cancel()
+        for sender in list(self._pending):  # their calls have been ended: this takes no time
+            self._settle(sender)
+
+    def _settle(self, sender: int) -> None:
         """Check what came, and note it."""
-        sender, statistics = self.senders[future], self._endpoint.statistics
+        endpoint, transfer = self._endpoint, self._pending.pop(sender)
         try:
-            self.arrived[sender] = _checked(future.result(), self._own, self._slot, sender)
-            statistics.arrived(sender)
+            fetched = transfer.future.result()
+            age = self._age(fetched.slot)
+            if age is None:
+                raise RefusedError(Refusal.GONE, "its model is too old by now")
+            self.arrived[sender] = checked(fetched.document, self._own, self._slot, sender)
+            self.ages[sender] = age
+            endpoint.statistics.arrived(sender, stale=age > 0)
+            endpoint.taken[self._run, self._slot.channel, sender] = fetched.slot
+            if not age:
+                endpoint.punctual(sender)
         except RefusedError as refused:
-            statistics.refused(sender, refused.refusal, refused.reason)
+            self._refuse(sender, refused)
+        except (OSError, RelayError) as error:  # no room, no more files: ours, and it may pass
+            endpoint.statistics.refused(sender, Refusal.LOCAL, str(error))
 
-    def _fetch(self, sender: int, seconds: float) -> Document:
+    def _refuse(self, sender: int, refused: RefusedError) -> None:
+        self._endpoint.statistics.refused(sender, refused.refusal, refused.reason)
+        if refused.refusal is Refusal.LATE and self._out_of_time and self._slot.round > 0:
+            self._endpoint.late(sender)
+
+    def _age(self, slot: Slot) -> int | None:
+        """Return how many rounds a publication is off; None where it is of no use."""
+        if slot == self._slot:
+            return 0
+        apart = max(1, abs(self._slot.round - slot.round))
+        return apart if slot.channel == self._slot.channel and apart <= self._within else None
+
+    def _fetch(self, transfer: Transfer, sender: int, seconds: float, wait_for: float) -> Fetched:
         """Fetch a publication; who cannot be reached is tried again and again."""
-        remote, unreachable = self._endpoint.remotes.get(sender), self._endpoint.unreachable
-        if remote is None:
-            raise RefusedError(Refusal.STRANGER, f"device {sender} is not on the neighbor list")
+        remote, unreachable = self._endpoint.remote(sender), self._endpoint.unreachable
         most = self._endpoint.most_bytes if self._own is None else self._own.size + _HEADER_SLACK
+        after = self._endpoint.taken.get((self._run, self._slot.channel, sender))
         end = time.monotonic() + seconds
         absent: RefusedError | None = None
         while True:
             left = max(0.0, end - time.monotonic())
             try:
-                document = remote.fetch(self._run, self._slot, left, most, self.calls.add)
+                return remote.fetch(
+                    self._run,
+                    self._slot,
+                    min(left, wait_for),
+                    most,
+                    transfer,
+                    within=self._within,
+                    after=after,
+                )
             except RefusedError as refused:
                 if refused.refusal is Refusal.LATE and absent is not None:
                     raise absent from None  # time ran out while it was tried again
@@ -118,36 +208,5 @@ class _Fetching:
                     raise
                 absent = refused
                 unreachable.add(sender)
-                if left <= _RETRY_SECONDS or self.calls.over.wait(_RETRY_SECONDS):
+                if left <= _RETRY_SECONDS or transfer.over.wait(_RETRY_SECONDS):
                     raise
-            else:
-                unreachable.discard(sender)
-                return document
-
-
-def _checked(document: Document, own: Document | None, slot: Slot, sender: int) -> Model:
-    """Return the model in a document, or refuse it; nothing of it has been used until then."""
-    try:
-        model = document.model()
-    except RelayError as error:
-        raise RefusedError(Refusal.MALFORMED, f"what it sends {error}") from None
-    if own is not None:
-        _check_fit(own.model(), model, slot, sender)
-    if (name := not_finite(model)) is not None:
-        raise RefusedError(Refusal.NOT_FINITE, f"array {name!r} holds a NaN or an infinity")
-    return model
-
-
-def _check_fit(own: Model, model: Model, slot: Slot, sender: int) -> None:
-    """Compare with the own publication: a model exactly, what travels beside one in kind."""
-    try:
-        if slot.channel == "model":
-            check_layout(own, model, f"device {sender}")
-        elif _kinds(own) != _kinds(model):
-            raise LayoutError(f"{slot.channel} has other arrays at device {sender} than here")
-    except LayoutError as error:
-        raise RefusedError(Refusal.LAYOUT, str(error)) from None
-
-
-def _kinds(model: Model) -> dict[str, tuple[int, str]]:
-    return {name: (array.ndim, str(array.dtype)) for name, array in model.items()}

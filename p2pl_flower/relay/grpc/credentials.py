@@ -66,7 +66,7 @@ class Credentials:
         except (InvalidSignature, ValueError, TypeError):
             rule = "is foreign: the CA in ca.pem has not issued it; make all of them together"
             raise ConfigError("certificates", f"device-{device}.pem", rule) from None
-        if _device_of(_alternative_names(certificate)) != device:
+        if device_in(certificate) != device:
             rule = f"is not made out to {host_name(device)}"
             raise ConfigError("certificates", f"device-{device}.pem", rule)
         try:
@@ -92,6 +92,11 @@ def caller(auth_context: Mapping[str, Any]) -> int | None:
     """Return the device that a caller's certificate is made out to; None without one."""
     names = auth_context.get("x509_subject_alternative_name", [])
     return _device_of([name.decode(errors="replace") for name in names])
+
+
+def device_in(certificate: x509.Certificate) -> int | None:
+    """Return the device that a certificate is made out to; None if it is to none, or several."""
+    return _device_of(_alternative_names(certificate))
 
 
 def _device_of(names: list[str]) -> int | None:

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import RelayError
+from ..mailbox import Slot
 from ..spool import Spool
 from . import protocol
+from .collecting import Transfer
 from .credentials import Credentials
-from .own_publications import OwnPublications
+from .own_publications import KEPT_FOR_THE_SLOW, OwnPublications
 from .protocol import Refusal, RefusedError
 from .remote import Remote
 from .server import Server
 from .transfer_statistics import TransferStatistics
 from .waiting import Waiting
 
+if TYPE_CHECKING:
+    from ..group.standing import Standing
+    from ..tunnel import Tunnels
+
+Receive = Callable[[int, Mapping[str, Any]], None]
+
 MOST_BYTES = 4 << 30
 """Size of the largest model that is taken where the own one's size is not known yet."""
+
+
+_LATE_TIMES = 2
 
 
 class Endpoint:
@@ -43,6 +56,11 @@ class Endpoint:
         some free for all.
     folder : Path, optional
         Where models are while they are kept; the folder for temporary files unless given.
+    tunnels : Tunnels, optional
+        Ways to and from devices that cannot be dialed. They listen in the endpoint's place, and
+        are closed with it.
+    standing : Standing, optional
+        Whose certificates count no longer; neighbors are told, and say what they know.
 
     Attributes
     ----------
@@ -52,6 +70,15 @@ class Endpoint:
         Where it listens.
     finished : set[int]
         The neighbors that have made their last round.
+    unreachable : set[int]
+        The neighbors that are absent or were late: they are not waited for until they are heard
+        of, and when they were late twice until they keep up.
+    carried : dict[tuple[str, str, int], Transfer]
+        Models that are still on their way, by run, channel and neighbor.
+    taken : dict[tuple[str, str, int], Slot]
+        The newest publication that was taken, by the same.
+    collected_at : float
+        When neighbors were last asked, in seconds of `time.monotonic`.
 
     Raises
     ------
@@ -68,29 +95,43 @@ class Endpoint:
         most_bytes: int = MOST_BYTES,
         most_calls: int = 64,
         folder: Path | None = None,
+        tunnels: Tunnels | None = None,
+        standing: Standing | None = None,
     ) -> None:
         self.device, self.waiting, self.most_bytes = device, waiting or Waiting(), most_bytes
         self.statistics = TransferStatistics(device)
         self.remotes: dict[int, Remote] = {}
         self.unreachable: set[int] = set()
+        self.carried: dict[tuple[str, str, int], Transfer] = {}
+        self.taken: dict[tuple[str, str, int], Slot] = {}
+        self.collected_at = time.monotonic()
+        self._lates: Counter[int] = Counter()
         self.pool = ThreadPoolExecutor(most_calls, thread_name_prefix="p2pl-fetch")
         self.spool = Spool(folder)
         self._credentials = credentials
         self._runs: dict[str, OwnPublications] = {}
         self._cards: dict[str, dict[str, Any]] = {}
+        self._tunnels, self.standing = tunnels, standing
+        inner = listen if tunnels is None else tunnels.inner
         self._server = Server(
-            listen, credentials, self._runs, self._greet, self.statistics, most_calls
+            inner, credentials, self._runs, self._greet, self.statistics, most_calls, standing
         )
         self.finished: set[int] = set()
-        self.address = f"{listen.rpartition(':')[0]}:{self._server.port}"
+        self._receive: Receive | None = None
+        port = self._server.port if tunnels is None else tunnels.port
+        self.address = f"{listen.rpartition(':')[0]}:{port}" if port else listen
+        if standing is not None:
+            standing.tell(self._expel)
 
     def start(self) -> None:
         """Begin to answer neighbors."""
         self._server.start()
+        if self._tunnels is not None:
+            self._tunnels.start()
 
-    def open(self, run: str, last_round: int | None = None) -> None:
+    def open(self, run: str, last_round: int | None = None, kept: int = KEPT_FOR_THE_SLOW) -> None:
         """Take part in a run, with an empty mailbox."""
-        self._runs[run] = OwnPublications(self.device, last_round, self.spool)
+        self._runs[run] = OwnPublications(self.device, last_round, self.spool, kept)
 
     def end(self, run: str) -> None:
         """Forget a run."""
@@ -107,11 +148,14 @@ class Endpoint:
         for device, address in neighbors.items():
             known = self.remotes.get(device)
             if known is None or known.address != address:
+                target = address if self._tunnels is None else self._tunnels.target(device, address)
                 self.remotes[device] = Remote(
-                    device, address, self.device, self._credentials, self.spool
+                    device, address, self.device, self._credentials, self.spool, target
                 )
                 if known is not None:
                     known.close()
+        if self._tunnels is not None:
+            self._tunnels.meet(self.remotes)
         self.publications(run).admit(neighbors)
 
     def introduce(self, run: str, card: Mapping[str, Any]) -> None:
@@ -121,6 +165,19 @@ class Endpoint:
         """
         self._cards[run] = dict(card)
 
+    def receive_guests(self, receive: Receive) -> None:
+        """Let any device of the group greet: ``receive`` is told who, and what it says."""
+        self._receive, self._server.open_to_guests = receive, True
+        if self._tunnels is not None:
+            self._tunnels.receive_guests()
+
+    def part(self, device: int) -> None:
+        """Call a device no more that is no neighbor any longer."""
+        remote = self.remotes.pop(device, None)
+        self.unreachable.discard(device)
+        if remote is not None:
+            remote.close()
+
     def hello(self, run: str, neighbor: int, timeout: float) -> dict[str, Any]:
         """Exchange greetings with a neighbor and return what it says of itself.
 
@@ -129,13 +186,37 @@ class Endpoint:
         RefusedError
             It is not there, or takes part in something else.
         """
-        said = self.remotes[neighbor].hello(run, self._card(run), timeout)
+        said = self.remote(neighbor).hello(run, self._card(run), timeout)
         self._heard(run, neighbor, said)
         return said
 
+    def remote(self, device: int) -> Remote:
+        """Return the way to a neighbor.
+
+        Raises
+        ------
+        RefusedError
+            It is none, or its certificate has been taken back.
+        """
+        if self.standing is not None:
+            self.standing.check(device)
+        remote = self.remotes.get(device)
+        if remote is None:
+            raise RefusedError(Refusal.STRANGER, f"device {device} is not on the neighbor list")
+        return remote
+
+    @property
+    def revoked(self) -> frozenset[int]:
+        """The devices whose certificates count no longer."""
+        return frozenset() if self.standing is None else self.standing.revoked
+
     def close(self) -> None:
         """Stop listening and end all calls."""
+        if self._tunnels is not None:
+            self._tunnels.close()
         self._server.close()
+        for transfer in self.carried.values():
+            transfer.cancel()
         for remote in self.remotes.values():
             remote.close()
         self.pool.shutdown(cancel_futures=True)
@@ -145,6 +226,8 @@ class Endpoint:
     ) -> dict[str, Any]:
         run = protocol.text(fields, "run")
         self._heard(run, sender, fields)
+        if self._receive is not None:
+            self._receive(sender, fields)
         return self._card(run)
 
     def _card(self, run: str) -> dict[str, Any]:
@@ -155,13 +238,41 @@ class Endpoint:
             "round": publications.round,
             "newest": None if newest is None else [newest.round, newest.step],
         }
-        return {**self._cards.get(run, {}), **card}
+        revoked = None if self.standing is None else self.standing.to_json()
+        return {**self._cards.get(run, {}), **card, "revoked": revoked}
+
+    def _expel(self, devices: frozenset[int]) -> None:
+        """Call these devices no more: what is under way from them ends now."""
+        for device in devices & self.remotes.keys():
+            self.remotes[device].close()
+        if self._tunnels is not None:
+            self._tunnels.expel(devices)
+
+    def late(self, neighbor: int) -> None:
+        """Note that a neighbor was waited for in vain: it is absent until it is heard of."""
+        self._lates[neighbor] += 1
+        self.unreachable.add(neighbor)
+
+    def punctual(self, neighbor: int) -> None:
+        """Note that a neighbor had in time what was asked for."""
+        self._lates.pop(neighbor, None)
+        self.unreachable.discard(neighbor)
 
     def _heard(self, run: str, neighbor: int, said: Mapping[str, Any]) -> None:
+        if self.standing is not None:
+            self.standing.hear(said.get("revoked"))
         self._check(run, neighbor, said)
-        self.unreachable.discard(neighbor)
+        if self._lates[neighbor] < _LATE_TIMES or self._keeps_up(run, said):
+            self.unreachable.discard(neighbor)
+            self._lates[neighbor] = min(self._lates[neighbor], _LATE_TIMES - 1)
         if said.get("finished") is True:
             self.finished.add(neighbor)
+
+    def _keeps_up(self, run: str, said: Mapping[str, Any]) -> bool:
+        """Return whether a neighbor that was late before has a model of about this round."""
+        newest = said.get("newest")
+        number = newest[0] if isinstance(newest, list) and newest else None
+        return type(number) is int and number >= self.publications(run).round - 1
 
     def _check(self, run: str, neighbor: int, said: Mapping[str, Any]) -> None:
         if said.get("protocol") != protocol.VERSION:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from ...errors import RelayError
 from ...named_arrays import Model
 from ..base import MailboxRelay
-from ..mailbox import Mailbox, Slot
+from ..mailbox import Collected, Mailbox, Slot
 from . import collecting
 from .endpoint import Endpoint
 
@@ -30,7 +30,7 @@ class EndpointMailbox(Mailbox):
 
     def collect(
         self, senders: Collection[int], slot: Slot, deadline: float | None = None
-    ) -> dict[int, Model]:
+    ) -> Collected:
         """Fetch from all senders at once, and go on as the endpoint's waiting policy says.
 
         With a ``deadline``, all are waited for that many seconds instead.
@@ -39,7 +39,8 @@ class EndpointMailbox(Mailbox):
         kept = dict(publications.own(slot.channel)) if self.device in senders else {}
         own = {self.device: kept[slot]} if slot in kept else {}
         others = [j for j in senders if j != self.device]
-        return own | collecting.collect(self._endpoint, self._run, others, slot, deadline)
+        arrived = collecting.collect(self._endpoint, self._run, others, slot, deadline)
+        return Collected({**own, **arrived}, arrived.ages)
 
 
 class EndpointRelay(MailboxRelay):

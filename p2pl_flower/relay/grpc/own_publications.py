@@ -19,6 +19,10 @@ KEPT_FOR_THE_SLOW = 3
 step publishes that step's result and the next round's model, while a neighbor may still be about
 to fetch what the step began with."""
 
+KEPT_FAR_AHEAD = 16
+"""Publications that are kept where links come and go: a device that none of its neighbors holds up
+in some steps gets further ahead of one that is yet to fetch."""
+
 _AHEAD = 1000
 """Rounds beyond the newest publication that can be waited for, where no last one is known."""
 
@@ -50,6 +54,8 @@ class OwnPublications:
         The run's last round: whoever asks for a later one is refused.
     spool : Spool, optional
         Where publications are written to.
+    kept : int
+        Publications that each channel keeps.
 
     Attributes
     ----------
@@ -58,13 +64,17 @@ class OwnPublications:
     """
 
     def __init__(
-        self, device: int, last_round: int | None = None, spool: Spool | None = None
+        self,
+        device: int,
+        last_round: int | None = None,
+        spool: Spool | None = None,
+        kept: int = KEPT_FOR_THE_SLOW,
     ) -> None:
         self.device, self.last_round = device, last_round
         self._spool = spool or Spool()
         self.round = 0
         self._admitted: frozenset[int] = frozenset()
-        self._publications: Publications[Document] = Publications(KEPT_FOR_THE_SLOW)
+        self._publications: Publications[Document] = Publications(kept)
         self._changed = threading.Condition()
 
     def admit(self, readers: Collection[int]) -> None:
@@ -112,9 +122,18 @@ class OwnPublications:
         return kept[0][0] if kept else None
 
     def wait_for(
-        self, reader: int, slot: Slot, seconds: float, alive: Callable[[], bool]
-    ) -> Document:
+        self,
+        reader: int,
+        slot: Slot,
+        seconds: float,
+        alive: Callable[[], bool],
+        within: int = 0,
+        after: tuple[int, int] = (-1, -1),
+    ) -> tuple[Slot, Document]:
         """Return the document in a slot, waiting for it while somebody is there to have it.
+
+        Where nothing is in the slot, not any more or not in time, that which is nearest to it
+        is returned if it is at most ``within`` rounds off and newer than ``after``.
 
         Raises
         ------
@@ -125,11 +144,14 @@ class OwnPublications:
         while True:
             with self._changed:
                 self.check_admitted(reader)
-                found = self._find(slot)
+                found = self._find(slot, within, after)
                 if found is not None:
                     return found
                 left = end - time.monotonic()
                 if left <= 0 or not alive():
+                    older = self._nearest(slot, within, after)
+                    if older is not None:
+                        return older
                     raise RefusedError(
                         Refusal.LATE, f"has published nothing in {describe(slot)} yet"
                     )
@@ -140,13 +162,31 @@ class OwnPublications:
         with self._changed:
             self._changed.notify_all()
 
-    def _find(self, slot: Slot) -> Document | None:
+    def _nearest(
+        self, slot: Slot, within: int, after: tuple[int, int]
+    ) -> tuple[Slot, Document] | None:
+        """Return what is kept nearest to a slot, as `wait_for` says."""
+        near = [
+            (abs(own.round - slot.round), own, publication.public)
+            for own, publication in self._publications.own(self.device, slot.channel)
+            if abs(own.round - slot.round) <= within and own[1:] > after and own.round > 0
+        ]
+        if not near or not within:
+            return None
+        _, own, document = min(near, key=lambda found: found[0])
+        return own, document
+
+    def _find(
+        self, slot: Slot, within: int, after: tuple[int, int]
+    ) -> tuple[Slot, Document] | None:
         kept = self._publications.own(self.device, slot.channel)
         for own_slot, publication in kept:
             if own_slot == slot:
-                return publication.public
+                return slot, publication.public
         newest = kept[0][0] if kept else None
         if newest is not None and slot < newest:
+            if (newer := self._nearest(slot, within, after)) is not None:
+                return newer
             raise RefusedError(
                 Refusal.GONE, f"{describe(slot)} is past: {describe(newest)} is there"
             )
@@ -158,4 +198,4 @@ class OwnPublications:
 
 def describe(slot: Slot) -> str:
     """Return a slot for people to read."""
-    return f"{slot.channel} of round {slot.round} step {slot.step}"
+    return f"{slot.channel:.50} of round {slot.round} step {slot.step}"

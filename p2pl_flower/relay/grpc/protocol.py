@@ -15,7 +15,7 @@ import grpc
 
 from ...errors import RelayError
 
-VERSION = 1
+VERSION = 2
 
 HELLO = "/p2pl.Relay/Hello"
 FETCH = "/p2pl.Relay/Fetch"
@@ -23,10 +23,26 @@ FETCH = "/p2pl.Relay/Fetch"
 CHUNK_BYTES = 1 << 20
 """Model bytes in one message; see ``benchmarks/relay_throughput.py``."""
 
+FACTS_BYTES = 1 << 16
+"""The longest message of facts that is read."""
+
+REQUEST_OPTIONS = [
+    ("grpc.max_receive_message_length", FACTS_BYTES),
+    ("grpc.max_send_message_length", 2 * CHUNK_BYTES),
+]
+"""Of who answers: whoever reaches the port may send it facts, and no more."""
+
+ANSWER_OPTIONS = [
+    ("grpc.max_receive_message_length", CHUNK_BYTES + FACTS_BYTES),
+    ("grpc.max_send_message_length", FACTS_BYTES),
+]
+"""Of who asks."""
+
 MESSAGE_OPTIONS = [
     ("grpc.max_receive_message_length", 8 << 20),
     ("grpc.max_send_message_length", 8 << 20),
 ]
+"""Between a daemon and the ClientApps of its machine."""
 
 
 class Refusal(Enum):
@@ -45,6 +61,7 @@ class Refusal(Enum):
     TRUNCATED = "truncated"
     OVERSIZED = "oversized"
     MALFORMED = "malformed"
+    LOCAL = "local"
 
 
 _STATUS = {
@@ -57,6 +74,7 @@ _STATUS = {
     Refusal.BUSY: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Refusal.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
 }
+_MOST = 1 << 63
 _REFUSALS = {status: refusal for refusal, status in _STATUS.items()}
 
 
@@ -79,8 +97,11 @@ def decode(message: bytes) -> dict[str, Any]:
     Raises
     ------
     RefusedError
-        There is none.
+        There is none, or it is longer than `FACTS_BYTES`.
     """
+    if len(message) > FACTS_BYTES:
+        rule = f"sent {len(message):,} bytes where at most {FACTS_BYTES:,} of facts were due"
+        raise RefusedError(Refusal.MALFORMED, rule)
     try:
         fields = json.loads(message)
     except (ValueError, RecursionError):
@@ -96,10 +117,10 @@ def whole(fields: dict[str, Any], key: str) -> int:
     Raises
     ------
     RefusedError
-        It is missing, or of another type.
+        It is missing, of another type, or has more than 64 bits.
     """
     value = fields.get(key)
-    if type(value) is not int:
+    if type(value) is not int or not -_MOST <= value < _MOST:
         raise RefusedError(Refusal.MALFORMED, f"sent {key}={value!r:.50}, which must be an integer")
     return value
 
@@ -110,6 +131,16 @@ def text(fields: dict[str, Any], key: str) -> str:
     if type(value) is not str:
         raise RefusedError(Refusal.MALFORMED, f"sent {key}={value!r:.50}, which must be a text")
     return value
+
+
+def place(fields: dict[str, Any], key: str) -> tuple[int, int]:
+    """Return a round and a step from a message; otherwise as `whole`."""
+    value = fields.get(key)
+    if not isinstance(value, list) or len(value) != 2:
+        raise RefusedError(
+            Refusal.MALFORMED, f"sent {key}={value!r:.50}, which must be two numbers"
+        )
+    return whole({key: value[0]}, key), whole({key: value[1]}, key)
 
 
 def abort(context: grpc.ServicerContext, refused: RefusedError, round_number: int) -> None:

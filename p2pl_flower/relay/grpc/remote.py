@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
 
 import grpc
 
@@ -19,13 +19,37 @@ from .protocol import Refusal, RefusedError
 
 _RECONNECT = [
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 20_000),  # which is how long a try to connect may take, too
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
+_KEEPALIVE = [  # a link that is dead is known to be so within 10 s
+    ("grpc.keepalive_time_ms", 5000),
+    ("grpc.keepalive_timeout_ms", 5000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+]
+_NOTHING = Slot("", -1, -1)
 _PROBE_SECONDS = 2.0
+_LEAST_CHUNK = 1 << 16  # bytes; a model in crumbs takes more time than it has bytes
 _TRANSFER_SECONDS = 3600.0
+_CLOSED = "is not called any more"
 
-Watch = Callable[[grpc.Call], None]
+
+class Watch(Protocol):
+    """Is told of a call, from the thread that makes it."""
+
+    def add(self, call: grpc.Call) -> None:
+        """Take the call, so that another thread can end it."""
+
+    def begin(self) -> None:
+        """Hear that the answer has begun to come."""
+
+
+class Fetched(NamedTuple):
+    """What has come: a publication, and the slot that it is in."""
+
+    slot: Slot
+    document: Document
 
 
 class Remote:
@@ -36,13 +60,22 @@ class Remote:
     device : int
         The neighbor: its certificate must be made out to it.
     address : str
-        ``host:port``.
+        ``host:port``, for people to read where ``target`` is given.
     me : int
         The device that asks.
     credentials : Credentials or None
         None to call without TLS.
     spool : Spool, optional
         Where models that arrive are written to.
+    target : str, optional
+        What gRPC dials in place of the address.
+
+    Attributes
+    ----------
+    round : int or None
+        The round that the neighbor is in, as it last said.
+    revocations : int
+        Number of the list of revocations that it has, as it last said.
     """
 
     def __init__(
@@ -52,14 +85,16 @@ class Remote:
         me: int,
         credentials: Credentials | None,
         spool: Spool | None = None,
+        target: str = "",
     ) -> None:
         self.device, self.address, self._me = device, address, me
         self._spool = spool or Spool()
         self._credentials = credentials
-        self._channel = _open(device, address, credentials)
+        self._channel = _open(device, target or address, credentials)
         self._hello = self._channel.unary_unary(protocol.HELLO)
         self._fetch = self._channel.unary_stream(protocol.FETCH)
         self.round: int | None = None
+        self.revocations = 0
 
     def close(self) -> None:
         """End all calls."""
@@ -79,11 +114,20 @@ class Remote:
             self.round = protocol.whole(answer, "round")
         except grpc.RpcError as error:
             raise self._refused(error) from None
+        except ValueError:
+            raise RefusedError(Refusal.ABSENT, _CLOSED) from None
         return answer
 
     def fetch(
-        self, run: str, slot: Slot, seconds: float, most_bytes: int, watch: Watch | None = None
-    ) -> Document:
+        self,
+        run: str,
+        slot: Slot,
+        seconds: float,
+        most_bytes: int,
+        watch: Watch | None = None,
+        within: int = 0,
+        after: Slot | None = None,
+    ) -> Fetched:
         """Fetch what the neighbor has published in a slot, waiting for it up to ``seconds``.
 
         Parameters
@@ -94,8 +138,12 @@ class Remote:
             Seconds that it may take to appear; the caller ends the call when it wants no more.
         most_bytes : int
             A larger document is refused before any of it is fetched.
-        watch : Callable, optional
-            Is given the call, so that another thread can end it.
+        watch : Watch, optional
+            Is told of the call.
+        within : int
+            Rounds by which what comes may be off, where there is nothing in the slot.
+        after : Slot, optional
+            What is not newer than this is not wanted then.
 
         Raises
         ------
@@ -104,27 +152,39 @@ class Remote:
         """
         wait = {"wait-ms": math.ceil(1000 * seconds)}
         place = {"channel": slot.channel, "round": slot.round, "step": slot.step}
-        request = protocol.encode({**place, **wait, "run": run, "from": self._me})
-        call = self._fetch(request, timeout=seconds + _TRANSFER_SECONDS)
-        if watch is not None:
-            watch(call)
+        nearby = {"within": within, "after": list((after or _NOTHING)[1:])} if within else {}
+        request = protocol.encode({**place, **wait, **nearby, "run": run, "from": self._me})
         try:
-            return self._receive(call, most_bytes)
+            call = self._fetch(request, timeout=seconds + _TRANSFER_SECONDS)
+        except ValueError:
+            raise RefusedError(Refusal.ABSENT, _CLOSED) from None
+        if watch is not None:
+            watch.add(call)
+        try:
+            return self._receive(call, slot, within, most_bytes, watch)
         except grpc.RpcError as error:
             raise self._refused(error) from None
         finally:
             call.cancel()
 
-    def _receive(self, call: Any, most_bytes: int) -> Document:
+    def _receive(
+        self, call: Any, slot: Slot, within: int, most_bytes: int, watch: Watch | None
+    ) -> Fetched:
         first = next(call, None)
         if first is None:
             raise RefusedError(Refusal.TRUNCATED, "the answer is empty")
         fields = protocol.decode(first)
         size, self.round = protocol.whole(fields, "size"), protocol.whole(fields, "round")
+        self.revocations = protocol.whole({"revoked": 0, **fields}, "revoked")
+        found = Slot(slot.channel, *protocol.place(fields, "slot")) if "slot" in fields else slot
+        if found != slot and abs(found.round - slot.round) > within:
+            raise RefusedError(Refusal.MALFORMED, f"answers with round {found.round}")
         if not 0 <= size <= most_bytes:
             rule = f"announces {size:,} bytes, where at most {most_bytes:,} are expected"
             raise RefusedError(Refusal.OVERSIZED, rule)
-        return self._spool.keep(size, _exactly(size, call))
+        if watch is not None:
+            watch.begin()
+        return Fetched(found, self._spool.keep(size, _exactly(size, call)))
 
     def _refused(self, error: grpc.RpcError) -> RefusedError:
         refused, number = protocol.read_refusal(error)
@@ -134,8 +194,14 @@ class Remote:
             if reason is not None:
                 return RefusedError(Refusal.IDENTITY, reason)
         if refused.refusal is Refusal.ABSENT:
-            return RefusedError(Refusal.ABSENT, f"{self.address} cannot be reached")
+            return RefusedError(Refusal.ABSENT, self._absence())
         return refused
+
+    def _absence(self) -> str:
+        """Say that the neighbor is not there, of one without an address that it has not dialed."""
+        if ":" in self.address:
+            return f"{self.address} cannot be reached"
+        return "has not dialed, and nobody can dial it"
 
     def _certificate_trouble(self, credentials: Credentials) -> str | None:
         """Say what is wrong with either certificate: gRPC only says that it cannot connect."""
@@ -162,9 +228,11 @@ class Remote:
 
 def _exactly(size: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Pass chunks on, and refuse them if they are more or fewer bytes than announced."""
-    end = 0
+    end, before = 0, _LEAST_CHUNK
     for chunk in chunks:
-        end += len(chunk)
+        if before < _LEAST_CHUNK:
+            raise RefusedError(Refusal.MALFORMED, f"sends a model in pieces of {before} bytes")
+        end, before = end + len(chunk), len(chunk)
         if end > size:
             raise RefusedError(Refusal.OVERSIZED, f"sends more than the {size:,} bytes announced")
         yield chunk
@@ -173,7 +241,7 @@ def _exactly(size: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _open(device: int, address: str, credentials: Credentials | None) -> grpc.Channel:
-    options: list[tuple[str, Any]] = [*protocol.MESSAGE_OPTIONS, *_RECONNECT]
+    options: list[tuple[str, Any]] = [*protocol.ANSWER_OPTIONS, *_RECONNECT, *_KEEPALIVE]
     if credentials is None:
         return grpc.insecure_channel(address, options)
     options.append(("grpc.ssl_target_name_override", host_name(device)))

@@ -5,20 +5,31 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from ...errors import ConfigError
+from ...system import open_files
 from ..mailbox import Slot
+from ..spool import Document
 from . import protocol
 from .credentials import Credentials, caller
 from .own_publications import OwnPublications
 from .protocol import Refusal, RefusedError
-from .streams import Streams
+from .streams import Calls, Streams
 from .transfer_statistics import TransferStatistics
 
+if TYPE_CHECKING:
+    from ..group.standing import Standing
+
 _LONGEST_WAIT = 600.0
+_QUEUED = 4  # calls for each thread, those that wait for one included; more are refused
+_STREAMS = 64
+_HANDSHAKE_SECONDS = 20
+_IDLE_SECONDS = 600
+_PING_SECONDS = 1
+_CONNECTIONS = 16, 4096
 
 Identify = Callable[[grpc.ServicerContext, Mapping[str, Any]], int]
 Greet = Callable[[OwnPublications, int, dict[str, Any]], dict[str, Any]]
@@ -41,6 +52,15 @@ class Server:
         Where refusals are counted.
     threads : int
         Calls that are answered at the same time, those that wait included.
+    standing : Standing, optional
+        Whose certificates count no longer.
+
+    Attributes
+    ----------
+    port : int
+        Where it listens.
+    open_to_guests : bool
+        Whether devices may greet that are not on the neighbor list.
 
     Raises
     ------
@@ -56,16 +76,22 @@ class Server:
         greet: Greet,
         statistics: TransferStatistics,
         threads: int,
+        standing: Standing | None = None,
     ) -> None:
         self._runs, self._greet, self._statistics = runs, greet, statistics
         self._streams = Streams()
+        self._calls = Calls()
+        self._standing = standing
+        self.open_to_guests = False
         self._identify = _declared if credentials is None else _certified
         pool = ThreadPoolExecutor(threads, thread_name_prefix="p2pl-server")
         # Two processes could listen at one port and share its calls, unnoticed.
-        options = [*protocol.MESSAGE_OPTIONS, ("grpc.so_reuseport", 0)]
-        self._server = grpc.server(pool, options=options)
+        options = [*protocol.REQUEST_OPTIONS, *_bounds(), ("grpc.so_reuseport", 0)]
+        self._server = grpc.server(pool, options=options, maximum_concurrent_rpcs=_QUEUED * threads)
         self._server.add_generic_rpc_handlers((_Handlers(self._hello, self._fetch),))
         self.port = _bind(self._server, listen, credentials)
+        if standing is not None:
+            standing.tell(self._expel)
 
     def start(self) -> None:
         """Begin to answer."""
@@ -78,21 +104,38 @@ class Server:
             publications.wake()
         stopped.wait()
 
+    def _expel(self, devices: frozenset[int]) -> None:
+        """End the calls of these devices that are being answered."""
+        self._calls.end(devices)
+        for publications in list(self._runs.values()):
+            publications.wake()
+
     def _hello(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        with _Answering(self, request, context) as (publications, sender, fields):
+        guests = self.open_to_guests
+        with _Answering(self, request, context, guests) as (publications, sender, fields):
             return protocol.encode(self._greet(publications, sender, fields))
 
     def _fetch(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         with contextlib.ExitStack() as until_sent:
             with _Answering(self, request, context) as (publications, sender, fields):
                 until_sent.enter_context(self._streams.one_of(sender))
+                until_sent.enter_context(self._calls.one_of(sender, context))
                 slot = Slot(protocol.text(fields, "channel"), *_place(fields))
                 wait = float(protocol.whole(fields, "wait-ms")) / 1000
                 context.add_callback(publications.wake)  # whoever hangs up is not waited for
                 seconds = min(max(wait, 0), _LONGEST_WAIT)
-                document = publications.wait_for(sender, slot, seconds, context.is_active)
-            yield protocol.encode({"size": document.size, "round": publications.round})
+                found, document = publications.wait_for(
+                    sender, slot, seconds, context.is_active, *_nearby(fields)
+                )
+            yield protocol.encode(self._announced(found, document, publications))
             yield from document.chunks(protocol.CHUNK_BYTES)
+
+    def _announced(
+        self, slot: Slot, document: Document, publications: OwnPublications
+    ) -> dict[str, Any]:
+        """Return what goes ahead of a model."""
+        told = {"size": document.size, "round": publications.round, "slot": list(slot[1:])}
+        return told if self._standing is None else {**told, "revoked": self._standing.version}
 
     def publications(self, fields: Mapping[str, Any]) -> OwnPublications:
         """Return the mailbox that a request is about."""
@@ -103,7 +146,10 @@ class Server:
 
     def identify(self, context: grpc.ServicerContext, fields: Mapping[str, Any]) -> int:
         """Return who calls."""
-        return self._identify(context, fields)
+        device = self._identify(context, fields)
+        if self._standing is not None:
+            self._standing.check(device)
+        return device
 
     def count(self, sender: int, refused: RefusedError) -> None:
         """Count a refusal that is the caller's fault."""
@@ -114,8 +160,11 @@ class Server:
 class _Answering:
     """Finds out who calls about what, and turns refusals into the call's end."""
 
-    def __init__(self, server: Server, request: bytes, context: grpc.ServicerContext) -> None:
+    def __init__(
+        self, server: Server, request: bytes, context: grpc.ServicerContext, guests: bool = False
+    ) -> None:
         self._server, self._request, self._context = server, request, context
+        self._guests = guests
         self._sender, self._round = -1, 0
 
     def __enter__(self) -> tuple[OwnPublications, int, dict[str, Any]]:
@@ -124,7 +173,8 @@ class _Answering:
             self._sender = self._server.identify(self._context, fields)
             publications = self._server.publications(fields)
             self._round = publications.round
-            publications.check_admitted(self._sender)
+            if not self._guests:
+                publications.check_admitted(self._sender)
         except RefusedError as refused:
             self._end(refused)
             raise
@@ -152,6 +202,22 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
         return self._methods.get(handler_call_details.method)
 
 
+def _bounds() -> list[tuple[str, int]]:
+    """Return what bounds those that reach the port, before it is known who they are.
+
+    Half of the files that this process may have open are left to itself.
+    """
+    least, most = _CONNECTIONS
+    return [
+        ("grpc.max_allowed_incoming_connections", max(least, min(most, open_files.limit() // 2))),
+        ("grpc.server_handshake_timeout_ms", 1000 * _HANDSHAKE_SECONDS),
+        ("grpc.max_connection_idle_ms", 1000 * _IDLE_SECONDS),
+        ("grpc.max_concurrent_streams", _STREAMS),
+        ("grpc.http2.min_ping_interval_without_data_ms", 1000 * _PING_SECONDS),
+        ("grpc.http2.max_ping_strikes", 0),
+    ]
+
+
 def _bind(server: grpc.Server, listen: str, credentials: Credentials | None) -> int:
     try:
         if credentials is None:
@@ -168,6 +234,13 @@ def _bind(server: grpc.Server, listen: str, credentials: Credentials | None) -> 
 
 def _place(fields: dict[str, Any]) -> tuple[int, int]:
     return protocol.whole(fields, "round"), protocol.whole(fields, "step")
+
+
+def _nearby(fields: dict[str, Any]) -> tuple[int, tuple[int, int]]:
+    """Return how far a publication may be off, and what it must be newer than."""
+    if "within" not in fields:
+        return 0, (-1, -1)
+    return protocol.whole(fields, "within"), protocol.place(fields, "after")
 
 
 def _certified(context: grpc.ServicerContext, fields: Mapping[str, Any]) -> int:

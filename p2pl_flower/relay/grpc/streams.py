@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import grpc
 
 from .protocol import Refusal, RefusedError
 
@@ -47,3 +50,29 @@ class Streams:
         finally:
             with self._lock:
                 self._open[neighbor] -= 1
+
+
+class Calls:
+    """The calls that are being answered, by who makes them."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, set[Any]] = defaultdict(set)
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def one_of(self, neighbor: int, call: grpc.ServicerContext) -> Iterator[None]:
+        """Note a call until it ends."""
+        with self._lock:
+            self._open[neighbor].add(call)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open[neighbor].discard(call)
+
+    def end(self, neighbors: Collection[int]) -> None:
+        """End the calls of these neighbors."""
+        with self._lock:
+            calls = [call for neighbor in neighbors for call in self._open.get(neighbor, ())]
+        for call in calls:
+            call.cancel()

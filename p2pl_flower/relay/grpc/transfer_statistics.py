@@ -10,6 +10,7 @@ from .protocol import Refusal
 
 log = logging.getLogger("flwr.p2pl")
 
+STRANGERS, _MOST_COUNTED = -1, 1000
 _EXPECTED = frozenset({Refusal.LATE, Refusal.ABSENT, Refusal.GONE})
 
 
@@ -27,14 +28,17 @@ class TransferStatistics:
         self._counts: dict[int, Counter[str]] = defaultdict(Counter)
         self._lock = threading.Lock()
 
-    def arrived(self, neighbor: int) -> None:
-        """Count a model that was taken."""
+    def arrived(self, neighbor: int, stale: bool = False) -> None:
+        """Count a model that was taken, and whether it is of another round than was asked for."""
         with self._lock:
             self._counts[neighbor]["arrived"] += 1
+            if stale:
+                self._counts[neighbor]["stale"] += 1
 
     def refused(self, neighbor: int, refusal: Refusal, reason: str) -> None:
         """Count a refusal, in whichever direction, and log the first of its kind."""
         with self._lock:
+            neighbor = neighbor if self._is_counted(neighbor) else STRANGERS
             self._counts[neighbor][refusal.value] += 1
             first = self._counts[neighbor][refusal.value] == 1
         level = logging.WARNING if first else logging.DEBUG
@@ -43,6 +47,10 @@ class TransferStatistics:
         text = "device %d: neighbor %d is %s" if refusal in _EXPECTED else ""
         text = text or "device %d: refused neighbor %d (%s)"
         log.log(level, f"{text}: %s", self._device, neighbor, refusal.value, reason)
+
+    def _is_counted(self, neighbor: int) -> bool:
+        """Return whether a neighbor gets a count of its own: anybody may call itself anything."""
+        return neighbor in self._counts or len(self._counts) < _MOST_COUNTED
 
     def counts(self) -> dict[int, dict[str, int]]:
         """Return all counts so far: by neighbor, then by what happened."""

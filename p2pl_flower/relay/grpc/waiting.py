@@ -23,7 +23,8 @@ class Waiting:
     grace: float = option(
         1.0,
         rule=_SECONDS,
-        help="seconds for a neighbor that could not be reached the last time",
+        help="seconds for a neighbor that could not be reached the last time, or was late; a "
+        "tenth of a round's time, if that is less",
     )
 
     def __post_init__(self) -> None:

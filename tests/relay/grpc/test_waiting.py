@@ -60,11 +60,11 @@ class GoneThenSilent:
     def __init__(self) -> None:
         self._over, self._tries = threading.Event(), 0
 
-    def fetch(self, run, slot, seconds, most_bytes, watch):
+    def fetch(self, run, slot, seconds, most_bytes, watch, **nearby):
         self._tries += 1
         if self._tries == 1:
             raise RefusedError(Refusal.ABSENT, "cannot be reached")
-        watch(self)
+        watch.add(self)
         assert self._over.wait(20)
         raise RefusedError(Refusal.LATE, "its answer has not come in time")
 

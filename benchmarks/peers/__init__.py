@@ -1,0 +1,1 @@
+"""The swarm beside other systems: ``python -m benchmarks.peers``; see ``benchmarks/peers.md``."""

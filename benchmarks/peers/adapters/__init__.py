@@ -1,0 +1,1 @@
+"""One system a file: what it needs to train the setting, through what it offers its users."""
