@@ -7,7 +7,6 @@ that it can be made anew for every message that reaches a device.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +16,9 @@ from numpy.typing import NDArray
 
 from . import named_arrays
 from .algorithms import State, Training, each
-from .algorithms.max_norm import Candidates, claims_of, strongest
+from .algorithms.max_norm import Candidates, claims_of, offers_of
 from .algorithms.mixing import Weighted
-from .errors import ForgottenError
+from .errors import ForgottenError, P2PLError
 from .named_arrays import Model
 from .options import Options
 from .relay import Mailbox, Slot
@@ -42,8 +41,6 @@ from .weights import StepWeights, keep_answered, row_of, told_weights, weaken_st
 CANDIDATES, _BOUND = "candidates", "bound"
 THERE, HEARD = "there", "heard"
 """Channels on which a device says that its message is there, and whom it has heard saying so."""
-
-log = logging.getLogger("flwr.p2pl")
 
 
 @dataclass(frozen=True)
@@ -161,7 +158,13 @@ class Device:
         others = claims_of(entries, own.norms.size, kept[0][1][_BOUND] if kept else None)
         groups = next((c.norms.size for c in others.values()), own.norms.size)
         mine = own if own.norms.size else Candidates.nothing(groups, self.me.id)
-        holder, offers, fetched = self._offers(mine, others, entries)
+        holder, offers, fetched = offers_of(
+            self.me.id,
+            mine,
+            others,
+            lambda j: self.mailbox.collect([j], Slot(MODEL, 0, int(entries[j]["held"].item()))),
+            self._candidates,
+        )
         merged = self._merge(offers, holder) if offers else None
         if merged is not None:
             had_none = not own.norms.size  # then this is the common start
@@ -203,8 +206,15 @@ class Device:
 
         Where the options ask for privacy, what training had ``begun`` from is compared with what
         came of it, and what is made private takes its place here, too.
+
+        Raises
+        ------
+        P2PLError
+            That is not known: nothing is shown then.
         """
-        if self.options.privacy.is_private and begun is not None:
+        if self.options.privacy.is_private:
+            if begun is None:
+                raise P2PLError("privacy takes what training began from, to compare with")
             part, draw = self.options.shared.part, np.random.default_rng()
             trained = {**trained, **self.options.privacy.applied(part(begun), part(trained), draw)}
         self.publish(round_number, 0, self._sending(trained, state))
@@ -328,37 +338,6 @@ class Device:
     def _candidates(self, model: Model, holder: int) -> Candidates:
         part = self.options.shared.part(model)
         return Candidates.of(part, self.options.max_norm_scope, holder)
-
-    def _offers(
-        self, mine: Candidates, others: dict[int, Candidates], entries: Mapping[int, Model]
-    ) -> tuple[NDArray[np.int64], dict[int, Model], dict[int, Model]]:
-        """Return who holds the strongest, their models, and all that were fetched for it.
-
-        Who claimed a norm that its model has not is taken out of ``others``.
-        """
-        fetched: dict[int, Model] = {}
-        while True:
-            holder = strongest(self.me.id, mine, others)
-            sources = sorted(set(holder.tolist()) - {self.me.id})
-            for j in sources:
-                if j not in fetched:
-                    fetched |= self.mailbox.collect([j], Slot(MODEL, 0, int(entries[j]["held"])))
-            offers = {j: fetched[j] for j in sources if j in fetched}
-            liars = [
-                j
-                for j, offer in offers.items()
-                if not self._candidates(offer, j).fits(others[j], holder == j)
-            ]
-            if not liars:
-                return holder, offers, fetched
-            log.warning(
-                "device %d: refuses initial models of neighbors %s, whose norms are not those "
-                "that they claim",
-                self.me.id,
-                ", ".join(map(str, liars)),
-            )
-            for j in liars:
-                del others[j]
 
     def _merge(
         self, offers: dict[int, Model], holder: NDArray[np.int64]

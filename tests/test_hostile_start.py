@@ -72,6 +72,16 @@ def test_what_is_no_claim_is_not_heard(norms, origins) -> None:
     assert all(np.array_equal(w, draw(STRONGEST)["w"]) for w in found)
 
 
+@pytest.mark.parametrize("held", [[0, 0], [0.5], ["x"]])
+def test_a_claim_that_cannot_be_read_is_not_heard(held) -> None:
+    def lie(liar: Device, step: int) -> None:
+        entry = {"norms": np.array([9e9]), "origins": np.array([2]), "held": np.array(held)}
+        liar.mailbox.publish(Slot(CANDIDATES, 0, step), entry if step else {"x": np.zeros(1)})
+
+    found = starts(devices(nx.complete_graph(5)), lie)
+    assert all(np.array_equal(w, draw(STRONGEST)["w"]) for w in found)
+
+
 def large(liar: Device, step: int) -> None:
     """Hand over a model of the norm that is claimed: a hundred times what was drawn."""
     liar.mailbox.publish(Slot(MODEL, 0, 0), draw(LIAR, 100.0))

@@ -6,7 +6,8 @@ takes what is strongest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..named_arrays import Model, mixed_part, square_norm
+
+log = logging.getLogger("flwr.p2pl")
 
 NOTHING = -1.0
 """Norm that a device without a model names: it loses to every model."""
@@ -128,16 +131,21 @@ def claims_of(
     Parameters
     ----------
     entries : Mapping[int, Model]
-        What each has published: ``norms`` and ``origins``.
+        What each has published: ``norms`` and ``origins``, and when it was ``held`` first.
     groups : int
         G, or 0 on a device that has no model to know it from.
     bound : NDArray[float64] of shape (G,), or None
         The largest plausible norms.
     """
-    said = {j: e for j, e in entries.items() if e["norms"].size}
+    said = {j: e for j, e in entries.items() if _is_claim(e) and e["norms"].size}
     groups = groups or max([0, *(e["norms"].size for e in said.values())])
     read = {j: Candidates.claimed(e["norms"], e["origins"], groups) for j, e in said.items()}
     return {j: claim.within(bound) for j, claim in read.items() if claim is not None}
+
+
+def _is_claim(entry: Model) -> bool:
+    whole = {"norms", "origins", "held"} <= entry.keys()
+    return whole and entry["held"].size == 1 and entry["held"].dtype.kind in "iu"
 
 
 def strongest(device: int, own: Candidates, others: Mapping[int, Candidates]) -> NDArray[np.int64]:
@@ -156,3 +164,44 @@ def strongest(device: int, own: Candidates, others: Mapping[int, Candidates]) ->
         holder[best.beaten_by(others[j])] = j
         best = best.taking({j: others[j]}, holder)
     return holder
+
+
+def offers_of(
+    device: int,
+    mine: Candidates,
+    others: dict[int, Candidates],
+    fetch: Callable[[int], Mapping[int, Model]],
+    measured: Callable[[Model, int], Candidates],
+) -> tuple[NDArray[np.int64], dict[int, Model], dict[int, Model]]:
+    """Return who holds the strongest, their models, and all that were fetched for it.
+
+    Parameters
+    ----------
+    device : int
+        Who asks.
+    mine, others : Candidates, and those of neighbors
+        What each claims. Who claimed a norm that its model has not is taken out.
+    fetch : Callable[[int], Mapping[int, Model]]
+        Returns a neighbor's model under its id; nothing where it does not arrive.
+    measured : Callable[[Model, int], Candidates]
+        Returns what a model amounts to in a neighbor's hands.
+    """
+    fetched: dict[int, Model] = {}
+    while True:
+        holder = strongest(device, mine, others)
+        sources = sorted(set(holder.tolist()) - {device})
+        for j in sources:
+            if j not in fetched:
+                fetched |= fetch(j)
+        offers = {j: fetched[j] for j in sources if j in fetched}
+        liars = [j for j, m in offers.items() if not measured(m, j).fits(others[j], holder == j)]
+        if not liars:
+            return holder, offers, fetched
+        log.warning(
+            "device %d: refuses initial models of neighbors %s, whose norms are not those that "
+            "they claim",
+            device,
+            ", ".join(map(str, liars)),
+        )
+        for j in liars:
+            del others[j]

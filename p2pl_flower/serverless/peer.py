@@ -192,9 +192,13 @@ class ServerlessPeer:
             self._done, self._context.state, self._begun = state.round, state.context, True
             self._known.restore(self._recorder.known)
             self._publications.round = max(self._publications.round, state.round)
-            # it may have let out an update of the round in which it was stopped, too
+            self._count_spent(len(state.run.rounds))
+
+    def _count_spent(self, rounds: int) -> None:
+        """Count what was let out before, in the round too in which the device was stopped."""
+        if self._settings.options.privacy.is_private:
             again = self._setup["begun_again"] = self._setup.get("begun_again", 0) + 1
-            self._spending.trained([self._settings.device] * (len(state.run.rounds) + again))
+            self._spending.trained([self._settings.device] * (rounds + again))
 
     def _meet_all(self) -> None:
         """Wait for the neighbors, and say who is not there."""

@@ -70,6 +70,8 @@ class Start:
         elif self._settings.options.init == "seed":
             self._agree()
         else:
+            if self._settings.options.init == "bounded-norm":
+                self._drawn()
             setup |= self._synchronize()
         return {**setup, "seconds": time.perf_counter() - started}
 
@@ -89,7 +91,16 @@ class Start:
         return {"synchronization_steps": steps, "bytes_sent": received}
 
     def _agree(self) -> None:
-        """Start from the model that all draw of the run's seed, and see whether neighbors do.
+        """Start from the model that all draw of the run's seed, and see whether neighbors do."""
+        drawn = self._drawn()
+        seconds = max(self._settings.start, self._settings.waiting.deadline)
+        self._endpoint.waiting = Waiting(deadline=seconds)
+        self._start_from(drawn)
+        self._compare()
+        self._endpoint.waiting = self._settings.waiting
+
+    def _drawn(self) -> InitialModel:
+        """Describe the model that the device has drawn, which some starts cannot do without.
 
         Raises
         ------
@@ -98,16 +109,13 @@ class Start:
         """
         drawn = self._described([])
         if drawn is None:
+            init = self._settings.options.init
             raise DeviceError(
-                f"device {self._settings.device} draws no initial model, which init='seed' takes: "
-                "give the app an @app.init() or an init-function, or set init = 'max-norm' on all "
-                "devices"
+                f"device {self._settings.device} draws no initial model, which init={init!r} "
+                "takes: give the app an @app.init() or an init-function, or set init = 'max-norm' "
+                "on all devices"
             )
-        seconds = max(self._settings.start, self._settings.waiting.deadline)
-        self._endpoint.waiting = Waiting(deadline=seconds)
-        self._start_from(drawn)
-        self._compare()
-        self._endpoint.waiting = self._settings.waiting
+        return drawn
 
     def _compare(self) -> None:
         """Ask neighbors what they start from."""

@@ -8,9 +8,13 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 from local_grid import LocalGrid
 
 from p2pl_flower import P2PL, MemoryRelay, PeerApp
+from p2pl_flower.device import Device
+from p2pl_flower.errors import P2PLError
 from p2pl_flower.named_arrays import Model
+from p2pl_flower.options import Options
 from p2pl_flower.relay import Mailbox, Slot
 from p2pl_flower.relay.contents import MODEL, STATE, from_publication
+from p2pl_flower.topology.neighborhood import Neighbor
 
 DEVICES, SIZE = 3, 2000
 INITIAL = np.zeros(SIZE, np.float32)
@@ -94,6 +98,18 @@ def test_noise_is_new_on_every_device_and_in_every_run() -> None:
     assert len({w.tobytes() for w in found}) == 2 * DEVICES
     for w in found:
         assert w.std() == pytest.approx(1.0, rel=0.1)
+
+
+def test_nothing_is_shown_where_the_start_is_not_known() -> None:
+    relay = Watching()
+    relay.open(1)
+    options = Options(privacy="gaussian:clip=1,noise=1")
+    device = Device(Neighbor(0, 1), (), relay.mailbox(1, 0), options)
+    device.start({"w": INITIAL})
+    shown = len(relay.seen)
+    with pytest.raises(P2PLError, match="what training began from"):
+        device.after_training(1, {"w": INITIAL + 1}, {})
+    assert len(relay.seen) == shown
 
 
 @pytest.mark.parametrize("steps", [1, 3])
