@@ -39,7 +39,8 @@ def run(file: Path, seeds: int, results: Path) -> History:
     scenarios = [(v, s, scenario_of(base, v, s)) for s in range(seeds) for v in wanted]
     path = results / "history.json"
     kept = History.load(path) if path.is_file() else History(base, {})
-    history = History(base, environment(), kept.runs if kept.scenario == base else [])
+    kept = kept if kept.scenario == base else History(base, {})
+    history = History(base, _both(kept.environment, environment()), kept.runs)
     for variant, seed, scenario in scenarios:
         if find(history, variant, seed) is None:
             done = run_contender(scenario, contender(variant[_CONTENDER]), lambda *_: None)
@@ -69,6 +70,13 @@ def find(history: History, variant: Variant, seed: int) -> Run | None:
     """Return a variant's run with a seed, if it is there."""
     found = (r for r in history.runs if {_CONTENDER: r.contender, **r.settings} == variant)
     return next((r for r in found if r.seed == seed), None)
+
+
+def _both(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the environment of runs made at several times: all values where they differ."""
+    said = {key: str(value).split(", ") for key, value in old.items()}
+    joined = {k: f"{old[k]}, {v}" for k, v in new.items() if str(v) not in said.get(k, [str(v)])}
+    return {**new, **old, **joined}
 
 
 def _row(history: History, base: Mapping[str, Any], variant: Variant) -> list[str]:
