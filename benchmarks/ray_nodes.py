@@ -4,11 +4,13 @@ All nodes are on this machine: each has one CPU by Ray's count, and its processe
 one core. The cnn trains on MNIST, 600 images a device; nothing is scored. Both are run in turn,
 in a process of their own, several times over. Noted are the least wall seconds of a round, and
 the least CPU seconds of the node that has most to do, which other work on the machine disturbs
-little: where nothing waits, a round takes as long as that.
+little: a round of nodes that wait for nothing takes as long as that. The process that drives
+them is not counted.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -16,13 +18,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from p2pl_flower.swarm import RayCluster
 from simulations.scenario import Scenario
 
 from .peers.clock import cpu_seconds
-from .swarm_common import parser, swarm, write
+from .swarm_common import swarm, write
 
 NODES = (1, 2)
 ASKED = 1.6
@@ -30,7 +33,9 @@ ASKED = 1.6
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, write the JSON and print a summary."""
-    line = parser(__file__, __doc__)
+    line = argparse.ArgumentParser(description=__doc__)
+    line.set_defaults(file=Path(__file__), device="cpu")
+    line.add_argument("--out", type=Path, help="default: beside the benchmark")
     line.add_argument("--devices", type=int, default=20, help="how many (20)")
     line.add_argument("--rounds", type=int, default=4, help="rounds to measure (4)")
     line.add_argument("--repeats", type=int, default=3, help="times that both are run (3)")

@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         alone.append(_in_process(devices, parsed.device))
         with another_job():
             beside.append(_in_process(devices, parsed.device))
-    write(parsed, table(alone, beside), figures=alone, besideanother_job=beside)
+    write(parsed, table(alone, beside), figures=alone, beside_another_job=beside)
     return 0
 
 

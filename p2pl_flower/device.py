@@ -7,8 +7,9 @@ that it can be made anew for every message that reaches a device.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from . import named_arrays
 from .algorithms import State, Training, each
-from .algorithms.max_norm import Candidates, claims_of, offers_of
+from .algorithms.max_norm import Candidates, choose, claims_of
 from .algorithms.mixing import Weighted
 from .errors import ForgottenError, P2PLError
 from .named_arrays import Model
@@ -34,9 +35,11 @@ from .relay.contents import (
     to_publication,
     unflattened,
 )
-from .relay.mailbox import Collected
+from .relay.mailbox import ages_of, fresh
 from .topology.neighborhood import Neighbor
 from .weights import StepWeights, keep_answered, row_of, told_weights, weaken_stale
+
+log = logging.getLogger("flwr.p2pl")
 
 CANDIDATES, _BOUND = "candidates", "bound"
 THERE, HEARD = "there", "heard"
@@ -53,10 +56,13 @@ class Exchange:
         Bytes that arrived, by the device that sent them.
     origins : tuple[int, ...]
         In synchronization: whose initial model the device now holds, for each group.
+    told : Mapping[int, int]
+        Bytes of what devices said of whom they hear, by device.
     """
 
     received: Mapping[int, int]
     origins: tuple[int, ...] = ()
+    told: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ class Device:
         self.mailbox.publish(Slot(MODEL, 0, 0), model, sharing.personal(model) if drawn else ())
         if bound is not None:
             self.mailbox.publish(Slot(_BOUND, 0, 0), {_BOUND: bound}, [_BOUND])
-        self._stand(self._candidates(model, self.me.id).within(bound), held=0, step=0)
+        self._stand(self._candidates(model).within(bound), held=0, step=0)
 
     @property
     def has_begun(self) -> bool:
@@ -121,27 +127,19 @@ class Device:
         return bool(kept) and kept[0][0] != Slot(MODEL, 0, 0)
 
     def take_over(self, slot: Slot) -> None:
-        """Go on from what the first neighbor that hands its model over shows of it.
+        """Go on from the first neighbor's model that is handed over, beside what stays at home.
 
-        Arrays that stay at home are those that the device has drawn, if it has.
-
-        Raises
-        ------
-        ForgottenError
-            No neighbor hands over a model.
+        Raises ForgottenError where none is.
         """
         kept = self.mailbox.recall(MODEL, newest=1)
         own = from_publication(kept[0][1])[0] if kept else {}
         for neighbor in self.neighbors:
-            arrived = self.mailbox.collect([neighbor.id], slot, 0).get(neighbor.id)
-            if arrived is not None:
+            for arrived in self.mailbox.collect([neighbor.id], slot, 0).values():
                 model = adopted(own, arrived)
                 private = model.keys() - self.options.shared.part(model).keys()
-                self.mailbox.publish(Slot(MODEL, 0, 1), model, private)
-                return
-        raise ForgottenError(
-            f"device {self.me.id} has lost its model, and no neighbor has handed one over"
-        )
+                return self.mailbox.publish(Slot(MODEL, 0, 1), model, private)
+        rule = f"device {self.me.id} has lost its model, and no neighbor has handed one over"
+        raise ForgottenError(rule)
 
     def synchronize(self, step: int) -> Exchange:
         """Make step ``step`` (from 1) of max norm synchronization.
@@ -158,13 +156,16 @@ class Device:
         others = claims_of(entries, own.norms.size, kept[0][1][_BOUND] if kept else None)
         groups = next((c.norms.size for c in others.values()), own.norms.size)
         mine = own if own.norms.size else Candidates.nothing(groups, self.me.id)
-        holder, offers, fetched = offers_of(
+        choice = choose(
             self.me.id,
             mine,
             others,
-            lambda j: self.mailbox.collect([j], Slot(MODEL, 0, int(entries[j]["held"].item()))),
-            self._candidates,
+            lambda sources: self._fetch({j: int(entries[j]["held"].item()) for j in sources}),
+            lambda offer: self._candidates(offer).norms,
         )
+        holder, offers, liars = choice
+        if liars:
+            log.warning("device %d: devices %s name norms that are not so", self.me.id, liars)
         merged = self._merge(offers, holder) if offers else None
         if merged is not None:
             had_none = not own.norms.size  # then this is the common start
@@ -172,7 +173,7 @@ class Device:
             private = () if had_none else self.options.shared.personal(merged)
             self.mailbox.publish(Slot(MODEL, 0, step), merged, private)
         self._stand(own, held, step)
-        return Exchange(_sum_bytes(entries, fetched), tuple(own.origins.tolist()))
+        return Exchange(_sum_bytes(entries, offers), tuple(own.origins.tolist()))
 
     def model(self) -> Model:
         """Return the device's current model.
@@ -230,12 +231,9 @@ class Device:
             self.mailbox.publish(Slot(THERE, round_number, step), {THERE: np.zeros(0, np.uint8)})
 
     def hear(self, round_number: int, step: int) -> Exchange:
-        """Find out which neighbors are heard in a consensus step, and tell them.
-
-        It goes before `mix` where weights depend on who is heard. No message is moved yet.
-        """
+        """Find out whom the device hears in a step, and tell it, before any message is moved."""
         asked = self._reachable(round_number, step)
-        there = self.mailbox.collect(asked, Slot(THERE, round_number, step - 1))
+        there = fresh(self.mailbox.collect(asked, Slot(THERE, round_number, step - 1)))
         heard = np.array(sorted(there), np.int64)
         self.mailbox.publish(Slot(HEARD, round_number, step), {HEARD: heard})
         return Exchange({})
@@ -248,7 +246,7 @@ class Device:
         slot = Slot(MODEL, round_number, step - 1)
         weights, asked, told = self._weigh(round_number, step)
         collected = self.mailbox.collect([self.me.id, *asked], slot)
-        ages, received = _ages(collected), dict(collected)
+        ages, received = ages_of(collected), dict(collected)
         if told or not self.options.algorithm.is_plain:  # what goes with it is of this step alone
             received = {j: publication for j, publication in received.items() if j not in ages}
         own = received.pop(self.me.id, None)
@@ -266,7 +264,7 @@ class Device:
         mixed = _as_arrays(mixed if scale == 1 else each(lambda array: scale * array, mixed))
         model, state = algorithm.after_mixing(sent, mixed, holding.state, gamma)
         after = Holding({**holding.model, **model}, mixed, state)
-        return Step(after, Exchange(_sum_bytes(arrived, told)))
+        return Step(after, Exchange(_sum_bytes(arrived), told=_sum_bytes(told)))
 
     def _newest(self) -> tuple[Slot, Model]:
         kept = self.mailbox.recall(MODEL, newest=1)
@@ -316,7 +314,8 @@ class Device:
         slot = Slot(HEARD, round_number, step)
         own = self.mailbox.collect([me.id], slot).get(me.id)
         mine = [] if own is None else own[HEARD].tolist()
-        told = self.mailbox.collect(self._listeners() if rule.column_stochastic else mine, slot)
+        whom = self._listeners() if rule.column_stochastic else mine
+        told = fresh(self.mailbox.collect(whom, slot))
         heard = {me.id: mine, **{j: entry[HEARD].tolist() for j, entry in told.items()}}
         weights = told_weights(rule, me, self.neighbors, heard)
         return weights, sorted(weights.row), told
@@ -335,9 +334,15 @@ class Device:
         entry = {"norms": candidates.norms, "origins": candidates.origins, "held": np.array(held)}
         self.mailbox.publish(Slot(CANDIDATES, 0, step), entry)
 
-    def _candidates(self, model: Model, holder: int) -> Candidates:
+    def _fetch(self, held: dict[int, int]) -> dict[int, Model]:
+        offers: dict[int, Model] = {}
+        for j in sorted(held):
+            offers |= self.mailbox.collect([j], Slot(MODEL, 0, held[j]))
+        return offers
+
+    def _candidates(self, model: Model) -> Candidates:
         part = self.options.shared.part(model)
-        return Candidates.of(part, self.options.max_norm_scope, holder)
+        return Candidates.of(part, self.options.max_norm_scope, self.me.id)
 
     def _merge(
         self, offers: dict[int, Model], holder: NDArray[np.int64]
@@ -357,10 +362,6 @@ class Device:
                 return None
             merged[name] = chosen[name]
         return merged
-
-
-def _ages(collected: Mapping[int, Model]) -> Mapping[int, int]:
-    return collected.ages if isinstance(collected, Collected) else {}
 
 
 def _as_arrays(arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

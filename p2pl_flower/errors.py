@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class P2PLError(Exception):
@@ -48,6 +48,34 @@ class ConfigError(P2PLError, ValueError):
     def __reduce__(self) -> tuple[type[ConfigError], tuple[object, ...]]:
         """Rebuild from the arguments, so that the error survives a process border."""
         return type(self), (self.argument, self.value, self.rule, self.choices)
+
+
+class ManyConfigError(ConfigError):
+    """Several options have values that they cannot have: a line for each.
+
+    Parameters
+    ----------
+    errors : Sequence[ConfigError]
+        Two or more.
+    """
+
+    def __init__(self, errors: Sequence[ConfigError]) -> None:
+        self.errors = tuple(errors)
+        first = errors[0]
+        super().__init__(first.argument, first.value, first.rule, first.choices)
+        self.args = ("\n".join(map(str, errors)),)
+
+    def __reduce__(self) -> tuple[type[ManyConfigError], tuple[object, ...]]:
+        """Rebuild from the errors."""
+        return type(self), (self.errors,)
+
+
+def raise_all(errors: Sequence[ConfigError]) -> None:
+    """Raise all errors at once, if there are any."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ManyConfigError(errors)
 
 
 class TopologyError(ConfigError):

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from p2pl_flower import PeerApp, Relay, local_correction
-from p2pl_flower.seeding import batch_order
+from p2pl_flower.seeding import Stream, batch_order, generator
 from p2pl_flower.swarm import PRECISIONS
 from p2pl_flower.swarm.augmentation import Draw
+from p2pl_flower.swarm.scored import some
 
 from . import datasets, models, training
 from .attacks.flower import AttackedApp, attacks, claims
+from .evaluation import evaluate
 from .partition import partition
 from .scenario import Scenario
 
@@ -82,10 +84,12 @@ def make_model(scenario: Scenario, seed: int) -> nn.Module:
 
 
 def score(scenario: Scenario, model: nn.Module) -> MetricRecord:
-    """Return loss and accuracy of a model on the whole test set."""
-    x, y = _test_set(scenario.dataset, scenario.data_dir, scenario.torch_device)
-    loss, accuracy = training.evaluate(model, x, y, PRECISIONS[scenario.evaluate_precision])
-    return MetricRecord({"num-examples": len(y), "loss": loss, "accuracy": accuracy})
+    """Return loss, accuracy and the scenario's metrics of a model on the test set."""
+    data = scenario.dataset, scenario.data_dir
+    x, y = _test_set(*data, scenario.max_test_samples, scenario.seed, scenario.torch_device)
+    precision = PRECISIONS[scenario.evaluate_precision]
+    found = evaluate(model, x, y, precision, metrics=scenario.metrics)
+    return MetricRecord({"num-examples": len(y), **found})
 
 
 def device_samples(scenario: Scenario, num_devices: int) -> tuple[NDArray[Any], ...]:
@@ -97,17 +101,26 @@ def device_samples(scenario: Scenario, num_devices: int) -> tuple[NDArray[Any], 
 def _received_model(scenario: Scenario, message: Message) -> nn.Module:
     torch.set_num_threads(1)  # as many processes as cores train side by side
     name = scenario.dataset, scenario.data_dir, scenario.model, scenario.torch_device
-    model = _workspace(*name, threading.get_ident())
+    model, unsaved = _workspace(*name, threading.get_ident())
     arrays = message.content.array_records["arrays"]
     model.load_state_dict(arrays.to_torch_state_dict())
+    for buffer, value in unsaved.items():
+        model.get_buffer(buffer).copy_(value)
     return model
 
 
 @functools.lru_cache(maxsize=16)
-def _workspace(dataset: str, data_dir: str, model: str, device: str, thread: int) -> nn.Module:
-    """Return a model to load arrays into: the same one for all devices of a thread."""
+def _workspace(
+    dataset: str, data_dir: str, model: str, device: str, thread: int
+) -> tuple[nn.Module, dict[str, Tensor]]:
+    """Return a model to load arrays into, the same one for all devices of a thread.
+
+    And the buffers that it was made with, of those that are not among the arrays.
+    """
     data = datasets.load(dataset, data_dir)
-    return models.build(model, data.shape, data.classes, seed=0).to(device)
+    made = models.build(model, data.shape, data.classes, seed=0).to(device)
+    saved = made.state_dict().keys()
+    return made, {n: b.clone() for n, b in made.named_buffers() if n not in saved}
 
 
 def _own_samples(scenario: Scenario, context: Context) -> tuple[Tensor, Tensor]:
@@ -161,9 +174,12 @@ def _correction(scenario: Scenario) -> dict[str, Tensor]:
 
 
 @functools.lru_cache(maxsize=2)
-def _test_set(dataset: str, data_dir: str, device: str) -> tuple[Tensor, Tensor]:
+def _test_set(
+    dataset: str, data_dir: str, most: int, seed: int, device: str
+) -> tuple[Tensor, Tensor]:
     data = datasets.load(dataset, data_dir)
-    x, y = torch.from_numpy(data.pixels(data.test_x)), torch.from_numpy(data.test_y)
+    whole = torch.from_numpy(data.pixels(data.test_x)), torch.from_numpy(data.test_y)
+    x, y = some(whole, most or None, generator(seed, Stream.EVALUATE, 0))
     return x.to(device), y.to(device)
 
 

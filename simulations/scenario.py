@@ -30,6 +30,7 @@ from p2pl_flower.errors import ConfigError, WeightsError
 from p2pl_flower.options import (
     EVALUATE_EVERY,
     EVALUATE_TRAINED,
+    FRACTION_EVALUATE,
     LOGGERS_KEY,
     NUM_DEVICES,
     ROUNDS,
@@ -39,6 +40,7 @@ from p2pl_flower.options import (
 )
 from p2pl_flower.relay import make_relay
 from p2pl_flower.swarm.losses import of_classes
+from p2pl_flower.swarm.metrics import check_metrics
 from p2pl_flower.swarm.options import EVALUATE_PRECISION, TORCH_DEVICE, TrainOptions
 from p2pl_flower.topology import schedule
 from p2pl_flower.weights import check_matrix
@@ -110,6 +112,17 @@ class Scenario:
     )
     evaluate_trained: bool = EVALUATE_TRAINED.field()
     evaluate_precision: str = EVALUATE_PRECISION.field()
+    fraction_evaluate: float = FRACTION_EVALUATE.field()
+    max_test_samples: int = option(
+        0,
+        rule=at_least(0),
+        help="test samples on which models are scored, drawn once, the same for all; 0 is all",
+    )
+    metrics: str = option(
+        "",
+        help="what is measured beside loss and accuracy: `top-k:k=3`, `perplexity`, or the path of "
+        "a function of outputs and targets; several are joined by `+`",
+    )
     relay: str = option(
         "auto",
         help="how models move in Flower's engine: `file` (on one machine), `ray` (on a Ray "
@@ -130,6 +143,7 @@ class Scenario:
         if not of_classes(self.training.loss):
             rule = "must be cross-entropy: the datasets of scenarios have classes as targets"
             raise ConfigError("loss", self.training.loss, rule)
+        check_metrics(self.metrics, self.training.loss, torch.zeros(1, 2), torch.zeros(1).long())
         SCHEMES.make(self.partition)
         make_relay(self.relay)
         self.named_contenders()

@@ -60,6 +60,7 @@ def make_task(
         rounds=scenario.rounds,
         evaluate_every=scenario.evaluate_every,
         evaluate_trained=scenario.evaluate_trained,
+        fraction_evaluate=scenario.fraction_evaluate,
         topology=scenario.topology,
         options=scenario.peer_options(),
         seed=scenario.seed,

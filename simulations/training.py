@@ -1,4 +1,4 @@
-"""Local training and evaluation of one device's model, in PyTorch."""
+"""Local training of one device's model, in PyTorch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.optim.sgd import sgd
 
 from p2pl_flower.errors import LayoutError
@@ -95,37 +94,6 @@ def train(
     if kept is not None:
         kept.update({name: dict(optimizer.state.get(w, {})) for name, w in named.items()})
     return float(torch.stack(losses).sum()) / (options.local_epochs * len(y))
-
-
-@torch.inference_mode()
-def evaluate(
-    model: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    precision: torch.dtype = torch.float32,
-    batch: int = 256,
-) -> tuple[float, float]:
-    """Return the mean loss (nats a sample) and the accuracy (a fraction of 1).
-
-    Parameters
-    ----------
-    model : nn.Module
-        Maps images to logits.
-    x, y : Tensor
-        Images, shape (samples, channels, height, width), and labels.
-    precision : torch.dtype
-        What products are computed in.
-    batch : int
-        Samples in one pass; the result does not depend on it.
-    """
-    model.eval()
-    loss, hits = 0.0, 0
-    for images, labels in zip(torch.split(x, batch), torch.split(y, batch), strict=True):
-        with torch.autocast(x.device.type, precision, enabled=precision != torch.float32):
-            logits = model(images).float()
-        loss += float(cross_entropy(logits, labels, reduction="sum"))
-        hits += int((logits.argmax(1) == labels).sum())
-    return loss / len(y), hits / len(y)
 
 
 def _batches(

@@ -30,6 +30,8 @@ class Task:
         Rounds to run, and how often all models are scored.
     evaluate_trained : bool
         Whether they are scored after training too, or only after consensus.
+    fraction_evaluate : float
+        Share of the devices whose models are scored.
     topology : str
         Name of the graph, for those that have one.
     options : Mapping[str, Any]
@@ -61,6 +63,7 @@ class Task:
     initial_arrays: ArrayRecord
     evaluate: Callable[[ArrayRecord], MetricRecord]
     evaluate_trained: bool = True
+    fraction_evaluate: float = 1.0
     on_round: Callable[[Round], None] | None = None
     on_result: Callable[[ArrayRecord], None] | None = None
     fraction_train: float = 1.0
@@ -110,6 +113,7 @@ class PeerToPeer(Contender):
             **self.options(task),
             evaluate_every=task.evaluate_every,
             evaluate_trained=task.evaluate_trained,
+            fraction_evaluate=task.fraction_evaluate,
             num_devices=task.devices,
             connect_timeout=task.connect_timeout,
             on_round=task.on_round,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
@@ -12,9 +12,11 @@ from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
 
 from p2pl_flower.flower import records
 from p2pl_flower.flower.grids import MeteredGrid
+from p2pl_flower.flower.membership import Membership
 from p2pl_flower.flower.metrics import RoundMetrics
 from p2pl_flower.history import Round, Run
 from p2pl_flower.options import ScoredRounds
+from p2pl_flower.seeding import Stream, generator
 from p2pl_flower.swarm.plans import Averaging, Plan
 
 from .base import Contender, Task
@@ -33,13 +35,12 @@ class FedAvg(Contender):
         """Train by federated averaging."""
         devices = task.devices or len(list(grid.get_node_ids()))
         count = self.devices(devices)
-        keeping = _Keeping(grid, task)
+        keeping = _Keeping(grid, task, count)
         strategy = FlowerFedAvg(
             fraction_train=task.fraction_train,
             fraction_evaluate=0.0,  # all devices hold the same model: it is scored once
             min_train_nodes=max(1, int(task.fraction_train * count)),
             min_available_nodes=count,
-            train_metrics_aggr_fn=keeping.after_training,
         )
         result = strategy.start(
             keeping.grid,
@@ -54,44 +55,77 @@ class FedAvg(Contender):
 
 
 class _ScoringGrid(MeteredGrid):
-    """Asks devices, beside what FedAvg tells them, to score the models that they have trained."""
+    """Asks devices, beside what FedAvg tells them, to score the models that they have trained.
 
-    def __init__(self, grid: Grid, scored: ScoredRounds) -> None:
+    FedAvg itself does not see the scores: it wants the same metrics of all devices.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        task: Task,
+        scored: ScoredRounds,
+        count: int,
+        hear: Callable[[list[MetricRecord]], None],
+    ) -> None:
         super().__init__(grid)
-        self._scored = scored
+        self._scored, self._count, self._hear, self._seed = scored, count, hear, task.seed
+        self._membership = Membership(grid, task.timeout)
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:
-        """Add what asks for scores to the messages of a round in which they are due."""
+        """Add what asks for scores to the messages of a round in which they are due.
+
+        Take them out of the replies.
+        """
         listed = list(messages)
-        for message in listed:
-            config = message.content.config_records["config"]
-            if self._scored.due_after_training(int(str(config["server-round"]))):
-                records.ask_for_scores(message.content)
-        return super().send_and_receive(listed, timeout=timeout)
+        rounds = {int(str(m.content.config_records["config"]["server-round"])) for m in listed}
+        due = [number for number in rounds if self._scored.due_after_training(number)]
+        for message in self._drawn(listed, due[0]) if due else ():
+            message.content = RecordDict({**message.content})  # others have the same one
+            records.ask_for_scores(message.content)
+        replies = list(super().send_and_receive(listed, timeout=timeout))
+        return self._without_scores(replies) if due else replies
+
+    def _without_scores(self, replies: list[Message]) -> list[Message]:
+        """Hand on the scores in replies, and return the replies without them."""
+        good = [reply for reply in replies if not reply.has_error()]
+        self._hear([m for reply in good for m in reply.content.metric_records.values()])
+        for reply in good:
+            reply.content = records.without_scores(reply.content)
+        return replies
+
+    def _drawn(self, listed: Sequence[Message], number: int) -> Iterable[Message]:
+        """Return the messages to those devices that are to be scored, as in the swarm."""
+        if self._scored.fraction == 1:
+            return listed
+        if not self._membership.devices:
+            self._membership.gather(self._count, self._count, patience=0.0)
+        by_device = {self._membership.device_at(m.metadata.dst_node_id): m for m in listed}
+        draw = generator(self._seed, Stream.EVALUATE, number)
+        return [by_device[d] for d in self._scored.drawn(sorted(by_device), draw).tolist()]
 
 
 class _Keeping:
     """Keeps the score through the callbacks that FedAvg offers, and a metered grid."""
 
-    def __init__(self, grid: Grid, task: Task) -> None:
+    def __init__(self, grid: Grid, task: Task, count: int) -> None:
         self.keeper = RoundMetrics(task.on_round)
         self._task = task
-        self.scored = ScoredRounds(task.evaluate_every, task.rounds, task.evaluate_trained)
-        self.grid = _ScoringGrid(grid, self.scored)
-        self._average = FlowerFedAvg().train_metrics_aggr_fn
+        self.scored = ScoredRounds(
+            task.evaluate_every,
+            task.rounds,
+            task.evaluate_trained,
+            task.fraction_evaluate,
+        )
+        self.grid = _ScoringGrid(grid, task, self.scored, count, self.keeper.after_training)
         self._sent: dict[int, Counter[int]] = {}
 
     def rounds(self) -> list[Round]:
         """Return the rounds, with the model bytes that went between server and devices."""
         self.keeper.sent(self._sent)
         return self.keeper.rounds
-
-    def after_training(self, records: list[RecordDict], weighted_by: str) -> MetricRecord:
-        """Score the devices' models before they are averaged."""
-        self.keeper.after_training(r for c in records for r in c.metric_records.values())
-        return self._average(records, weighted_by)
 
     def after_averaging(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
         """Score the average, which every device starts the next round from."""

@@ -15,6 +15,8 @@ from p2pl_flower.device import Device
 from p2pl_flower.errors import LayoutError, P2PLError
 from p2pl_flower.options import Options
 from p2pl_flower.relay import MemoryRelay
+from p2pl_flower.relay.entry_mailbox import EntryMailbox
+from p2pl_flower.relay.mailbox import Collected
 from p2pl_flower.topology import diameter, schedule
 from p2pl_flower.topology.neighborhood import neighborhood
 
@@ -180,8 +182,28 @@ def test_weights_are_those_of_the_links_that_are_up() -> None:
         peer.hear(1, 1)
     mixed = [peer.mix(1, 1) for peer in peers[:3]]  # Metropolis in a star of 3: 1/3 a neighbor
     assert [m.holding.model["w"].item() for m in mixed] == pytest.approx([3.0, 2.0, 4.0])
-    assert mixed[0].exchange.received == {1: 16, 2: 16}  # a number each, and one id
-    assert mixed[1].exchange.received == {0: 24}  # and two ids
+    assert mixed[0].exchange.received == {1: 8, 2: 8}
+    assert mixed[0].exchange.told == {1: 8, 2: 8}  # an id each
+    assert mixed[1].exchange.told == {0: 16}
+
+
+def test_what_is_of_an_earlier_step_is_not_heard() -> None:
+    """Over a network a late neighbor's newest publication may come instead: it is no sign."""
+
+    class Late(EntryMailbox):
+        def collect(self, senders, slot, deadline=None):
+            return Collected(super().collect(senders, slot, deadline), {1: 1})
+
+    _relay, peers = make_peers(nx.star_graph(2), on_missing="reweight")
+    published(peers, [0, 3, 6])
+    mailbox = peers[0].mailbox
+    mailbox.__class__ = Late
+    for peer in peers:
+        peer.hear(1, 1)
+    assert mailbox.recall("heard")[0][1]["heard"].tolist() == [2]
+    mailbox.__class__ = EntryMailbox
+    assert peers[0].mix(1, 1).holding.model["w"].item() == pytest.approx(3)  # of two: a half
+    assert peers[1].mix(1, 1).holding.model["w"].item() == 3  # it is not heard in turn
 
 
 def test_a_device_that_was_not_asked_whom_it_hears_stays_as_it_is() -> None:

@@ -37,7 +37,8 @@ OUT = Path(__file__).parents[1] / "peers.json"
 def main(arguments: list[str] | None = None) -> int:
     """Measure, write the JSON and print the table."""
     parsed = _line().parse_args(arguments)
-    clones = {name: Path(path) for name, path in (text.split("=", 1) for text in parsed.clone)}
+    given = (text.split("=", 1) for text in parsed.clone)
+    clones = {name: Path(path).resolve() for name, path in given}
     chosen = [s for s in SYSTEMS if not parsed.only or s.name in parsed.only.split(",")]
     found = [_prepared(system, clones.get(system.adapter)) for system in chosen]
     with tempfile.TemporaryDirectory() as folder:

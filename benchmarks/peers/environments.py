@@ -35,8 +35,9 @@ def interpreter(system: System, clone: Path | None) -> str:
     if not system.requirements:
         return sys.executable
     place = FOLDER / system.adapter
-    python = place / "bin" / "python"
-    if not (place / ".ready").exists():
+    python, ready = place / "bin" / "python", place / ".ready"
+    wanted = " ".join((system.python, *system.requirements))
+    if not ready.exists() or ready.read_text(encoding="utf-8") != wanted:
         _uv("venv", "--quiet", "--clear", "--python", system.python, str(place))
         install = ("pip", "install", "--quiet", "--python", str(python), *system.requirements)
         torch = version("torch").partition("+")[0]
@@ -44,12 +45,18 @@ def interpreter(system: System, clone: Path | None) -> str:
             _uv(*install, f"torch=={torch}")
         except UnavailableError:
             _uv(*install)
-        (place / ".ready").touch()
+        ready.write_text(wanted, encoding="utf-8")
     return str(python)
 
 
 def versions(python: str, system: System, clone: Path | None) -> dict[str, str]:
-    """Return the versions of a system, a commit for a clone, and of PyTorch in its environment."""
+    """Return the versions of a system, a commit for a clone, and of PyTorch in its environment.
+
+    Raises
+    ------
+    UnavailableError
+        The clone is no git checkout.
+    """
     names = [name for name in (system.package, "torch") if name]
     code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
     done = subprocess.run(
@@ -58,7 +65,9 @@ def versions(python: str, system: System, clone: Path | None) -> dict[str, str]:
     found = dict(zip(names, done.stdout.split(), strict=True))
     if clone is not None:
         commit = ("git", "-C", str(clone), "rev-parse", "HEAD")
-        done = subprocess.run(commit, check=True, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(commit, capture_output=True, text=True)
+        if done.returncode:
+            raise UnavailableError(f"{clone} is no git checkout: {done.stderr.strip()}")
         found[system.name] = done.stdout.strip()
     return found
 

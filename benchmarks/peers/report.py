@@ -1,4 +1,4 @@
-"""The table of what was measured."""
+"""The tables of what was measured, and of what could not be."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REFERENCE = "swarm"
 
 
 def table(systems: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """Return a row for each system: its quickest round of all repetitions, or why there is none.
+    """Return a row for each system that ran, with its quickest round of all repetitions.
 
     Parameters
     ----------

@@ -15,6 +15,7 @@ from .environments import ROOT, UnavailableError
 from .systems import System
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+DATA = "P2PL_DATA"
 
 
 def run(
@@ -64,21 +65,23 @@ def run(
 
 
 def _wait(process: subprocess.Popen[bytes], limit: float) -> bool:
-    """Wait for a process; kill its session and tell so where it takes longer than the limit."""
+    """Wait for a process, end all that is left of its session, and tell whether it was late."""
     try:
         process.wait(limit)
+        return False
     except subprocess.TimeoutExpired:
+        return True
+    finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        return True
-    return False
 
 
 def _environment(system: System, clone: Path | None) -> dict[str, str]:
-    """Return one thread a process, and where modules are: here, and in the clone."""
-    path = [str(ROOT)]
+    """Return one thread a process, and where modules are, here and in the clone, and data."""
+    path, made = [str(ROOT)], {**os.environ, **dict.fromkeys(THREADS, "1")}
+    if made.get(DATA):
+        made[DATA] = str(Path(made[DATA]).resolve())
     if clone is not None and system.clone is not None:
         path.append(str(clone / system.clone.source))
-    one = dict.fromkeys(THREADS, "1")
-    return {**os.environ, **one, "PYTHONPATH": os.pathsep.join(path)}
+    return {**made, "PYTHONPATH": os.pathsep.join(path)}

@@ -44,6 +44,8 @@ class System:
         The version that it needs.
     clone : Clone or None
         For what is on no package index.
+    here : str
+        A package of this environment that it is in.
     """
 
     name: str
@@ -52,22 +54,23 @@ class System:
     requirements: tuple[str, ...] = ()
     python: str = "3.11"
     clone: Clone | None = None
+    here: str = ""
 
     @property
     def package(self) -> str:
-        """The name of its own package; empty for what runs here or from a clone."""
+        """The name of its own package; empty for what runs from a clone."""
         own = self.requirements[:0] if self.clone else self.requirements[:1]
-        return re.split(r"[\[<>=]", own[0])[0] if own else ""
+        return re.split(r"[\[<>=]", own[0])[0] if own else self.here
 
 
 NEIGHBORS = "all with their neighbors"
 SERVER = "all over a server"
 
 SYSTEMS = (
-    System("swarm", "swarm", NEIGHBORS),
+    System("swarm", "swarm", NEIGHBORS, here="p2pl-flower"),
     System("plain PyTorch loop", "loop", NEIGHBORS),
-    System("P2PL on Flower", "flower_p2pl", NEIGHBORS),
-    System("Flower FedAvg", "flower_fedavg", SERVER),
+    System("P2PL on Flower", "flower_p2pl", NEIGHBORS, here="p2pl-flower"),
+    System("Flower FedAvg", "flower_fedavg", SERVER, here="flwr"),
     System("decent-bench", "decent_bench", NEIGHBORS, ("decent-bench",), python="3.13"),
     System(
         "p2pfl", "p2pfl", NEIGHBORS, ("p2pfl[torch,dp]>=0.4", "pyarrow<20", "huggingface-hub<1")
@@ -81,6 +84,19 @@ SYSTEMS = (
         NEIGHBORS,
         ("torchvision", "matplotlib", "networkx", "pyzmq", "pandas", "smallworld", "localconfig"),
         clone=Clone("sacs-epfl/decentralizepy", "a5d46be907bc745652d5482c34117be388324439", "src"),
+    ),
+    System(
+        "DLSim",
+        "dlsim",
+        "all with ten neighbors",
+        (
+            *("torchvision", "psutil", "networkx", "pyzmq", "dataclasses-json", "matplotlib"),
+            *("pandas", "setproctitle", "flwr-datasets", "librosa"),
+        ),
+        clone=Clone(
+            "sacs-epfl/decentralized-learning-simulator",
+            "bdbc50dbde61ef4894ebee5466d88023d9230461",
+        ),
     ),
     System("gossipy", "gossipy", "each hears about one neighbor", ("gossipy-dfl", "torchvision")),
 )

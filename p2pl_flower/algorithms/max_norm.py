@@ -6,17 +6,14 @@ takes what is strongest.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..named_arrays import Model, mixed_part, square_norm
-
-log = logging.getLogger("flwr.p2pl")
 
 NOTHING = -1.0
 """Norm that a device without a model names: it loses to every model."""
@@ -78,12 +75,6 @@ class Candidates:
         """Return them with norms above a bound, shape (G,), such that they lose to all others."""
         return self if bound is None else Candidates(plausible(self.norms, bound), self.origins)
 
-    def fits(self, other: Candidates, groups: NDArray[np.bool_]) -> bool:
-        """Return whether some groups' norms are those of ``other``, up to rounding."""
-        if self.norms.shape != other.norms.shape:
-            return False
-        return bool(np.allclose(self.norms[groups], other.norms[groups], rtol=_SAME, atol=0.0))
-
     def taking(self, others: Mapping[int, Candidates], holder: NDArray[np.int64]) -> Candidates:
         """Return them with the groups that ``holder`` says others hold taken over."""
         norms, origins = self.norms.copy(), self.origins.copy()
@@ -91,6 +82,78 @@ class Candidates:
             taken = holder == j
             norms[taken], origins[taken] = other.norms[taken], other.origins[taken]
         return Candidates(norms, origins)
+
+
+_BEYOND_BELIEF = 1000.0
+_APART = 1e-3
+
+
+class Choice(NamedTuple):
+    """Whose arrays a device takes.
+
+    Attributes
+    ----------
+    holder : NDArray[int64], shape (G,)
+        Who holds the strongest of each group, as `strongest` says.
+    offers : dict[int, Model]
+        What neighbors who do have handed over.
+    liars : list[int]
+        Neighbors that do not count: they named norms beyond belief, or sent another model.
+    """
+
+    holder: NDArray[np.int64]
+    offers: dict[int, Model]
+    liars: list[int]
+
+
+def choose(
+    device: int,
+    own: Candidates,
+    others: Mapping[int, Candidates],
+    fetch: Callable[[Collection[int]], dict[int, Model]],
+    norms_of: Callable[[Model], NDArray[np.float64]],
+) -> Choice:
+    """Return whose arrays a device takes, having compared what came with what was named.
+
+    Parameters
+    ----------
+    device : int
+        The device.
+    own : Candidates
+        What it holds.
+    others : Mapping[int, Candidates]
+        What neighbors say that they hold.
+    fetch : Callable
+        Returns what of these neighbors' models can be had.
+    norms_of : Callable
+        Returns the norm of each group of a model.
+    """
+    left = {j: other for j, other in others.items() if _is_believable(own, other)}
+    while True:
+        holder = strongest(device, own, left)
+        offers = fetch(set(holder.tolist()) - {device})
+        found = {j: norms_of(offer) for j, offer in offers.items()}
+        liars = [j for j in found if not _are_equal(found[j], left[j].norms, holder == j)]
+        if not liars:
+            return Choice(holder, offers, sorted(others.keys() - left.keys()))
+        for j in liars:
+            del left[j]
+
+
+def _is_believable(own: Candidates, other: Candidates) -> bool:
+    """Return whether norms are at most a thousand times the largest own one, or 1."""
+    if not own.norms.size or (own.norms < 0).all():
+        return True  # there is nothing to compare with
+    most = _BEYOND_BELIEF * max(1.0, float(own.norms.max()))
+    return bool((other.norms <= most).all())
+
+
+def _are_equal(
+    found: NDArray[np.float64], named: NDArray[np.float64], groups: NDArray[np.bool_]
+) -> bool:
+    if found.shape != named.shape:
+        return False
+    return bool(np.allclose(found[groups], named[groups], rtol=_APART, atol=_APART))
 
 
 def comparable(norms: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -164,44 +227,3 @@ def strongest(device: int, own: Candidates, others: Mapping[int, Candidates]) ->
         holder[best.beaten_by(others[j])] = j
         best = best.taking({j: others[j]}, holder)
     return holder
-
-
-def offers_of(
-    device: int,
-    mine: Candidates,
-    others: dict[int, Candidates],
-    fetch: Callable[[int], Mapping[int, Model]],
-    measured: Callable[[Model, int], Candidates],
-) -> tuple[NDArray[np.int64], dict[int, Model], dict[int, Model]]:
-    """Return who holds the strongest, their models, and all that were fetched for it.
-
-    Parameters
-    ----------
-    device : int
-        Who asks.
-    mine, others : Candidates, and those of neighbors
-        What each claims. Who claimed a norm that its model has not is taken out.
-    fetch : Callable[[int], Mapping[int, Model]]
-        Returns a neighbor's model under its id; nothing where it does not arrive.
-    measured : Callable[[Model, int], Candidates]
-        Returns what a model amounts to in a neighbor's hands.
-    """
-    fetched: dict[int, Model] = {}
-    while True:
-        holder = strongest(device, mine, others)
-        sources = sorted(set(holder.tolist()) - {device})
-        for j in sources:
-            if j not in fetched:
-                fetched |= fetch(j)
-        offers = {j: fetched[j] for j in sources if j in fetched}
-        liars = [j for j, m in offers.items() if not measured(m, j).fits(others[j], holder == j)]
-        if not liars:
-            return holder, offers, fetched
-        log.warning(
-            "device %d: refuses initial models of neighbors %s, whose norms are not those that "
-            "they claim",
-            device,
-            ", ".join(map(str, liars)),
-        )
-        for j in liars:
-            del others[j]

@@ -9,6 +9,8 @@ from pathlib import Path
 from ..errors import ConfigError
 from ..relay.grpc.certificates import make_certificates
 
+_MOST = 10_000
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
@@ -40,13 +42,15 @@ def parse_devices(text: str) -> list[int]:
     """Return the device ids that a text means: ``8`` is 0 to 7, ``3,5`` and ``8-11`` a list."""
     try:
         if text.isdecimal():
-            devices = list(range(int(text)))
+            spans = [range(int(text))]
         else:
-            spans = [part.split("-") for part in text.split(",")]
-            devices = [i for span in spans for i in range(int(span[0]), int(span[-1]) + 1)]
+            ends = [part.split("-") for part in text.split(",")]
+            spans = [range(int(end[0]), int(end[-1]) + 1) for end in ends]
     except ValueError:
-        devices = []
-    if not 0 < len(devices) <= 10_000:
-        rule = "must be a number of devices, or a list of ids such as 3,5 or 8-11"
+        spans = []
+    if not 0 < sum(max(0, span.stop - span.start) for span in spans) <= _MOST:
+        rule = (
+            f"must be a number of devices, {_MOST:,} at most, or a list of ids such as 3,5 or 8-11"
+        )
         raise ConfigError("devices", text, rule)
-    return devices
+    return [device for span in spans for device in span]

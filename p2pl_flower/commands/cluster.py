@@ -18,6 +18,9 @@ from ..serverless.cluster import Cluster, Event
 from ..serverless.problems import problems
 from ..serverless.settings import Settings
 from ..system.files import write_text
+from ..system.signals import as_ctrl_c
+
+_INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +53,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the peers, with a line for each of their rounds, and write the history."""
+    """Run the peers, with a line for each of their rounds, and write the history.
+
+    Told to end, it writes what was measured so far, and leaves no keys behind.
+    """
+    with as_ctrl_c():
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     app, run_config = _project(Path("pyproject.toml"))
     common: dict[str, Any] = {
         "app": options.app or app,
@@ -91,11 +102,19 @@ def run(options: argparse.Namespace) -> int:
         scenario.pop(key, None)
     file = options.out / "history.json"
     write_text(file, History(scenario, environment(), [merged]).to_json())
-    wrong = [p for d, run in sorted(cluster.runs.items()) for p in problems(d, run.setup)]
+    return _end(merged, cluster, file, common.get("model", "") if options.save_models else "")
+
+
+def _end(merged: Run, cluster: Cluster, file: Path, models: str) -> int:
+    """Say what came of the run, and return the exit code."""
+    ended = {} if cluster.interrupted else cluster.runs
+    wrong = [p for d, run in sorted(ended.items()) for p in problems(d, run.setup)]
     _summarize(merged, cluster, file)
     sys.stdout.write("".join(f"{problem}\n" for problem in wrong))
-    if options.save_models:
-        sys.stdout.write(f"{common['model']}\n")
+    if models:
+        sys.stdout.write(f"{models}\n")
+    if cluster.interrupted:
+        return _INTERRUPTED
     return 1 if cluster.failed or wrong else 0
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import sys
 from pathlib import Path
 
-from ..serverless.problems import problems
+from ..serverless.problems import exit_code, problems
 from ..serverless.process import run_alone
 from ..serverless.reports import Report
 from ..serverless.settings import Settings
-from ..system.logs import configure_log
+from ..system.logs import FORMATS, configure_log, escaped
+from ..system.signals import as_ctrl_c
 
 log = logging.getLogger("flwr.p2pl")
 
@@ -28,12 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="change a key of the file; table.key=value for one in a table",
     )
     parser.add_argument("--verbose", action="store_true", help="log every refusal, not the first")
+    parser.add_argument("--log-file", default="", help="file to log to, instead of standard error")
+    parser.add_argument("--log-format", default="text", help=" or ".join(FORMATS))
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the device's rounds, with a line for each; 1 if what comes of them is no good."""
-    configure_log(logging.DEBUG if options.verbose else logging.INFO)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    level = logging.DEBUG if options.verbose else logging.INFO
+    configure_log(level, options.log_file, options.log_format)
+    with as_ctrl_c():  # the checkpoint holds what was over
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     settings = Settings.load(options.settings, options.set)
     if settings.model_file is None:
         rule = "neither `model` nor `checkpoint` is set: the trained model goes with the process"
@@ -42,8 +49,8 @@ def run(options: argparse.Namespace) -> int:
     if settings.model_file is not None:
         sys.stdout.write(f"device {settings.device:3d}  model in {settings.model_file}\n")
     wrong = problems(settings.device, ended.setup)
-    sys.stderr.write("".join(f"p2pl-flower peer: {problem}\n" for problem in wrong))
-    return 1 if wrong else 0
+    sys.stderr.write("".join(f"p2pl-flower peer: {escaped(p)}\n" for p in wrong))
+    return exit_code(ended.setup, wrong)
 
 
 def _show(device: int, report: Report) -> None:

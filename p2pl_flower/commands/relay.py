@@ -13,7 +13,7 @@ from ..relay.daemon.server import LocalServer
 from ..relay.grpc import Credentials, Endpoint, Waiting
 from ..system import open_files
 from ..system.allocator import share_one_arena
-from ..system.logs import configure_log
+from ..system.logs import FORMATS, configure_log
 from ..system.signals import wait_for_a_signal
 
 log = logging.getLogger("flwr.p2pl")
@@ -37,13 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_argument(parser, keys(Waiting)["quorum"])
     add_argument(parser, keys(Waiting)["deadline"])
     parser.add_argument("--verbose", action="store_true", help="log every refusal, not the first")
+    parser.add_argument("--log-file", default="", help="file to log to, instead of standard error")
+    parser.add_argument("--log-format", default="text", help=" or ".join(FORMATS))
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
     share_one_arena()
     open_files.raise_limit()
-    configure_log(logging.DEBUG if options.verbose else logging.INFO)
+    level = logging.DEBUG if options.verbose else logging.INFO
+    configure_log(level, options.log_file, options.log_format)
     _check(options)
     credentials = None
     if options.insecure:

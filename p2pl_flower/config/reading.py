@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import ConfigError
+from ..errors import ConfigError, raise_all
 from .declaring import REQUIRED, declared, groups, keys
 from .rules import take
 
@@ -31,10 +31,13 @@ def build(cls: type[T], values: Mapping[str, Any], **rest: Any) -> T:
     ConfigError
         As `typed`, or a required key is missing, or the class refuses a value.
     """
-    flat = typed(cls, values)
-    for key, known in keys(cls).items():
-        if known.default is REQUIRED and key not in flat:
-            raise ConfigError(key, None, "must be given")
+    flat, errors = _typed(cls, values)
+    errors += [
+        ConfigError(key, None, "must be given")
+        for key, known in keys(cls).items()
+        if known.default is REQUIRED and key not in flat and key not in {e.argument for e in errors}
+    ]
+    raise_all(errors)
     return _made(cls, flat, rest)
 
 
@@ -46,14 +49,27 @@ def typed(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
     ConfigError
         A key is unknown, or a value is of another type or not as its rule says.
     """
+    flat, errors = _typed(cls, values)
+    raise_all(errors)
+    return flat
+
+
+def _typed(cls: type, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[ConfigError]]:
+    """Return what of the keys can be taken, and what is wrong with the others."""
     known, flat = keys(cls), dict(values)
     for name in {key.partition(".")[0] for key in known if "." in key} & values.keys():
         entries = take(name, flat.pop(name), dict)
         flat |= {f"{name}.{key}": entry for key, entry in entries.items()}
-    for key in flat:
-        if key not in known:
-            raise ConfigError(key, flat[key], "unknown key", _near(key, known))
-    return {key: known[key].take(value) for key, value in flat.items()}
+    taken: dict[str, Any] = {}
+    errors: list[ConfigError] = []
+    for key, value in flat.items():
+        try:
+            if key not in known:
+                raise ConfigError(key, value, "unknown key", _near(key, known))
+            taken[key] = known[key].take(value)
+        except ConfigError as error:
+            errors.append(error)
+    return taken, errors
 
 
 def read_toml(key: str, path: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from .python.rewrites import Rewrites
 from .python.source import Function, Source
 from .server import Server
 from .strategy.lineage import Lineage, is_ours, lineage
+from .strategy.over_network import central_evaluation
 from .strategy.overrides import calls_above, owner
 
 _OLD = (
@@ -68,6 +69,7 @@ def legacy_of(names: Names, sources: list[Source], app: App, rewrites: Rewrites)
         elif each.refused:
             first = each.refused[0]
             found.lost.append(Remark(first.path, first.line, _STAYS.format(each.name, first.text)))
+    found.refused += central_evaluation(names, sources)
     found.refused += _servers(names, sources, refused=True)
     found.lost += _servers(names, sources, refused=False)
     return found

@@ -12,6 +12,7 @@ from .python.names import Names, Thing
 from .python.rewrites import Rewrites
 from .python.source import Source
 from .strategy.lineage import Lineage, is_ours, lineage
+from .strategy.over_network import central_evaluation
 from .strategy.overrides import attributes_outside, conditions, losses, problems
 from .strategy.references import Reference, Use, references
 from .strategy.run_config import RunConfig
@@ -107,6 +108,7 @@ def server_of(names: Names, sources: list[Source], config: RunConfig, rewrites: 
     if not good and not loops and not bad:
         found.refused += _no_strategy(names, sources, known)
     found.refused += [*loops, *wrapped, *tied, *_idle(sources, known, good)]
+    found.refused += central_evaluation(names, sources)
     if good and not found.refused:
         sites = Sites(names, sources, known, good, config, rewrites)
         found.refused += [*_unseen(known, good, sites), *sites.problems]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import networkx as nx
@@ -20,31 +19,17 @@ from ..options import Options, check_direction, check_spectrum
 from ..relay import Relay
 from ..relay.contents import MODEL, models_of
 from ..topology import Schedule, diameter, schedule
-from ..topology.neighborhood import linked_in, neighborhood
 from ..weights import check_matrix
 from . import failures, messages, records
+from .due import Due
 from .initial_models import check_finite, check_layouts, check_seeds
+from .lists import Lists
 from .membership import Membership
-from .told import Told
 
 log = logging.getLogger("flwr.p2pl")
 
 _SYNC_PATIENCE = 10
 """Over unreliable links, synchronization may take so many steps for each device."""
-
-
-@dataclass(frozen=True)
-class _Due:
-    """A consensus step that devices have still to make."""
-
-    round_number: int
-    step: int
-    devices: frozenset[int]
-    without: tuple[int, ...]
-
-    def order(self) -> dict[str, Any]:
-        order = {messages.MIX_ROUND: self.round_number, messages.MIX_STEP: self.step}
-        return {**order, messages.MIX_WITHOUT: list(self.without)} if self.without else order
 
 
 class Coordinator:
@@ -94,17 +79,12 @@ class Coordinator:
         check_spectrum(options, static)
         check_direction(options, self.schedule)
         self._membership, self._options, self._relay, self._run = membership, options, relay, run
-        self._arrays_key, self._addresses = arrays_key, dict(addresses or {})
-        self._on_failure = on_failure
-        self._listed_options = messages.options_to_config(options)
-        self._graph = self._admitted = self.schedule.graph(1)
-        # until a device has trained
-        self._samples: dict[int, float] = dict.fromkeys(membership.devices, 0)
-        self._told = Told()
+        self._arrays_key, self._on_failure = arrays_key, on_failure
+        self._lists = Lists(self.schedule.graph(1), options, relay, run, addresses or {})
         self._silent: set[int] = set()
         self._untrained: set[int] = set()
         self._initial_arrays, self._draws = ArrayRecord(), set[int]()
-        self._due: _Due | None = None
+        self._due: Due | None = None
         self._due_is_sent = False
         self.sent: dict[int, Counter[int]] = defaultdict(Counter)
 
@@ -147,23 +127,29 @@ class Coordinator:
         return self._synchronize()
 
     def instruct(
-        self, kind: str, devices: Collection[int], round_number: int, given: RecordDict
+        self,
+        kind: str,
+        devices: Collection[int],
+        round_number: int,
+        given: RecordDict,
+        scored: Collection[int] = (),
     ) -> list[Any]:
         """Return the messages that tell ``devices`` to run a user's function.
 
-        A consensus step that is still due goes with them: one message less for each device.
+        Those that are ``scored`` are asked to evaluate what they have trained. A consensus step
+        that is still due goes along: one message less for each device.
         """
         due = self._due if self._due and self._due.devices <= set(devices) else None
         if due is None:
             self.make_due()
         self._due_is_sent = due is not None
         order = {messages.ROUND: round_number, messages.ARRAYS_KEY: self._arrays_key}
-        orders = self._orders(devices, **order)
+        orders = self._lists.orders(devices, **order)
         for device, content in orders.items():
             own = content.config_records[messages.RECORD]
             own.update(due.order() if due and device in due.devices else {})
-            own.update(given.config_records.get(messages.RECORD, {}))
-            content.update({k: v for k, v in given.items() if k != messages.RECORD})
+            own.update({messages.SCORED: True} if device in scored else {})
+            content.update(given)
         return self._membership.messages(kind, orders, round_number)
 
     def hear(
@@ -190,7 +176,7 @@ class Coordinator:
         if kind == messages.TRAIN:
             self._leave_out(devices, kind)
         for device in devices:
-            self._told.forget(device)
+            self._lists.forget(device)
 
     def go_on_unheard(self) -> None:
         """Take it that devices did what they were told, where somebody else heard them."""
@@ -200,8 +186,8 @@ class Coordinator:
     def begin_round(self, round_number: int) -> list[int]:
         """Change to the round's graph and return the devices that are there to train."""
         for device, said in self._membership.readmit(self._silent).items():
-            self._addresses[device] = str(said.get(messages.ADDRESS, ""))
-            self._told.forget(device)
+            self._lists.addresses[device] = str(said.get(messages.ADDRESS, ""))
+            self._lists.forget(device)
         self._silent.clear()
         self._untrained.clear()
         steps = max(self._options.consensus_steps, 1)
@@ -217,27 +203,36 @@ class Coordinator:
 
     def know_samples(self, samples: Mapping[int, float]) -> None:
         """Note the devices' numbers of samples, for neighbors to be told."""
-        self._samples.update(samples)
+        self._lists.samples.update(samples)
 
     def consensus_step(self, round_number: int, step: int) -> None:
         """Let all devices that are present mix once: when they are next sent a message."""
         self.make_due()
         steps = self._options.consensus_steps
-        self._change(self.schedule.links(round_number, step, steps), self._admitted)
+        self._change(self.schedule.links(round_number, step, steps), self._lists.admitted)
         if self._options.tells_heard:
             heard = self._step(round_number, step)
-            self.hear(messages.HEAR, heard.devices, self._tell(messages.HEAR, heard, heard.devices))
+            self._order_step(messages.HEAR, heard)
         self._due = self._step(round_number, step)
 
     def make_due(self) -> None:
         """Make the consensus step that is due, if there is one, now."""
         due = self._due
         if due is not None and not self._due_is_sent:
-            self.hear(messages.MIX, due.devices, self._tell(messages.MIX, due, due.devices))
+            self._order_step(messages.MIX, due)
 
-    def _step(self, round_number: int, step: int) -> _Due:
-        there = frozenset(self.present(round_number))
-        return _Due(round_number, step, there, tuple(sorted(self._untrained)))
+    def _step(self, round_number: int, step: int) -> Due:
+        there, without = self.present(round_number), sorted(self._untrained)
+        return Due(round_number, step, frozenset(there), tuple(without))
+
+    def _order_step(self, kind: str, due: Due) -> None:
+        """Let devices do their part of a consensus step, and hear of it."""
+        self.hear(kind, due.devices, self._tell(kind, due, due.devices))
+
+    def _tell(self, kind: str, due: Due, devices: Collection[int]) -> Iterable[Message]:
+        """Tell devices to do their part of a consensus step, and return their replies."""
+        orders = self._lists.orders(sorted(devices), **due.order())
+        return self._membership.send(self._membership.messages(kind, orders, due.round_number))
 
     def models(self) -> dict[int, Model]:
         """Return all devices' current models, for measuring: read from the relay."""
@@ -261,7 +256,9 @@ class Coordinator:
         every = self._membership.devices
         there = [device for device in every if device not in self._untrained] or every
         asked = there if devices is None else [device for device in every if device in devices]
-        replies = self._membership.exchange(messages.MODEL, self._orders(asked)) if asked else {}
+        replies = (
+            self._membership.exchange(messages.MODEL, self._lists.orders(asked)) if asked else {}
+        )
         return {
             device: messages.to_model(next(iter(reply.array_records.values())))
             for device, reply in replies.items()
@@ -273,19 +270,13 @@ class Coordinator:
         if kind == messages.TRAIN:
             self._untrained.update(devices)
         for device in devices:
-            self._told.forget(device)
-
-    def _tell(self, kind: str, due: _Due, devices: Collection[int]) -> Iterable[Message]:
-        """Tell devices to do their part of a consensus step, and return their replies."""
-        orders = self._orders(sorted(devices), **due.order())
-        sent = self._membership.messages(kind, orders, due.round_number)
-        return self._membership.send(sent)
+            self._lists.forget(device)
 
     def _starts(
         self, devices: Collection[int], given: Collection[int], **order: int
     ) -> dict[int, RecordDict]:
         """Return orders to begin, with the initial arrays for those that are given them."""
-        contents = self._orders(devices, **order)
+        contents = self._lists.orders(devices, **order)
         for device in set(given) & set(devices):
             if len(self._initial_arrays):
                 contents[device][self._arrays_key] = self._initial_arrays
@@ -333,7 +324,7 @@ class Coordinator:
         """Flood the strongest initial model until all devices hold it."""
         certain = self.schedule.static and self._options.to_config()["links"] == "perfect"
         count = len(self._membership.devices)
-        limit = diameter(self._graph) if certain else _SYNC_PATIENCE * count
+        limit = diameter(self._lists.graph) if certain else _SYNC_PATIENCE * count
         origins: set[Any] = {None} if count > 1 else set()
         step = 0
         while len(origins) > 1 or origins & {None, ()}:
@@ -343,7 +334,7 @@ class Coordinator:
             step += 1
             self._enter(step)
             there = [d for d in self._membership.devices if d not in self._silent]
-            orders = self._orders(there, **{messages.STEP: step})
+            orders = self._lists.orders(there, **{messages.STEP: step})
             sent = self._membership.messages(messages.SYNC, orders, 0)
             replies = self.hear(messages.SYNC, orders, self._membership.send(sent))
             self._count(0, replies.values())
@@ -358,6 +349,7 @@ class Coordinator:
     def _count(self, round_number: int, replies: Iterable[RecordDict]) -> None:
         for reply in replies:
             self.sent[round_number].update(records.received_in(reply))
+            self.sent[round_number].update(records.told_in(reply))
 
     def _enter(self, number: int) -> None:
         """Change to graph ``number`` of the schedule (the same one, where it is static)."""
@@ -365,32 +357,10 @@ class Coordinator:
         self._change(graph, graph)
 
     def _change(self, graph: nx.Graph, admitted: nx.Graph) -> None:
-        """Change to a graph that devices are told of; their mailboxes are open along another.
-
-        Where the graph changes within a round, mailboxes are open along the links of all its
-        steps from its beginning on: else a device would be asked before it is told by whom. They
-        are open both ways where links are one-way: acknowledgments go the other way.
-        """
-        if graph is not self._graph or admitted is not self._admitted or not self._told:
+        """Change to other links, once the step that is due over the ones before has been made."""
+        if not self._lists.follow(graph, admitted):
             self.make_due()
-        if admitted is not self._admitted or not self._told:
-            self._relay.admit(self._run, {d: linked_in(admitted, d) for d in admitted})
-        self._graph, self._admitted = graph, admitted
-
-    def _orders(self, devices: Collection[int], **order: Any) -> dict[int, RecordDict]:
-        """Return an order for each device, with its neighbor list where that is news to it."""
-        contents = {}
-        for device in devices:
-            me, neighbors = neighborhood(self._graph, device, self._samples, self._options.matrix)
-            me = replace(
-                me, devices=self.schedule.n if self._options.algorithm.knows_place else None
-            )
-            placed = [replace(n, address=self._addresses.get(n.id, "")) for n in neighbors]
-            others = sorted({*linked_in(self._admitted, device)} - {n.id for n in neighbors})
-            elsewhere = {j: self._addresses[j] for j in others if self._addresses.get(j)}
-            news = self._told.news(me, placed, self._listed_options, elsewhere)
-            contents[device] = RecordDict({messages.RECORD: ConfigRecord({**order, **news})})
-        return contents
+        self._lists.change(graph, admitted)
 
 
 def _tuple(reply: RecordDict, column: str) -> tuple[int, ...]:

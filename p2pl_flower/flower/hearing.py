@@ -8,8 +8,11 @@ _METHODS = {messages.TRAIN: "aggregate_train", messages.EVALUATE: "aggregate_eva
 
 
 def may_keep_replies(strategy: object, kind: str) -> bool:
-    """Return whether a subclass hears replies of a kind first: what is in them may get lost."""
-    return not is_ours(getattr(type(strategy), _METHODS[kind]))
+    """Return whether a subclass, or a function put in a method's place, hears replies first.
+
+    What is in them may then get lost.
+    """
+    return not is_ours(getattr(strategy, _METHODS[kind]))
 
 
 def is_ours(method: object) -> bool:

@@ -20,7 +20,7 @@ from ..relay import Relay
 from .mean_model import RoundArrays
 from .overridden import inherited, watch
 from .run import OpenRun, Plan, Settings
-from .unsupported import WRAPPER, WRAPPERS
+from .unsupported import NO_CENTRAL, WRAPPER, WRAPPERS
 
 _MARK = "_tells_of_its_run"
 
@@ -145,8 +145,7 @@ class RunningStrategy(Strategy):
         before = self.__run
         try:
             if self.__plan.evaluate_fn is not None and not self.relay.observable:
-                rule = "there are no models on the server to evaluate; leave it out with this relay"
-                raise ConfigError("evaluate_fn", self.__plan.evaluate_fn, rule)
+                raise ConfigError("evaluate_fn", self.__plan.evaluate_fn, NO_CENTRAL)
             yield returned
             if not inner and self.__run is not None and self.__run is not before:
                 _hand_out(returned[0], self.__run.finish())

@@ -87,6 +87,10 @@ class Membership:
         self._strangers = set(nodes) - set(self._device_of)
         return {d: said[self._node_of[d]].config_records[messages.RECORD] for d in self.devices}
 
+    def device_at(self, node: int) -> int:
+        """Return the device whose node it is."""
+        return self._device_of[node]
+
     def exchange(
         self, kind: str, contents: Mapping[int, RecordDict], round_number: int = 0
     ) -> dict[int, RecordDict]:

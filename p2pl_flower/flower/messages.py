@@ -84,6 +84,7 @@ NUMBERS, SEEDLESS = "numbers", "seedless"
 are the same whatever the seed."""
 
 SENDERS, BYTES, ORIGINS = "senders", "bytes", "origins"
+TELLERS, TOLD = "tellers", "told"
 """Keys of what an exchange with neighbors brought."""
 
 HELD_BACK, UNSCORED, UNSCORED_WHY = "held-back", "unscored", "unscored-why"

@@ -12,6 +12,7 @@ from flwr.app import MetricRecord, RecordDict
 
 from ..errors import DeviceError
 from ..history import Round, Scores, Spread
+from . import records
 from .messages import AFTER_TRAINING
 
 log = logging.getLogger("flwr.p2pl")
@@ -25,17 +26,22 @@ class RoundMetrics:
 
     Accuracy and loss are found among a device's metrics by name, in upper or lower case:
     ``accuracy`` or ``acc`` itself, else with a word for test data, as in ``eval_acc``, else with
-    other words; and likewise ``loss``. Lists are no numbers.
+    other words; and likewise ``loss``. All others are kept by name, each over the devices that
+    report it. Lists are no numbers.
 
     Parameters
     ----------
     on_round : Callable[[Round], None], optional
         Called at the end of every round.
+    weighted_by_key : str
+        The metric that counts samples, which is no score.
     """
 
-    def __init__(self, on_round: OnRound | None = None) -> None:
+    def __init__(
+        self, on_round: OnRound | None = None, weighted_by_key: str = records.COUNT
+    ) -> None:
         self.rounds: list[Round] = []
-        self._on_round = on_round
+        self._on_round, self._count = on_round, weighted_by_key
         self._current = Round(0)
         self._started = 0.0
         self._server_bytes = 0
@@ -47,11 +53,11 @@ class RoundMetrics:
 
     def after_training(self, metrics: Iterable[MetricRecord]) -> None:
         """Note the scores after training, if the devices sent any."""
-        self._current.after_training = scores(metrics, AFTER_TRAINING)
+        self._current.after_training = scores(metrics, AFTER_TRAINING, self._count)
 
     def after_consensus(self, metrics: Iterable[MetricRecord]) -> None:
         """Note the scores after consensus, if the devices sent any."""
-        self._current.after_consensus = scores(metrics)
+        self._current.after_consensus = scores(metrics, "", self._count)
 
     def sent(self, by_round: Mapping[int, Mapping[int, int]]) -> None:
         """Note, for all rounds at once, the model bytes that each sender sent."""
@@ -77,12 +83,24 @@ class RoundMetrics:
         return self._current
 
 
-def scores(metrics: Iterable[MetricRecord], prefix: str = "") -> Scores | None:
-    """Return accuracy and loss over devices from metrics whose keys start with ``prefix``."""
+def scores(
+    metrics: Iterable[MetricRecord], prefix: str = "", count: str = records.COUNT
+) -> Scores | None:
+    """Return accuracy, loss and the rest over devices, from metrics whose keys have a prefix.
+
+    That with no name beyond the prefix but ``count`` is the number of samples. None is for no
+    metric at all.
+    """
     named = [_numbers(record, prefix) for record in metrics]
-    accuracy = Spread.over(_of(named, _ACCURACY))
-    loss = Spread.over(_of(named, _LOSS))
-    return None if accuracy is None and loss is None else Scores(accuracy, loss)
+    found = {
+        name: [numbers[name] for numbers in named if name in numbers]
+        for name in dict.fromkeys(name for numbers in named for name in numbers)
+        if name != count
+    }
+    accuracy, loss = _meant(found, _ACCURACY), _meant(found, _LOSS)
+    spreads = {name: spread for name, each in found.items() if (spread := Spread.over(each))}
+    rest = {name: spread for name, spread in spreads.items() if name not in (accuracy, loss)}
+    return Scores(spreads.get(accuracy), spreads.get(loss), rest) if spreads else None
 
 
 def mean_of_metrics(function: MetricsAggregation) -> MetricsAggregation:
@@ -181,12 +199,10 @@ _TESTED = frozenset({"eval", "test", "val", "valid", "validation", "evaluation",
 _TRAINED = frozenset({"train", "training"})
 
 
-def _of(named: list[dict[str, float]], wanted: re.Pattern[str]) -> list[float]:
-    """Return the metric of each device that is meant: the same one on all, by its name."""
-    names = sorted({name for numbers in named for name in numbers}, key=lambda n: _rank(n, wanted))
-    if not names or _rank(names[0], wanted)[0] > _FARTHEST:
-        return []
-    return [numbers[names[0]] for numbers in named if names[0] in numbers]
+def _meant(names: Iterable[str], wanted: re.Pattern[str]) -> str:
+    """Return the name of the metric that is meant, the same on all devices; empty for none."""
+    first = min(names, key=lambda name: _rank(name, wanted), default="")
+    return first if _rank(first, wanted)[0] <= _FARTHEST else ""
 
 
 _FARTHEST = 3

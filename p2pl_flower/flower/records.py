@@ -111,16 +111,26 @@ def exchange_entry(exchange: Exchange | None) -> dict[str, Any]:
         messages.SENDERS: list(exchange.received),
         messages.BYTES: list(exchange.received.values()),
         messages.ORIGINS: list(exchange.origins),
+        messages.TELLERS: list(exchange.told),
+        messages.TOLD: list(exchange.told.values()),
     }
     return {name: column for name, column in columns.items() if column}
 
 
 def received_in(content: RecordDict) -> dict[int, int]:
     """Return the bytes that arrived in a reply's exchange, by sender."""
+    return _by_device(content, messages.SENDERS, messages.BYTES)
+
+
+def told_in(content: RecordDict) -> dict[int, int]:
+    """Return the bytes of what devices said of whom they hear, by device."""
+    return _by_device(content, messages.TELLERS, messages.TOLD)
+
+
+def _by_device(content: RecordDict, devices: str, sizes: str) -> dict[int, int]:
     record = content.config_records.get(messages.RECORD, ConfigRecord())
-    senders: Any = record.get(messages.SENDERS, [])
-    sizes: Any = record.get(messages.BYTES, [])
-    return dict(zip(senders, sizes, strict=True))
+    columns: list[Any] = [record.get(devices, []), record.get(sizes, [])]
+    return dict(zip(*columns, strict=True))
 
 
 def take_arrays(content: RecordDict) -> int:

@@ -21,6 +21,7 @@ from ..errors import ConfigError, DeviceError
 from ..history import Round, accuracies
 from ..options import Options, ScoredRounds, Spending
 from ..relay import Relay
+from ..seeding import Stream, generator
 from ..weights import needs_samples
 from . import failures, messages, records
 from ._compat import is_simulated
@@ -79,6 +80,7 @@ class Settings(Protocol):
     connect_timeout: float
     evaluate_every: int
     evaluate_trained: bool
+    fraction_evaluate: float
     evaluate_config: ConfigRecord
     arrayrecord_key: str
     configrecord_key: str
@@ -123,12 +125,11 @@ class OpenRun:
         self.grid = PacedGrid(grid) if is_simulated(grid) else grid
         self.round, self._stage, self._moments = 0, _OVER, 0
         self._strategy = strategy
-        self._metrics = RoundMetrics(strategy.on_round)
+        self._metrics = RoundMetrics(strategy.on_round, strategy.weighted_by_key)
         self._spending = Spending(strategy.options.privacy)
         self.rounds: list[Round] = self._metrics.rounds
-        self._scored = ScoredRounds(
-            strategy.evaluate_every, plan.num_rounds, strategy.evaluate_trained
-        )
+        kinds = strategy.evaluate_trained, strategy.fraction_evaluate
+        self._scored = ScoredRounds(strategy.evaluate_every, plan.num_rounds, *kinds)
         self.train_metrics: dict[int, MetricRecord] = {}
         self.evaluate_metrics: dict[int, MetricRecord] = {}
         self._called: list[int] = []
@@ -236,7 +237,7 @@ class OpenRun:
         """Return the messages that ask for evaluation, where it is due."""
         if not self._scored.due(self.round):
             return []  # the last consensus step is made when devices are called to train
-        self._called, self._unheard = self._coordinator.present(self.round), True
+        self._called, self._unheard = self._drawn(self._coordinator.present(self.round)), True
         return self._instruct(messages.EVALUATE, config)
 
     def hear_evaluation(self, replies: Iterable[Message]) -> list[RecordDict]:
@@ -323,13 +324,17 @@ class OpenRun:
             self._coordinator.make_due()  # by messages of its own, whose replies are ours
         config[messages.SERVER_ROUND] = self.round
         given = RecordDict({strategy.configrecord_key: config})
-        if kind == messages.TRAIN and self._scored.due_after_training(self.round):
-            records.ask_for_scores(given)
+        due = kind == messages.TRAIN and self._scored.due_after_training(self.round)
+        scored = self._drawn(self._called) if due else ()
+        if due and strategy.evaluate_config:
             scoring = {**strategy.evaluate_config, messages.SERVER_ROUND: self.round}
-            if strategy.evaluate_config:
-                given[messages.SCORE_CONFIG] = ConfigRecord(scoring)
-        self._offered = self._coordinator.instruct(kind, self._called, self.round, given)
+            given[messages.SCORE_CONFIG] = ConfigRecord(scoring)
+        self._offered = self._coordinator.instruct(kind, self._called, self.round, given, scored)
         return self._offered
+
+    def _drawn(self, devices: list[int]) -> list[int]:
+        draw = generator(self._strategy.options.seed, Stream.EVALUATE, self.round)
+        return [int(device) for device in self._scored.drawn(devices, draw)]
 
     def _metrics_of(self, device: int, content: RecordDict) -> MetricRecord:
         key, found = self._strategy.weighted_by_key, list(content.metric_records.values())

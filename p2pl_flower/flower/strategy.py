@@ -24,6 +24,7 @@ from ..options import (
     CONNECT_TIMEOUT,
     EVALUATE_EVERY,
     EVALUATE_TRAINED,
+    FRACTION_EVALUATE,
     MIN_AVAILABLE_NODES,
     NUM_DEVICES,
     Logger,
@@ -83,6 +84,8 @@ seed
         the last; 0 means never.
     evaluate_trained : bool
         Whether they evaluate after training too, which doubles the cost.
+    fraction_evaluate : float
+        Share of the devices that evaluate, in (0, 1], drawn anew in each round.
     num_devices : int, optional
         K; all connected nodes unless given. In a deployment, P2PL then waits until no more have
         come for a while: give it where it is known.
@@ -152,6 +155,7 @@ evaluate_metrics_aggr_fn
         seed: int = 0,
         evaluate_every: int = 1,
         evaluate_trained: bool = True,
+        fraction_evaluate: float = 1.0,
         num_devices: int | None = None,
         min_available_nodes: int = 2,
         connect_timeout: float = 60.0,
@@ -185,6 +189,7 @@ evaluate_metrics_aggr_fn
         self.topology = topology
         self.evaluate_every = EVALUATE_EVERY.take(evaluate_every)
         self.evaluate_trained = EVALUATE_TRAINED.take(evaluate_trained)
+        self.fraction_evaluate = FRACTION_EVALUATE.take(fraction_evaluate)
         self.num_devices = NUM_DEVICES.take(num_devices)
         self.min_available_nodes = MIN_AVAILABLE_NODES.take(min_available_nodes)
         self.connect_timeout = CONNECT_TIMEOUT.take(connect_timeout)

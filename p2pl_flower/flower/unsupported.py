@@ -15,6 +15,7 @@ WRAPPER = (
     "server aggregates, and here no server does; leave the wrapper out, and use LocalDpMod on the "
     "devices for noise in what neighbors receive"
 )
+NO_CENTRAL = "there are no models on the server to evaluate; leave it out with this relay"
 WRAPPERS = ("DifferentialPrivacy", "DPFedAvg")
 """How the names of flwr's wrappers begin."""
 

@@ -6,7 +6,12 @@ from .algorithm import Options
 from .direction import check_direction
 from .loggers import LOGGERS, LOGGERS_KEY, Logger, Loggers, RoundFunction, check_loggers, told
 from .run import CONNECT_TIMEOUT, MIN_AVAILABLE_NODES, NUM_DEVICES, ROUNDS, TOPOLOGY
-from .scored_rounds import EVALUATE_EVERY, EVALUATE_TRAINED, ScoredRounds
+from .scored_rounds import (
+    EVALUATE_EVERY,
+    EVALUATE_TRAINED,
+    FRACTION_EVALUATE,
+    ScoredRounds,
+)
 from .spectrum import check_spectrum
 from .spending import Spending, check_accountant
 
@@ -14,6 +19,7 @@ __all__ = [
     "CONNECT_TIMEOUT",
     "EVALUATE_EVERY",
     "EVALUATE_TRAINED",
+    "FRACTION_EVALUATE",
     "LOGGERS",
     "LOGGERS_KEY",
     "MIN_AVAILABLE_NODES",

@@ -22,7 +22,7 @@ def check_direction(options: Options, schedule: Schedule) -> None:
     TopologyError
         Names the algorithm, or the weights, and what to take instead.
     """
-    if not schedule.directed:
+    if not (schedule.directed or schedule.graph(1).is_directed()):
         return
     if options.algorithm.symmetric_weights:
         name = described_text(options.algorithm, ALGORITHMS)

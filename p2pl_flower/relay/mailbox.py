@@ -53,6 +53,17 @@ class Collected(dict[int, Model]):
         self.ages = dict(ages)
 
 
+def ages_of(arrived: Mapping[int, Model]) -> Mapping[int, int]:
+    """Return the senders of models of another slot than was asked for: see `Collected`."""
+    return arrived.ages if isinstance(arrived, Collected) else {}
+
+
+def fresh(arrived: Mapping[int, Model]) -> dict[int, Model]:
+    """Return those that are of just the slot that was asked for."""
+    ages = ages_of(arrived)
+    return {sender: model for sender, model in arrived.items() if sender not in ages}
+
+
 class Mailbox(ABC):
     """One device's access to the relay of a run.
 

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import mmap
 import os
+import shutil
 import tempfile
 import threading
 import weakref
@@ -139,7 +140,7 @@ class Spool:
         file = None
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
+            file = tempfile.TemporaryFile(dir=self._folder_for(size))  # noqa: SIM115
             _write(file, size, chunks)
             file.flush()
             return Document(file, size)
@@ -151,6 +152,11 @@ class Spool:
                 reason = f"cannot keep a model in {self._folder}: {error.strerror}"
                 raise UnavailableError(reason) from None
             raise
+
+    def _folder_for(self, size: int) -> Path:
+        """Return the folder or, where it has no room, that for temporary files."""
+        other = Path(tempfile.gettempdir())
+        return self._folder if shutil.disk_usage(self._folder).free > size else other
 
 
 def write_model(file: IO[bytes], model: Model) -> None:

@@ -1,11 +1,16 @@
 """A device's state in one file, written so that a crash at any instant leaves a whole one.
 
+That of the round before is kept beside it, and taken where the last is damaged.
+
 The file is a safetensors document: arrays are arrays, and all else is JSON in its metadata.
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +31,13 @@ from ..relay.tensors import metadata_of, pieces
 from ..system.files import check_same_run, replacing
 from . import random_state, records_json
 
-_FORMAT = 1
-_FILE = "checkpoint.safetensors"
-_UNREADABLE = (OSError, RelayError, KeyError, ValueError)
+log = logging.getLogger("flwr.p2pl")
+
+_FORMAT = 2
+_FILE, _PREVIOUS = "checkpoint.safetensors", "checkpoint-before.safetensors"
+_CONTENT, _CHECKSUM = "p2pl", "checksum"
+_UNREADABLE = (OSError, RelayError, KeyError, ValueError, TypeError, AttributeError, IndexError)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @dataclass
@@ -62,11 +71,20 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
-        self.path = folder / _FILE
+        self.path, self._previous = folder / _FILE, folder / _PREVIOUS
         self._identity = dict(identity)
+        self._paused = False
 
     def save(self, state: State, publications: OwnPublications, channels: Collection[str]) -> None:
-        """Write the state, channels of the mailbox and the random state, or leave the old file."""
+        """Write the state, channels of the mailbox and the random state, or leave the old file.
+
+        Where there is no room a warning says so, and the device goes on.
+
+        Raises
+        ------
+        ConfigError
+            The folder cannot be written to.
+        """
         arrays = Gathered()
         content: dict[str, Any] = {"format": _FORMAT, "identity": self._identity}
         content["round"] = state.round
@@ -84,37 +102,75 @@ class Checkpoint:
         try:
             self._write(arrays, json.dumps(content))
         except OSError as error:
+            self._pause(error)
+            return
+        if self._paused:
+            self._paused = False
+            log.info("the state is saved again, in %s", self.path)
+
+    def _pause(self, error: OSError) -> None:
+        if error.errno not in _FULL:
             rule = f"cannot be written: {error.strerror}"
             raise ConfigError("checkpoint", str(self.path), rule) from None
+        if not self._paused:
+            rule = "the state after this round is not saved, nor later ones until that can be done "
+            log.warning(rule + "again (%s: %s); training goes on", self.path, error.strerror)
+        self._paused = True
 
     def load(self, publications: OwnPublications) -> State | None:
         """Restore the mailbox and the random state; None where there is no file yet.
 
+        Where the last file is damaged that before it is taken.
+
         Raises
         ------
         ConfigError
-            The file cannot be read, or is of another run.
+            Neither can be read, or it is of another run.
         """
-        if not self.path.is_file():
-            return None
-        try:
-            content, arrays = _read(self.path)
-        except _UNREADABLE as error:
-            rule = f"cannot be read ({error}); delete it to begin anew"
-            raise ConfigError("checkpoint", str(self.path), rule) from None
+        damaged = ""
+        for path in (self.path, self._previous):
+            if not path.is_file():
+                continue
+            try:
+                found = self._load(path, publications)
+            except _UNREADABLE as error:
+                if isinstance(error, ConfigError):
+                    raise
+                damaged = damaged or f"{type(error).__name__}: {str(error)[:200]}"
+                continue
+            if path is self._previous:
+                rule = "%s is damaged or gone (%s): goes on from the one before it, round %d"
+                log.warning(rule, self.path, damaged or "no file", found.round)
+            return found
+        if damaged:
+            rule = f"cannot be read ({damaged}); delete it to begin anew"
+            raise ConfigError("checkpoint", str(self.path), rule)
+        return None
+
+    def _load(self, path: Path, publications: OwnPublications) -> State:
+        """Read all of a file, and then restore what is in it."""
+        content, arrays = _read(path)
         self._compare(content)
-        for i, entry in reversed(list(enumerate(content["mail"]))):
-            publications.put_parts(Slot(*entry["slot"]), *_fetch_parts(arrays, i, entry))
-        random_state.restore(content["random"], _within(arrays, "random"))
+        mail = [
+            (Slot(*entry["slot"]), *_fetch_parts(arrays, i, entry))
+            for i, entry in enumerate(content["mail"])
+        ]
         context = records_json.from_json(content["context"], _within(arrays, "context"))
         [run] = History.from_json(content["history"]).runs
-        return State(content["round"], run, context)
+        random_state.restore(content["random"], _within(arrays, "random"))
+        for slot, public, private in reversed(mail):
+            publications.put_parts(slot, public, private)
+        return State(int(content["round"]), run, context)
 
     def _write(self, arrays: Model, content: str) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path, durable=True) as part, part.open("wb") as file:
-            for piece in pieces(arrays, {"p2pl": content}):
-                file.write(piece)
+        said = {_CONTENT: content, _CHECKSUM: _checksum(content, arrays)}
+        with replacing(self.path, durable=True) as part:
+            with part.open("wb") as file:
+                for piece in pieces(arrays, said):
+                    file.write(piece)
+            if self.path.is_file():
+                self.path.replace(self._previous)
 
     def _compare(self, content: Mapping[str, Any]) -> None:
         if content.get("format") != _FORMAT:
@@ -155,7 +211,7 @@ def model_in(path: Path) -> Model:
         kept = enumerate(content["mail"])  # newest first
         place, entry = next((i, entry) for i, entry in kept if entry["slot"][0] == MODEL)
         return from_publication(join(*_fetch_parts(arrays, place, entry)))[0]
-    except (*_UNREADABLE, TypeError, StopIteration):
+    except (*_UNREADABLE, StopIteration):
         rule = f"is no whole checkpoint of a peer: name its {_FILE}"
         raise ConfigError("state", str(path), rule) from None
 
@@ -163,7 +219,17 @@ def model_in(path: Path) -> Model:
 def _read(path: Path) -> tuple[dict[str, Any], Model]:
     """Return what a checkpoint says, and its arrays; raises any of `_UNREADABLE`."""
     document = Document.at(path)
-    return json.loads(metadata_of(document.buffer())["p2pl"]), document.model()
+    said, arrays = metadata_of(document.buffer()), document.model()
+    if said[_CHECKSUM] != _checksum(said[_CONTENT], arrays):
+        raise RelayError("its checksum is another")
+    return json.loads(said[_CONTENT]), arrays
+
+
+def _checksum(content: str, arrays: Model) -> str:
+    found = hashlib.blake2b(content.encode(), digest_size=16)
+    for name in arrays:
+        found.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
 
 
 def _fetch_parts(arrays: Model, place: int, entry: Mapping[str, Any]) -> tuple[Model, Model | None]:

@@ -19,7 +19,7 @@ from typing import Any
 import networkx as nx
 
 from ..errors import ConfigError, DeviceError, P2PLError
-from ..history import History, Run
+from ..history import History, Round, Run
 from ..topology import diameter, schedule
 from .merging import merge
 
@@ -60,6 +60,8 @@ class Cluster:
     runs: dict[int, Run] = field(default_factory=dict)
     received: dict[int, dict[int, int]] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
+    measured: dict[int, list[Round]] = field(default_factory=dict)
+    interrupted: bool = False
 
     def __post_init__(self) -> None:
         graphs = schedule(self.topology, self.devices, self.seed)
@@ -110,6 +112,8 @@ class Cluster:
                 processes[device].start()
                 theirs.close()
             self._listen(pipes)
+        except KeyboardInterrupt:
+            self.interrupted = True
         finally:
             for pipe in pipes.values():
                 pipe.close()  # which ends the device, if it still runs
@@ -118,9 +122,18 @@ class Cluster:
                 if process.is_alive():
                     process.kill()
                     process.join()
-        if not self.runs:
+        if self.interrupted:
+            self.runs = {**self._unfinished(), **self.runs}
+        if not self.runs and not self.interrupted:
             raise DeviceError("; ".join(f"device {d}: {e}" for d, e in sorted(self.failed.items())))
         return merge(self.runs, self.received, self.devices)
+
+    def _unfinished(self) -> dict[int, Run]:
+        """Return what devices have measured that did not come to their end."""
+        return {
+            device: Run("p2pl", "network", self.seed, 1, {}, rounds)
+            for device, rounds in self.measured.items()
+        }
 
     def _listen(self, pipes: Mapping[int, Connection]) -> None:
         devices = {id(pipe): device for device, pipe in pipes.items()}
@@ -143,6 +156,8 @@ class Cluster:
         elif "error" in event:
             self.failed[device] = str(event["error"])
         else:
+            [run] = History.from_json(event["measured"]).runs
+            self.measured.setdefault(device, []).extend(run.rounds)
             totals = self.received.setdefault(int(event["round"]), {})
             for sender, size in event["received"].items():
                 totals[int(sender)] = totals.get(int(sender), 0) + size
@@ -168,7 +183,9 @@ def _device(settings: str, pipe: Connection, folder: str) -> None:
 
     def on_round(report: Report) -> None:
         received = {str(j): size for j, size in report.received.items()}
-        tell(round=report.measured.round, received=received, line=report.line())
+        run = Run("p2pl", "network", 0, 1, {}, [report.measured])
+        measured = History({}, {}, [run]).to_json()
+        tell(round=report.measured.round, received=received, measured=measured, line=report.line())
 
     try:
         run = run_alone(Settings.of(json.loads(settings)), on_round)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..relay.grpc.remote import Remote
 from ..topology.neighborhood import Neighbor, neighborhood
 from .agreement import Agreement, InitialModel
 from .membership import Membership
+from .pace import Pace
 from .settings import Settings
 
 log = logging.getLogger("flwr.p2pl")
@@ -47,6 +48,8 @@ class Handshake:
         What neighbors start from, as far as they have come to it and have said so.
     agreement : Agreement
         What the device and its neighbors start from.
+    pace : Pace
+        How long the device's rounds take.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Handshake:
         self.samples: dict[int, float] = {}
         self.newest: dict[int, tuple[int, int]] = {}
         self.agreement = Agreement(settings.device)
+        self.pace = Pace()
         self.settled: dict[int, InitialModel] = {}
         self._misfits: set[int] = set()
         self._lock = threading.RLock()
@@ -165,28 +169,48 @@ class Handshake:
         )
         return Neighbor(own, degree, self.samples.get(own, 0), devices=devices), neighbors
 
-    def round_to_join(self, next_round: int) -> int:
+    def round_to_join(self, next_round: int, began_late: bool = False) -> int:
         """Return the round that the device is to run: later than the next, if it lags behind.
 
         It is the lower median of the rounds in which reachable neighbors are, so that one
-        neighbor alone, if it is not the only one, cannot make the device skip any.
+        neighbor alone cannot make the device skip any: where it is the only one, no more rounds
+        are skipped than there was time for, but for those before a device that ``began_late``.
         """
         away = self._endpoint.unreachable
         there = [way.round for j, way in self._ways().items() if j not in away]
         rounds = sorted(r for r in there if r is not None and r <= self._settings.rounds)
         median = rounds[(len(rounds) - 1) // 2] if rounds else next_round
+        if len(rounds) == 1 and not began_late and median > (most := self.pace.latest(next_round)):
+            self._doubt(median, most)
+            median = most
         return max(next_round, median)
+
+    def is_under_way(self) -> bool:
+        """Return whether most neighbors that answered, or half of them, are in some round."""
+        numbers = sorted(number for number, _ in self.newest.values())
+        return bool(numbers) and numbers[len(numbers) // 2] > 0
+
+    def _doubt(self, number: int, most: int) -> None:
+        [(neighbor, _)] = [
+            (j, way)
+            for j, way in self._ways().items()
+            if way.round == number and j not in self._endpoint.unreachable
+        ]
+        reason = f"says it is in round {number}, where there was time for {most} at most"
+        self._endpoint.statistics.refused(neighbor, Refusal.BEYOND, reason)
 
     def to_json(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of it."""
         samples = {str(j): count for j, count in self.samples.items()}
         links = {"links": self.membership.to_json()} if self.membership.changes else {}
-        return {"samples": samples, "initial-models": self.agreement.to_json(), **links}
+        told = {"samples": samples, "initial-models": self.agreement.to_json(), **links}
+        return {**told, "ended-at": self.pace.ended_at}
 
-    def restore(self, content: Mapping[str, Any]) -> None:
-        """Take over what `to_json` returned, and tell it from now on."""
+    def restore(self, content: Mapping[str, Any], seconds: Sequence[float | None] = ()) -> None:
+        """Take over what `to_json` returned, and how long rounds took; tell it from now on."""
         self.samples = {int(j): count for j, count in content.get("samples", {}).items()}
         self.agreement.restore(content.get("initial-models", {}))
+        self.pace.restore(content.get("ended-at"), seconds)
         self.membership.restore(content.get("links", {}))
         self.tell(finished=False)
 
@@ -196,13 +220,13 @@ class Handshake:
             said = self._endpoint.hello(self._run, neighbor, patience)
             if not self.membership.hear(neighbor, said, asked=True):
                 return Refusal.STRANGER  # it has as many links as it wants
-            self._degrees[neighbor] = _degree(said)
-            self.newest[neighbor] = _place(said)
+            self._degrees[neighbor] = self._degree(said)
+            self.newest[neighbor] = self._place(said)
             if (initial := InitialModel.from_json(said.get("initial"))) is not None:
                 self.settled[neighbor] = initial
         except RefusedError as refused:
             if refused.refusal in (Refusal.ABSENT, Refusal.LATE):
-                self._endpoint.unreachable.add(neighbor)
+                self._endpoint.out_of_reach(neighbor)
                 return Refusal.ABSENT
             self._endpoint.statistics.refused(neighbor, refused.refusal, refused.reason)
             self._admit(neighbor, refused.refusal is not Refusal.MISMATCH)
@@ -215,8 +239,8 @@ class Handshake:
         """Take in a greeting of a device that may be none of the neighbors yet."""
         linked = self.membership.linked
         if self.membership.hear(device, said, asked=False):
-            self._degrees[device] = _degree(said)
-            self.newest[device] = _place(said)
+            self._degrees[device] = self._degree(said)
+            self.newest[device] = self._place(said)
         if self.membership.linked is not linked:
             self._follow()
 
@@ -253,16 +277,15 @@ class Handshake:
             reason = f"says it is in round {number} of {self._settings.rounds}"
             self._endpoint.statistics.refused(neighbor, Refusal.BEYOND, reason)
 
+    def _degree(self, said: Mapping[str, Any]) -> int:
+        degree, most = said.get("degree"), self._settings.num_devices - 1
+        if type(degree) is not int or not 1 <= degree <= most:
+            raise RefusedError(Refusal.MALFORMED, f"says that its degree is {degree!r:.50}")
+        return degree
 
-def _degree(said: Mapping[str, Any]) -> int:
-    degree = said.get("degree")
-    if type(degree) is not int or degree < 1:
-        raise RefusedError(Refusal.MALFORMED, f"says that its degree is {degree!r:.50}")
-    return degree
-
-
-def _place(said: Mapping[str, Any]) -> tuple[int, int]:
-    newest = said.get("newest")
-    if isinstance(newest, list) and len(newest) == 2 and all(type(n) is int for n in newest):
-        return newest[0], newest[1]
-    return 0, 0
+    def _place(self, said: Mapping[str, Any]) -> tuple[int, int]:
+        newest = said.get("newest")
+        if not isinstance(newest, list) or [type(n) for n in newest] != [int, int]:
+            return 0, 0
+        number, step = newest
+        return (number, step) if 0 <= number <= self._settings.rounds and step >= 0 else (0, 0)

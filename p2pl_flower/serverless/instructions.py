@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flwr.app import ConfigRecord, Context, RecordDict
@@ -39,10 +39,20 @@ class Instructions:
         Its context on this device.
     options : Options
         The algorithm's options, which the app is told of.
+    train_config, evaluate_config : Mapping[str, Any]
+        What the app's functions get as config, as from a strategy's ``start``.
     """
 
-    def __init__(self, app: PeerApp, context: Context, options: Options) -> None:
+    def __init__(
+        self,
+        app: PeerApp,
+        context: Context,
+        options: Options,
+        train_config: Mapping[str, Any],
+        evaluate_config: Mapping[str, Any],
+    ) -> None:
         self._app, self._context = app, context
+        self._train_config, self._evaluate_config = train_config, evaluate_config
         self._options = messages.options_to_config(options)
         self._told = Told()
 
@@ -68,8 +78,7 @@ class Instructions:
         """
         news = self._told.news(me, neighbors, self._options)
         content = RecordDict({messages.RECORD: ConfigRecord({**order, **news})})
-        if config is not None:
-            content[CONFIG_KEY] = ConfigRecord(config)
+        content.update(self._configs(kind, config or {}))
         message = instruct(kind, content, self._context, int(order.get(messages.ROUND, 0)))
         try:
             reply = self._app(message, self._context)
@@ -88,3 +97,14 @@ class Instructions:
         if reply.has_error():
             raise DeviceError(f"device {me.id} failed at {kind}: {reply.error.reason}")
         return reply.content
+
+    def _configs(self, kind: str, config: Mapping[str, Any]) -> dict[str, ConfigRecord]:
+        """Return the config of a function, and that of the scoring after training."""
+        scoring = {**self._evaluate_config, **config}
+        if kind == messages.EVALUATE:
+            return {CONFIG_KEY: ConfigRecord(scoring)}
+        if kind != messages.TRAIN:
+            return {}
+        own = {CONFIG_KEY: ConfigRecord({**self._train_config, **config})}
+        score = {messages.SCORE_CONFIG: ConfigRecord(scoring)} if self._evaluate_config else {}
+        return {**own, **score}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +17,8 @@ from ..flower.peer_app import InitFunction, PeerApp
 from ..flower.unsupported import REFUSED_MODS, refused_mod
 from ..relay import Relay
 from ..relay.spool import Document
+
+log = logging.getLogger("flwr.p2pl")
 
 
 def load_app(
@@ -67,6 +70,10 @@ def _resolve(key: str, reference: str) -> Any:
         raise ConfigError(key, reference, f"cannot be imported: {error}") from None
     except AttributeError as error:
         raise ConfigError(key, reference, f"is not there: {error}") from None
+    except Exception as error:  # whatever a user's module does at its top
+        log.debug("%s", reference, exc_info=True)
+        rule = f"raised {type(error).__name__} when it was imported: {error}"
+        raise ConfigError(key, reference, rule) from None
     return found
 
 

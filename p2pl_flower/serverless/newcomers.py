@@ -22,6 +22,8 @@ def welcome(settings: Settings, membership: Membership) -> dict[str, Any]:
         "joining": {key: getattr(joining, key) for key in ("links", "view", "patience")},
         "waiting": {key: getattr(waiting, key) for key in ("quorum", "deadline", "grace")},
         "run-config": dict(settings.run_config),
+        "train-config": dict(settings.train_config),
+        "evaluate-config": dict(settings.evaluate_config),
     }
     options = {key: value for key, value in settings.common().items() if key != "joining"}
     places = {str(j): address for j, address in membership.places().items()}

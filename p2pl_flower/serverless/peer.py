@@ -15,7 +15,7 @@ from flwr.app import Context, MetricRecord, RecordDict
 from ..errors import DeviceError, P2PLError
 from ..flower import messages
 from ..flower.metrics import as_number, sample_count
-from ..flower.records import only_metrics, received_in, unscored_why
+from ..flower.records import only_metrics, received_in, told_in, unscored_why
 from ..history import Round, Run
 from ..named_arrays import Model
 from ..options import ScoredRounds, Spending
@@ -27,11 +27,11 @@ from ..relay.group.reception import JOIN, Reception
 from ..relay.grpc import Credentials, Endpoint, EndpointMailbox, EndpointRelay
 from ..relay.grpc.own_publications import KEPT_FAR_AHEAD, KEPT_FOR_THE_SLOW
 from ..relay.grpc.streams import MOST_STREAMS
-from ..relay.tensors import not_finite
 from ..relay.tunnel import Tunnels
 from ..weights import needs_samples
 from . import model_file
 from .handshake import Handshake
+from .healing import Healing
 from .instructions import ARRAYS_KEY, Instructions
 from .loading import load_app
 from .membership import Membership
@@ -41,6 +41,7 @@ from .recorder import Recorder
 from .reports import Report
 from .settings import Settings
 from .starting import Start
+from .status import StatusSocket
 from .watch import Watch
 
 log = logging.getLogger("flwr.p2pl")
@@ -131,7 +132,8 @@ class ServerlessPeer:
         self._done, self._begun = 0, False
         self._spending = Spending(settings.options.privacy)
         self._resume()
-        self._instructions = Instructions(app, self._context, settings.options)
+        configs = settings.train_config, settings.evaluate_config
+        self._instructions = Instructions(app, self._context, settings.options, *configs)
         every = settings.evaluate_every if self._instructions.evaluates else 0
         self._scored = ScoredRounds(every, settings.rounds)
 
@@ -151,6 +153,10 @@ class ServerlessPeer:
         """Leave the network."""
         if hasattr(self, "_watch"):
             self._watch.close()
+        if hasattr(self, "_recorder"):
+            self._recorder.close()
+        if self._status is not None:
+            self._status.close()
         if self._running:
             self._known.leave()
         self.endpoint.close()
@@ -171,6 +177,8 @@ class ServerlessPeer:
     def run(self) -> Run:
         """Run all rounds that are left, write the model, and return what was measured."""
         self.endpoint.start()
+        if self._settings.checkpoint:
+            self._status = StatusSocket(Path(self._settings.checkpoint), self._describe)
         self._running = True
         self._meet_all()
         self._watch.start()
@@ -185,12 +193,19 @@ class ServerlessPeer:
         self._running = False
         return self._recorder.run()
 
+    def _describe(self) -> dict[str, Any]:
+        said = self._settings
+        told = {"device": said.device, "run": said.run, "address": self.endpoint.address}
+        told |= {"done": self._done, "rounds": said.rounds}
+        return {**told, "neighbors": self.endpoint.describe()}
+
     def _resume(self) -> None:
         state = self._recorder.resume()
         if state is not None:
             log.info("device %d: goes on after round %d", self._settings.device, state.round)
             self._done, self._context.state, self._begun = state.round, state.context, True
-            self._known.restore(self._recorder.known)
+            seconds = [r.seconds for r in self._recorder.metrics.rounds]
+            self._known.restore(self._recorder.known, seconds)
             self._publications.round = max(self._publications.round, state.round)
             self._count_spent(len(state.run.rounds))
 
@@ -223,7 +238,8 @@ class ServerlessPeer:
         self._known.change(self._done + 1)
         self._known.meet(0, self._known.with_newer_revocations() & self._known.neighbors)
         self._known.compare()
-        number = self._known.round_to_join(self._done + 1)
+        late = not self._done and "model_from" in self._setup
+        number = self._known.round_to_join(self._done + 1, late)
         skipped = list(range(self._done + 1, number))
         if skipped:
             own = self._settings.device
@@ -247,8 +263,11 @@ class ServerlessPeer:
         report.measured = self._metrics.end(0)
         report.measured.bytes_sent = sum(report.received.values())
         self._recorder.count(report)
-        self._look_at_model(number)
+        own = self._settings
+        healing = Healing(own.device, self._mailbox, own.options)
+        healing.look(self._setup, number, self._known.fitting())
         self._done = number
+        self._known.pace.ended(report.measured.seconds or 0.0)
         self._save()
         if self._on_round is not None:
             self._on_round(report)
@@ -268,7 +287,8 @@ class ServerlessPeer:
         """Make the round's consensus steps, and score the model where that is due."""
         for step in range(1, self._settings.options.consensus_steps + 1):
             reply = self._mix(number, step)
-            report.add(received_in(reply), asked=self._links_up(number, step))
+            asked = self._links_up(number, step)
+            report.add(received_in(reply), told_in(reply), asked)
         if not self._settings.options.consensus_steps and self._scored.due(number):
             self._evaluate(number, {})
 
@@ -317,17 +337,6 @@ class ServerlessPeer:
         ids = np.array(sorted(linked), dtype=np.int64)
         up = self._settings.options.links.up(self._settings.device, ids, number, step)
         return int(np.broadcast_to(up, ids.shape).sum())
-
-    def _look_at_model(self, number: int) -> None:
-        """Say it when the device's own model is no longer made of numbers."""
-        broken = not_finite(self.model())
-        if broken is None:
-            self._setup.pop("not_finite_since", None)
-        elif "not_finite_since" not in self._setup:
-            self._setup["not_finite_since"] = number
-            rule = "device %d: array %r of its own model holds a NaN or an infinity after round "
-            rule += "%d: neighbors refuse the model from now on"
-            log.error(rule, self._settings.device, broken, number)
 
     def _send(
         self, kind: str, order: dict[str, Any], config: dict[str, Any] | None = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,11 @@ from ..relay.grpc.own_publications import OwnPublications
 from ..relay.grpc.transfer_statistics import TransferStatistics
 from ..system.files import write_text
 from .checkpoint import Checkpoint, State
+from .folder_lock import FolderLock
 from .reports import Report
 from .settings import Settings
+
+log = logging.getLogger("flwr.p2pl")
 
 _KNOWN = "known"
 
@@ -54,10 +59,17 @@ class Recorder:
         self.known: Mapping[str, Any] = {}
         self._earlier: dict[str, dict[str, int]] = {}
         self._environment = environment()
-        self._checkpoint = None
+        self._checkpoint: Checkpoint | None = None
+        self._lock: FolderLock | None = None
         if settings.checkpoint:
+            self._lock = FolderLock(Path(settings.checkpoint))
             identity = {**settings.common(), "run": settings.run, "device": settings.device}
             self._checkpoint = Checkpoint(Path(settings.checkpoint), identity)
+
+    def close(self) -> None:
+        """Leave the checkpoint's folder to others."""
+        if self._lock is not None:
+            self._lock.close()
 
     def resume(self) -> State | None:
         """Return what the checkpoint holds, having filled the mailbox; None without one."""
@@ -102,6 +114,9 @@ class Recorder:
         try:
             write_text(Path(path), self._history(run).to_json())
         except OSError as error:
+            if error.errno == errno.ENOSPC:
+                log.warning("the history is not written after this round: %s", error.strerror)
+                return
             raise ConfigError("history", path, f"cannot be written: {error.strerror}") from None
 
     def _history(self, run: Run) -> History:

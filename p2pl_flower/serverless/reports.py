@@ -31,11 +31,11 @@ class Report:
     asked: int = 0
     received: dict[int, int] = field(default_factory=dict)
 
-    def add(self, received: Mapping[int, int], asked: int) -> None:
-        """Add what a consensus step brought."""
+    def add(self, received: Mapping[int, int], told: Mapping[int, int], asked: int) -> None:
+        """Add what a consensus step brought: bytes of models, and of what else was told."""
         self.asked += asked
         self.arrived += len(received)
-        for sender, size in received.items():
+        for sender, size in (*received.items(), *told.items()):
             self.received[sender] = self.received.get(sender, 0) + size
 
     def line(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +27,7 @@ from ..config import (
     read_toml,
     within,
 )
-from ..errors import ConfigError
+from ..errors import ConfigError, raise_all
 from ..flower import failures
 from ..options import (
     EVALUATE_EVERY,
@@ -45,6 +46,7 @@ from . import model_file
 from .addresses import check_address, is_everywhere
 from .membership import Joining
 
+_MOST_DEVICES = 100_000
 _SECONDS = within("[0, inf)", "seconds")
 
 
@@ -159,18 +161,44 @@ class Settings:
     run_config: Mapping[str, Scalar] = option(
         {}, kind=dict, help="what the app reads from `context.run_config`"
     )
+    train_config: Mapping[str, Scalar] = option(
+        {},
+        kind=dict,
+        help="what train functions find in their message's config, beside the round: the "
+        "`train_config` of a strategy's `start`",
+    )
+    evaluate_config: Mapping[str, Scalar] = option(
+        {}, kind=dict, help="the same for evaluate functions"
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
+        object.__setattr__(self, "neighbors", _neighbors(self.neighbors))
+        errors: list[ConfigError] = []
+        for check in (
+            self._check_device,
+            self._check_places,
+            self._check_neighbors,
+            self._check_topology,
+            self._check_options,
+            lambda: check_loggers(self.loggers),
+            self.common,  # refuses objects that the file could not have named
+            self._check_certificates,
+        ):
+            try:
+                check()
+            except ConfigError as error:
+                errors.append(error)
+        raise_all(errors)
+
+    def _check_device(self) -> None:
+        if self.num_devices > _MOST_DEVICES:
+            rule = f"must be at most {_MOST_DEVICES}: every device has to know how many there are"
+            raise ConfigError("num-devices", self.num_devices, rule)
         if not self._may_be(self.device):
             raise ConfigError("device", self.device, f"must be from 0 to {self.num_devices - 1}")
-        object.__setattr__(self, "neighbors", _neighbors(self.neighbors))
-        self._check_places()
-        self._check_neighbors()
-        self._check_topology()
-        self._check_options()
-        check_loggers(self.loggers)
-        self.common()  # refuses objects that the file could not have named
+
+    def _check_certificates(self) -> None:
         if bool(self.certificates) == self.insecure:
             rule = "name the folder that `p2pl-flower certs` made, or ask for insecure = true"
             raise ConfigError("certificates", self.certificates, rule)
@@ -290,6 +318,11 @@ class Settings:
             rule = "there is no server to hand out a common start: use max-norm, or give all "
             rule += "devices the same initial-arrays"
             raise ConfigError("init", "shared", rule)
+        if self.joining.links and self.options.algorithm.knows_place:
+            rule = (
+                "must know how many devices there are, and devices may join: take 'push-sum', say"
+            )
+            raise ConfigError("algorithm", self.options.to_config()["algorithm"], rule)
 
 
 def _neighbors(given: Mapping[Any, Any]) -> dict[int, str]:
@@ -298,4 +331,9 @@ def _neighbors(given: Mapping[Any, Any]) -> dict[int, str]:
         if not str(device).isdecimal() or not isinstance(address, str):
             rule = 'must be a line such as 3 = "192.168.1.20:9400"'
             raise ConfigError(f"neighbors.{device}", address, rule)
+    twice = [d for d, count in Counter(map(int, given)).items() if count > 1]
+    if twice:
+        written = [key for key in given if int(key) == twice[0]]
+        rule = f"is named more than once: {' and '.join(map(str, written))} are the same device"
+        raise ConfigError(f"neighbors.{twice[0]}", [given[key] for key in written], rule)
     return {int(device): given[device] for device in sorted(given, key=int)}

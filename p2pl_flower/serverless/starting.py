@@ -12,9 +12,11 @@ from flwr.app import RecordDict
 from ..errors import DeviceError
 from ..flower import messages
 from ..flower.records import received_in
+from ..named_arrays import Model, square_norm
 from ..relay import Slot
 from ..relay.contents import MODEL, adopted, from_publication
 from ..relay.grpc import Endpoint, EndpointMailbox, Waiting
+from ..relay.grpc.protocol import Refusal
 from .agreement import InitialModel
 from .handshake import Handshake
 from .reports import origins_in
@@ -24,6 +26,7 @@ log = logging.getLogger("flwr.p2pl")
 
 _INITIAL = "initial"
 _RETRY_SECONDS = 0.2
+_LARGER = 1000  # times as large as the own one: no start
 
 Send = Callable[[str, dict[str, Any]], RecordDict]
 
@@ -65,7 +68,7 @@ class Start:
             setup["initial_model_of"] = [self._settings.device]
         elif self._handshake.membership.changes:
             setup |= self._settle()
-        elif any(number > 0 for number, _ in self._handshake.newest.values()):
+        elif self._handshake.is_under_way():
             setup |= self._join()
         elif self._settings.options.init == "seed":
             self._agree()
@@ -183,7 +186,7 @@ class Start:
         """Take what neighbors may have of a neighbor's model, if it is handed over."""
         seconds = self._settings.waiting.deadline  # which leaves no choice of another slot
         arrived = self._mailbox.collect([neighbor], slot, seconds).get(neighbor)
-        if arrived is None:
+        if arrived is None or not self._is_plausible(neighbor, arrived):
             return False
         kept = self._mailbox.recall(MODEL, newest=1)
         own = from_publication(kept[0][1])[0] if kept else {}
@@ -191,6 +194,18 @@ class Start:
         private = model.keys() - self._settings.options.shared.part(model).keys()
         self._mailbox.publish(Slot(MODEL, 0, 1), model, private)
         return True
+
+    def _is_plausible(self, neighbor: int, arrived: Model) -> bool:
+        """Refuse to start from numbers of another kind than those that the device has drawn."""
+        kept = self._mailbox.recall(MODEL, newest=1)
+        if not kept:
+            return True
+        own, theirs = (sum(map(square_norm, m.values())) ** 0.5 for m in (kept[0][1], arrived))
+        if theirs <= _LARGER * max(own, 1.0):
+            return True
+        reason = f"hands over a model of norm {theirs:.3g}, where {own:.3g} was drawn here"
+        self._endpoint.statistics.refused(neighbor, Refusal.NOT_FINITE, reason)
+        return False
 
     def _described(self, origins: Iterable[int]) -> InitialModel | None:
         """Describe the model that the device holds; None while it has none."""

@@ -17,6 +17,7 @@ from ..algorithms.privacy import NOT_PRIVATE, Privacy
 from ..seeding import Stream, derive, generator
 from ..sharing import Sharing
 from . import privacy
+from .compiled import compile_steps, compiling
 from .drawing import Draws, draw
 from .hooks import Hooks, extra_bytes
 from .hostile import NOBODY, Hostile
@@ -93,6 +94,8 @@ class Block:
         The models, and those of one device without their values.
     learners : Learners
         How devices train.
+    compile_seconds : float
+        What compiling the steps took; 0 where they are not compiled.
     needs : Needs
         What was worked out of the memory that is needed beside the data.
 
@@ -106,7 +109,7 @@ class Block:
     """
 
     def __init__(self, job: Job, common: Common, first: int = 0) -> None:
-        machine = job.machine
+        machine, self.compile_seconds = job.machine, 0.0
         self._job, self._common, self._first = job, common, first
         self._samples = Samples(job.data, machine.torch_device, first)
         template = draw(job.model, derive(common.seed, Stream.INIT, 0)).to(machine.torch_device)
@@ -119,6 +122,8 @@ class Block:
         self._hooks = Hooks(common.algorithm, self.stack, common.mixing, common.hostile)
         self._trainer = Trainer(self.stack, self._samples, job.training, chunk, common.seed)
         self._workers: Workers[Learner] | None = None
+        if machine.compile:
+            compiling(self.learners, ())  # refuses what cannot be
 
     @property
     def devices(self) -> int:
@@ -142,7 +147,18 @@ class Block:
 
     def __enter__(self) -> Block:
         keep = self._job.machine.keep_memory
-        self._workers = Workers(self.learners.make, self._threads, keep)
+        if not self._job.machine.compile:
+            self._workers = Workers(self.learners.make, self._threads, keep)
+            return self
+        sizes = self._trainer.chunk_sizes(self._threads)
+        self._workers = Workers(compiling(self.learners, sizes), self._threads, keep)
+        try:
+            self.compile_seconds = compile_steps(
+                self._workers, self._samples, self._job.training, sizes
+            )
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(

@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from .copies import copy_of
 from .losses import LOSSES, Loss, classes_second, of_classes
 from .naming import ERRORS, naming_submodules
+from .nested import Nested, call, each, first, tensors
 
 _FEW = 2
 _IGNORED = -100
@@ -30,11 +31,12 @@ _LIKE_OUTPUTS_MODULES = (
 )
 
 
-def fit_inputs(x: Tensor, template: nn.Module) -> tuple[Tensor, Tensor]:
+def fit_inputs(x: Nested, template: nn.Module) -> tuple[Nested, Nested]:
     """Return inputs in a type that a module takes, and what it makes of the first of them.
 
     They stay as they are where the module takes them so. Otherwise they become numbers of its
-    parameters' type, or integers of 64 bits: whichever it takes.
+    parameters' type, or integers of 64 bits: whichever it takes. Of several inputs, those that
+    are fractions become the parameters' type.
 
     Raises
     ------
@@ -42,23 +44,23 @@ def fit_inputs(x: Tensor, template: nn.Module) -> tuple[Tensor, Tensor]:
         It takes neither; names the submodule that failed on them as they are.
     """
     module = copy_of(template).eval()
-    for tried in _types(x, module):
+    for kind in _types(x, module):
         try:
-            return x.to(tried), _outputs(module, x[:_FEW].to(tried))
+            return _as(x, kind), _outputs(module, _as(_few(x), kind))
         except ERRORS:
             continue
     with naming_submodules(module, type(template).__name__):
-        return x, _outputs(module, x[:_FEW])
+        return x, _outputs(module, _few(x))
 
 
-def fit_targets(y: Tensor, outputs: Tensor, loss: str | Loss, argument: str) -> Tensor:
+def fit_targets(y: Tensor, outputs: Nested, loss: str | Loss, argument: str) -> Tensor:
     """Return targets in the type and shape that a loss takes.
 
     Parameters
     ----------
     y : Tensor, shape (N, ...)
         Targets as they were given.
-    outputs : Tensor, shape (few, ...)
+    outputs : Tensor, shape (few, ...), or mapping or tuple of tensors
         What a model makes of the first samples.
     loss : str or callable
         As in `TrainOptions`.
@@ -70,35 +72,56 @@ def fit_targets(y: Tensor, outputs: Tensor, loss: str | Loss, argument: str) -> 
     ConfigError
         It is not plain what is meant.
     """
+    of_one = of_classes(loss) or _is_like_outputs(loss)
+    if of_one and not isinstance(outputs, Tensor):
+        rule = f"returns several outputs, and the loss {_called(loss)} takes one tensor; give a "
+        rule += "loss of your own, a function of those and the targets"
+        raise ConfigError("model", type(outputs).__name__, rule)
     if of_classes(loss):
         return _classes(y, outputs, argument)
     if _is_like_outputs(loss):
         return _like_outputs(y, outputs, argument)
     if y.is_floating_point():
-        return y.to(outputs.dtype) if outputs.is_floating_point() else y
+        kind = first(outputs).dtype
+        return y.to(kind) if kind.is_floating_point else y
     return y if y.dtype == torch.bool or y.is_complex() else y.long()
 
 
-def _types(x: Tensor, module: nn.Module) -> Iterator[torch.dtype]:
+def _types(x: Nested, module: nn.Module) -> Iterator[torch.dtype | None]:
     """Yield the types that inputs may be meant to have, their own first."""
-    yield x.dtype
+    yield None
     kinds = {p.dtype for p in module.parameters() if p.is_floating_point()}
+    if not isinstance(x, Tensor):
+        yield from sorted(kinds, key=str)
+        return
     if not x.is_complex():
         yield from sorted(kinds - {x.dtype}, key=str)
     if not x.is_floating_point() and not x.is_complex() and x.dtype != torch.int64:
         yield torch.int64
 
 
+def _as(x: Nested, kind: torch.dtype | None) -> Nested:
+    """Return inputs in a type; of several, those that are fractions. None is for their own."""
+    if kind is None or isinstance(x, Tensor):
+        return x if kind is None else x.to(kind)
+    return each(lambda part: part.to(kind) if part.is_floating_point() else part, x)
+
+
+def _few(x: Nested) -> Nested:
+    return each(lambda part: part[:_FEW], x)
+
+
 @torch.no_grad()
-def _outputs(module: nn.Module, x: Tensor) -> Tensor:
-    with torch.random.fork_rng(devices=[] if x.is_cpu else None):
-        outputs = module(x)
-    if not isinstance(outputs, Tensor):
-        rule = "must return a tensor; wrap it in a module whose forward picks the one to train on"
+def _outputs(module: nn.Module, x: Nested) -> Nested:
+    samples = first(x)
+    with torch.random.fork_rng(devices=[] if samples.is_cpu else None):
+        outputs = call(module, x)
+    if not any(True for _ in tensors(outputs)):
+        rule = "must return a tensor, or a dict or tuple of tensors for a loss that takes it"
         raise ConfigError("model", type(outputs).__name__, rule)
-    if not outputs.dim() or len(outputs) != len(x):
-        rule = f"its outputs must be logits of shape (batch, classes), or one for each of {len(x)} "
-        raise ConfigError("model", tuple(outputs.shape), f"{rule}samples")
+    if isinstance(outputs, Tensor) and (not outputs.dim() or len(outputs) != len(samples)):
+        rule = "its outputs must be logits of shape (batch, classes), or one for each of "
+        raise ConfigError("model", tuple(outputs.shape), f"{rule}{len(samples)} samples")
     return outputs
 
 
@@ -144,3 +167,7 @@ def _is_like_outputs(loss: str | Loss) -> bool:
     if isinstance(loss, str):
         return loss in LOSSES
     return loss in _LIKE_OUTPUTS or isinstance(loss, _LIKE_OUTPUTS_MODULES)
+
+
+def _called(loss: str | Loss) -> str:
+    return loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)

@@ -18,7 +18,6 @@ from .drawing import drawn_norms
 from .job import Job
 from .plans import Plan
 from .progress import Progress
-from .scored import fraction_of
 from .scoring import scores_of
 from .stack import Stack
 from .workers import Ids
@@ -53,7 +52,7 @@ class Swarm:
         self.measured = Run(job.name, "swarm", plan.seed, plan.devices)
         every = 0 if job.test is None else job.evaluate_every
         self._spending = Spending(plan.privacy)
-        self._scored = ScoredRounds(every, job.rounds, job.evaluate_trained)
+        self._scored = ScoredRounds(every, job.rounds, job.evaluate_trained, job.fraction_evaluate)
         common = Common(
             plan.seed,
             plan.algorithm,
@@ -142,7 +141,7 @@ class Swarm:
 
     def _scores(self, devices: Ids, number: int) -> Scores | None:
         draw = generator(self.plan.seed, Stream.EVALUATE, number)
-        chosen = fraction_of(devices, self.job.fraction_evaluate, draw)
+        chosen = self._scored.drawn(devices, draw)
         values = self.block.values(chosen) if len(chosen) else None
         return None if values is None else scores_of(values)
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .copies import copy_of
 from .losses import loss_function
+from .nested import call, each, tensors
 from .options import PRECISIONS, TrainOptions
 from .samples import Samples
 from .stack import Stack
@@ -54,7 +55,7 @@ def activation_bytes(
     train makes of it (`MAPPED` or `ALONE`), and those of the batch itself.
     """
     module, size = copy_of(template).train(), min(options.batch_size, int(samples.counts.max()))
-    x, y = samples.x[:size], samples.y[:size]
+    x, y = each(lambda part: part[:size].clone(), samples.x), samples.y[:size]
     own = {t.untyped_storage().data_ptr() for t in (*module.parameters(), *module.buffers())}
     saved: dict[int, int] = {}
 
@@ -67,13 +68,12 @@ def activation_bytes(
     precision = PRECISIONS[options.train_precision]
     half = precision != torch.float32
     with (
-        torch.random.fork_rng(devices=[] if x.is_cpu else None),
+        torch.random.fork_rng(devices=[] if y.is_cpu else None),
         torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
-        torch.autocast(x.device.type, precision, enabled=half),
+        torch.autocast(y.device.type, precision, enabled=half),
     ):
-        x = x.clone()
-        loss_function(options.loss)(module(x), y)
-    return int(times * sum(saved.values())) + x.nbytes
+        loss_function(options.loss)(call(module, x), y)
+    return int(times * sum(saved.values())) + sum(part.nbytes for part in tensors(x))
 
 
 def parameter_bytes(template: nn.Module) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch.func import functional_call, grad, vmap
 from .inputs import Inputs
 from .learner import Learner, Pass, Tensors
 from .losses import loss_function
+from .nested import Nested, arguments
 from .options import PRECISIONS, TrainOptions
 from .samples import Batches, Group
 from .stack import is_held_once
@@ -25,6 +26,8 @@ class FunctionalLearner(Learner):
     """
 
     path = "torch.func"
+    unsaved: Sequence[str] = ()
+    """Buffers that training changes and ``state_dict`` lacks: each device's own for a round."""
 
     def __init__(self, template: nn.Module, options: TrainOptions) -> None:
         super().__init__(template, options)
@@ -33,6 +36,7 @@ class FunctionalLearner(Learner):
         self._own = {name: parameter.detach() for name, parameter in trained.items()}
         self._loss = loss_function(options.loss)
         self._precision = PRECISIONS[options.train_precision]
+        self._steps: dict[tuple[tuple[str, bool], ...], Callable[..., dict[str, Tensor]]] = {}
 
     def train(self, model: Tensors, batches: Batches, pull: Tensors) -> None:
         """Train the devices of a chunk for a round, in place."""
@@ -40,6 +44,7 @@ class FunctionalLearner(Learner):
         weights = {name: model[name] for name in self.trained}
         optimizer = StackedOptimizer(self.options, self._own, weights, batches.devices, self.states)
         rest = {name: tensor for name, tensor in model.items() if name not in weights}
+        rest |= self._unsaved(len(batches.devices))
         for step in range(len(batches)):
             batch = batches.step(step)
             found = [self._of_group(weights, rest, group) for group in batch.groups()]
@@ -51,11 +56,11 @@ class FunctionalLearner(Learner):
         self.template.eval()
         devices = len(next(iter(model.values())))
         each = [{name: tensor[d] for name, tensor in model.items()} for d in range(devices)]
-        kind, half = inputs.batches[0].device.type, inputs.precision != torch.float32
+        kind, half = inputs.kind, inputs.precision != torch.float32
         for number, x in enumerate(inputs.batches):
             with torch.autocast(kind, inputs.precision, enabled=half):
-                outputs = [functional_call(self.template, one, (x,)) for one in each]
-            yield slice(devices), number, torch.stack(outputs)
+                outputs = [self._outputs(one, x) for one in each]
+            yield slice(devices), number, outputs
 
     def mapped(self, held: Mapping[str, bool]) -> Callable[..., dict[str, Tensor]]:
         """Return the gradients of many devices as a function of weights, the rest, x and y.
@@ -70,6 +75,17 @@ class FunctionalLearner(Learner):
         # Dropout and its like draw anew for each device.
         return vmap(grad(self._loss_of), in_dims=(0, axes, 0, 0), randomness="different")
 
+    def _compiled_or_not(
+        self, held: Mapping[str, bool], compiled: bool
+    ) -> Callable[..., dict[str, Tensor]]:
+        """Return `mapped`, compiled once for each way in which the rest is held."""
+        if not compiled:
+            return self.mapped(held)
+        key = tuple(held.items())
+        if key not in self._steps:
+            self._steps[key] = torch.compile(self.mapped(held), dynamic=False)
+        return self._steps[key]
+
     def _of_group(
         self, weights: Tensors, rest: Tensors, group: Group
     ) -> tuple[slice | Tensor, Tensors]:
@@ -81,19 +97,28 @@ class FunctionalLearner(Learner):
         }
         held = {name for name, tensor in rest.items() if is_held_once(tensor)}
         given = {name: rest[name][0] if name in held else t for name, t in buffers.items()}
-        gradients = self.mapped({name: name in held for name in rest})(own, given, group.x, group.y)
+        whole = len(group.y) in self.compiled and group.y.shape[1] == self.options.batch_size
+        mapped = self._compiled_or_not({name: name in held for name in rest}, whole)
+        gradients = mapped(own, given, group.x, group.y)
         if not isinstance(group.rows, slice):  # these are copies then
             for name in rest.keys() - held:
                 rest[name][group.rows] = buffers[name]
         return group.rows, gradients
 
+    def _unsaved(self, devices: int) -> dict[str, Tensor]:
+        """Return what the buffers begin a round with, shape (C, ...)."""
+        own = {name: self.template.get_buffer(name) for name in self.unsaved}
+        return {name: tensor.expand(devices, *tensor.shape).clone() for name, tensor in own.items()}
+
+    def _outputs(self, model: dict[str, Tensor], x: Nested) -> Nested:
+        return functional_call(self.template, model, *arguments(self.template, x))
+
     def _loss_of(
-        self, weights: dict[str, Tensor], rest: dict[str, Tensor], x: Tensor, y: Tensor
+        self, weights: dict[str, Tensor], rest: dict[str, Tensor], x: Nested, y: Tensor
     ) -> Tensor:
         half = self._precision != torch.float32
-        with torch.autocast(x.device.type, self._precision, enabled=half, cache_enabled=False):
-            outputs = functional_call(self.template, {**weights, **rest}, (x,))
-            return self._loss(outputs, y)
+        with torch.autocast(y.device.type, self._precision, enabled=half, cache_enabled=False):
+            return self._loss(self._outputs({**weights, **rest}, x), y)
 
 
 def _together(found: list[tuple[slice | Tensor, Tensors]], active: int) -> Tensors:

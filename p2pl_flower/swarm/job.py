@@ -6,8 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..config import Converted, at_least, check_fields, described, option, within
-from ..options import EVALUATE_EVERY, EVALUATE_TRAINED, ROUNDS, Logger, RoundFunction, told
+from ..config import Converted, at_least, check_fields, described, option
+from ..options import (
+    EVALUATE_EVERY,
+    EVALUATE_TRAINED,
+    FRACTION_EVALUATE,
+    ROUNDS,
+    Logger,
+    RoundFunction,
+    told,
+)
 from .drawing import ModelFactory
 from .initial import Initial
 from .metrics import Given, metrics_of
@@ -57,11 +65,7 @@ class Job:
     evaluate_every: int = EVALUATE_EVERY.field()
     evaluate_trained: bool = EVALUATE_TRAINED.field()
     evaluate_precision: str = EVALUATE_PRECISION.field()
-    fraction_evaluate: float = option(
-        1.0,
-        rule=within("(0, 1]"),
-        help="share of the devices whose models are scored, drawn anew in each round",
-    )
+    fraction_evaluate: float = FRACTION_EVALUATE.field()
     max_test_samples: int | None = option(
         None,
         rule=at_least(1),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from .inputs import IMAGES, Inputs
+from .nested import Nested, first, tensors
 from .options import TrainOptions
 from .samples import Batches
 from .states import OptimizerStates
@@ -16,7 +17,10 @@ from .workspace import Workspace
 
 Tensors = Mapping[str, Tensor]
 
-Pass = tuple[slice, int, Tensor]
+Outputs = Tensor | Sequence[Nested]
+"""Outputs of several devices: one tensor, or those of one after the other."""
+
+Pass = tuple[slice, int, Outputs]
 """Which devices' outputs, on which batch, and the outputs."""
 
 
@@ -44,6 +48,8 @@ class Learner(ABC):
     ----------
     draws : bool
         Whether PyTorch's global generator is drawn from.
+    compiled : frozenset[int]
+        Devices of the chunks whose steps on full mini-batches are compiled.
     states : OptimizerStates or None
         What the optimizers keep from round to round; None for nothing.
     """
@@ -52,6 +58,7 @@ class Learner(ABC):
     """What the way is called in histories."""
 
     draws = False
+    compiled: frozenset[int] = frozenset()
     states: OptimizerStates | None = None
 
     def __init__(self, template: nn.Module, options: TrainOptions) -> None:
@@ -71,13 +78,14 @@ class Learner(ABC):
             What each step adds to a parameter, shape (C, ...); empty for nothing.
         """
 
-    def order(self, x: Tensor) -> Tensor:
+    def order(self, x: Nested) -> Tensor:
         """Return an order of test samples that `passes` are quick in, as indices."""
-        return torch.arange(len(x), device=x.device)
+        return torch.arange(len(first(x)), device=first(x).device)
 
-    def inputs(self, x: Tensor, precision: torch.dtype = torch.float32) -> Inputs:
+    def inputs(self, x: Nested, precision: torch.dtype = torch.float32) -> Inputs:
         """Make inputs ready for the `passes` of many models."""
-        return Inputs.of(x, precision, IMAGES if x.dim() > 2 else None)
+        large = any(tensor.dim() > 2 for tensor in tensors(x))
+        return Inputs.of(x, precision, IMAGES if large else None)
 
     @abstractmethod
     def passes(self, model: Tensors, inputs: Inputs) -> Iterator[Pass]:
@@ -96,8 +104,8 @@ class Learner(ABC):
             Which of the devices.
         number : int
             Which batch of the inputs.
-        outputs : Tensor, shape (rows, batch, ...)
-            In the precision asked for.
+        outputs : Tensor, shape (rows, batch, ...), or sequence
+            Those of each device, in the precision asked for.
         """
 
     def outputs(self, model: Tensors, inputs: Inputs) -> Tensor:

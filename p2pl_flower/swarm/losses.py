@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +11,10 @@ from torch.nn import functional
 
 from ..errors import ConfigError
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""A function of outputs, shape (B, ...), and targets, shape (B, ...): a mean over samples."""
+Loss = Callable[[Any, Tensor], Tensor]
+"""A function of outputs, shape (B, ...), and targets, shape (B, ...): a mean over samples.
+
+Outputs are what the module returns: a tensor, or a dict or tuple of several."""
 
 CROSS_ENTROPY = "cross-entropy"
 
@@ -68,7 +71,7 @@ def loss_function(given: str | Loss) -> Loss:
         rule = "must be a name, or a function of outputs and targets (an instance of a module's"
         raise ConfigError("loss", given, f"{rule} class will do)", LOSSES)
 
-    def mean(outputs: Tensor, targets: Tensor) -> Tensor:
+    def mean(outputs: Any, targets: Tensor) -> Tensor:
         value = given(outputs, targets)
         return value.mean() if value.dim() else value
 
@@ -92,7 +95,7 @@ def is_plain_cross_entropy(given: str | Loss) -> bool:
     return of_classes(given) and not isinstance(given, nn.Module)
 
 
-def sum_and_count(loss: Loss, outputs: Tensor, targets: Tensor) -> tuple[Tensor, int]:
+def sum_and_count(loss: Loss, outputs: Any, targets: Tensor) -> tuple[Tensor, int]:
     """Return the sum of a batch's losses, and how many it is a sum of.
 
     A cross-entropy counts what is not to be ignored; of other losses, which are means, each

@@ -8,13 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import ConfigError
-from ..sharing import EVERYTHING, Sharing
-from .augmentation import Augmentation
 from .conversion import fit_inputs, fit_targets
 from .copies import copy_of
 from .footprint import (
@@ -24,20 +21,19 @@ from .footprint import (
     activation_bytes,
     model_bytes,
     parameter_bytes,
-    state_bytes,
 )
 from .functional import FunctionalLearner
 from .learner import Learner
 from .losses import is_plain_cross_entropy
-from .naming import naming_submodules, refuse_lazy
+from .naming import refuse_lazy
 from .one_by_one import OneByOneLearner, is_quicker_one_by_one
 from .optimizers import acts_elementwise
 from .options import TrainOptions
 from .perceptron.gram import Grams
 from .perceptron.learner import PerceptronLearner
-from .samples import Batches, Samples
-from .stack import Stack
+from .samples import Samples
 from .states import OptimizerStates
+from .trial import after_a_step, try_mapped
 
 log = logging.getLogger("p2pl.swarm")
 
@@ -117,7 +113,8 @@ def suits_perceptron(template: nn.Module, options: TrainOptions, samples: Sample
     single = options.train_precision == "float32"
     elementwise = acts_elementwise(options.make_optimizer(template.parameters()))
     plain = is_plain_cross_entropy(options.loss) and single and elementwise
-    right = samples.x.dtype == torch.float32 and samples.y.dtype == torch.int64
+    single = isinstance(samples.x, Tensor) and samples.x.dtype == torch.float32
+    right = single and samples.y.dtype == torch.int64
     shaped = samples.y.dim() == 1 and not bool((samples.y < 0).any())
     usual = plain and right and shaped and options.transform is None
     return usual and PerceptronLearner.fits(template, samples.x)
@@ -128,7 +125,7 @@ def _perceptron(template: nn.Module, options: TrainOptions, samples: Samples) ->
     grams, draws = Grams(samples), PerceptronLearner(template, options).draws
     keeps = not options.is_momentum_sgd
     states = OptimizerStates(len(samples)) if keeps and not options.reset_optimizer else None
-    state = _after_a_step(template, options.in_round(1), samples)[1] if keeps else 0
+    state = after_a_step(template, options.in_round(1), samples).state if keeps else 0
 
     def make() -> Learner:
         learner = PerceptronLearner(copy_of(template), options, grams)
@@ -145,18 +142,17 @@ def _general(
     """Return the learners of a module that is no perceptron."""
     states = None if options.reset_optimizer else OptimizerStates(len(samples))
     way, reason = _way(template, options, path)
-    draws = False
+    seen = after_a_step(template, options, samples)
+    draws = seen.draws
     if way is FunctionalLearner:
         try:
             with _slow_operations_refused(path is None):
-                draws = _try(way, template, options, samples)
+                draws = try_mapped(template, options, samples, seen)
         except ConfigError as error:
             if path is not None:
                 raise
             way = OneByOneLearner
             reason = "" if isinstance(error.__cause__, UserWarning) else error.rule
-    if way is OneByOneLearner:
-        draws = _try(way, template, options, samples)
     if reason:
         log.warning(
             "%s is trained one device after the other, which takes small models several times as "
@@ -164,14 +160,14 @@ def _general(
             type(template).__name__,
             reason,
         )
-    unused, kept = _after_a_step(template, options, samples)
-    footprint = _footprint(way, template, options, samples, kept)
+    footprint = _footprint(way, template, options, samples, seen.state)
 
     def make() -> Learner:
         learner = way(copy_of(template), options)
         learner.draws, learner.states = draws, states
         if isinstance(learner, FunctionalLearner):
-            learner.trained = [name for name in learner.trained if name not in unused]
+            learner.trained = [name for name in learner.trained if name not in seen.unused]
+            learner.unsaved = seen.unsaved
         return learner
 
     return Learners(make, draws, way.path, footprint, states)
@@ -216,70 +212,3 @@ def _slow_operations_refused(refused: bool) -> Iterator[None]:
         if refused:
             warnings.filterwarnings("error", message="There is a performance drop")
         yield
-
-
-def _try(
-    way: type[FunctionalLearner | OneByOneLearner],
-    template: nn.Module,
-    options: TrainOptions,
-    samples: Samples,
-) -> bool:
-    """Let two devices make a step; return whether PyTorch's global generator is drawn from."""
-    torch_device = str(samples.x.device)
-    stack = _two_of(template, torch_device)
-    batches = _trial_batches(options, samples)
-    learner = way(copy_of(template), options)
-    with torch.random.fork_rng(devices=[] if samples.x.is_cpu else None):
-        state = _random_state(samples)
-        mapped = way is FunctionalLearner
-        with naming_submodules(learner.template, type(template).__name__, mapped):
-            learner.train(stack.tensors, batches, {})
-        draws = not torch.equal(state, _random_state(samples))
-    transform = options.transform
-    return draws or (transform is not None and Augmentation(transform).draws_globally)
-
-
-def _two_of(template: nn.Module, torch_device: str) -> Stack:
-    """Return the stack of two such modules, with what is frozen held once."""
-    named = dict(template.named_parameters())
-    trained = [name for name, parameter in named.items() if parameter.requires_grad]
-    shared = EVERYTHING if len(trained) == len(named) else Sharing.of(trained)
-    stack = Stack(template, 2, torch_device, shared)
-    stack.put(slice(None), template.state_dict())
-    return stack
-
-
-def _trial_batches(options: TrainOptions, samples: Samples) -> Batches:
-    """Return one step of two devices, on batches as small as the smallest that will occur."""
-    size = min(options.batch_size, int(samples.counts.max()))
-    sizes = [count % size or size for count in samples.counts.tolist()]
-    least = min(sizes)
-    few = [(samples.x[:least], samples.y[:least])] * 2
-    own = Samples(few, str(samples.x.device))
-    trial = TrainOptions(batch_size=least, transform=options.transform)
-    return Batches(own, np.arange(2), trial, 0, 1)
-
-
-def _after_a_step(
-    template: nn.Module, options: TrainOptions, samples: Samples
-) -> tuple[set[str], int]:
-    """Return what a step of two devices shows.
-
-    The trained parameters that no gradient reaches, which optimizers leave alone; and how many
-    bytes an optimizer keeps for a device.
-    """
-    learner = OneByOneLearner(copy_of(template), options)
-    prototype = options.make_optimizer([p for p in template.parameters() if p.requires_grad])
-    learner.states = OptimizerStates(2) if acts_elementwise(prototype) else None
-    stack = _two_of(template, str(samples.x.device))
-    with torch.random.fork_rng(devices=[] if samples.x.is_cpu else None):
-        learner.train(stack.tensors, _trial_batches(options, samples), {})
-    named = learner.template.named_parameters()
-    unused = {name for name, p in named if p.requires_grad and p.grad is None}
-    return unused, 0 if learner.states is None else state_bytes(learner.states)
-
-
-def _random_state(samples: Samples) -> torch.Tensor:
-    if samples.x.is_cpu:
-        return torch.get_rng_state()
-    return torch.cuda.get_rng_state(samples.x.device)

@@ -13,6 +13,7 @@ from torch.nn import functional
 from ..config import Table
 from ..errors import ConfigError
 from .losses import classes_second, of_classes
+from .nested import Nested
 
 ACCURACY = "accuracy"
 _IGNORED = -100
@@ -37,7 +38,7 @@ class Metric:
     last: Callable[[float], float] = float
 
 
-Whole = Callable[[Tensor, Tensor], Any]
+Whole = Callable[[Any, Tensor], Any]
 """A metric of the user's: a number, of one model's outputs on the whole test set."""
 
 
@@ -62,12 +63,12 @@ def _top(k: int = 5) -> Metric:
 
 def _mse() -> Metric:
     """Return the mean squared error, over all numbers of a sample."""
-    return Metric(lambda outputs, targets: _errors((outputs - targets).square()))
+    return Metric(lambda outputs, targets: _errors(_apart(outputs, targets).square()))
 
 
 def _mae() -> Metric:
     """Return the mean absolute error, over all numbers of a sample."""
-    return Metric(lambda outputs, targets: _errors((outputs - targets).abs()))
+    return Metric(lambda outputs, targets: _errors(_apart(outputs, targets).abs()))
 
 
 def _perplexity() -> Metric:
@@ -90,7 +91,9 @@ METRICS: Mapping[str, Callable[..., Metric]] = {
 }
 """Metrics by name, with their parameters."""
 
-_TABLE: Table[Metric] = Table("metrics", METRICS)
+_TABLE: Table[Metric | Whole] = Table(
+    "metrics", METRICS, group="p2pl_flower.metrics", wrap=lambda function: function
+)
 
 Given = str | Whole | Iterable[str | Whole] | Mapping[str, str | Whole] | None
 
@@ -124,6 +127,29 @@ def metrics_of(given: Given, loss: Any) -> dict[str, Metric | Whole]:
     return found
 
 
+def check_metrics(given: Given, loss: Any, outputs: Nested, targets: Tensor) -> None:
+    """Refuse metrics by name that do not suit the outputs and targets of some samples.
+
+    Raises
+    ------
+    ConfigError
+        A metric cannot be computed of them.
+    """
+    for name, metric in metrics_of(given, loss).items():
+        if not isinstance(metric, Metric):
+            continue
+        if not isinstance(outputs, Tensor):
+            rule = f"takes one tensor, but the model returns a {type(outputs).__name__}; give a "
+            raise ConfigError("metrics", name, rule + "function of that and the targets")
+        try:
+            metric.sums(outputs, targets)
+        except (RuntimeError, IndexError, ValueError) as error:
+            shapes = f"outputs of shape {('n', *outputs.shape[1:])} and "
+            shapes += f"{targets.dtype} targets of shape {('n', *targets.shape[1:])}"
+            rule = f"does not suit {shapes} ({' '.join(str(error).split())[:120]})"
+            raise ConfigError("metrics", name, rule) from None
+
+
 def _named(given: Given) -> list[tuple[str, Any]]:
     if given is None:
         return []
@@ -151,6 +177,12 @@ def _hits(outputs: Tensor, targets: Tensor) -> Part:
 
 def _sums_to_one(targets: Tensor) -> bool:
     return bool(((targets.sum(1) - 1).abs() < 1e-3).all())
+
+
+def _apart(outputs: Tensor, targets: Tensor) -> Tensor:
+    if outputs.shape != targets.shape:  # PyTorch would stretch one to the other's shape
+        raise ValueError("they must have the same shape")
+    return outputs - targets
 
 
 def _errors(each: Tensor) -> Part:

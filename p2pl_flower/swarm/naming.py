@@ -15,6 +15,7 @@ ERRORS = (
     ValueError,
     TypeError,
     IndexError,
+    KeyError,
     NotImplementedError,
     AttributeError,
     UserWarning,  # where it is made an error
@@ -91,7 +92,7 @@ def _leaving(entered: list[str]) -> Callable[..., None]:
 def _rule(module: nn.Module, entered: list[str], error: Exception, mapped: bool) -> str:
     message = " ".join(str(error).split())[:200]
     if not entered:
-        return f"its outputs and the targets do not suit the loss: {message}"
+        return f"{_outside(message)}: {message}"
     path = entered[-1]
     kind = type(module.get_submodule(path)).__name__
     where = f"submodule {path!r} ({kind})" if path else f"forward of {kind}"
@@ -100,7 +101,20 @@ def _rule(module: nn.Module, entered: list[str], error: Exception, mapped: bool)
     return f"{where} fails on the training samples: {message}"
 
 
+def _outside(message: str) -> str:
+    """Return what fails where no submodule is at work: the backward pass, or the loss."""
+    if "inplace" in message or "in-place" in message:
+        return "it changes in place what its gradients need; use operations that return new tensors"
+    if "does not require grad" in message:
+        return "no gradient reaches its parameters, for its outputs are detached from them"
+    return "its outputs and the targets do not suit the loss"
+
+
 def _advice(message: str) -> str:
+    if "captured Tensor" in message:
+        return (
+            "it changes a tensor that is no parameter and no buffer: make it one by register_buffer"
+        )
     if any(sign in message for sign in ("data-dependent", ".item()", "vmap: It looks like")):
         return (
             "it lets values decide what is computed: use torch.where instead of if, and tensor "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.nn.modules.conv import _ConvNd
 from .inputs import Inputs
 from .learner import Learner, Pass, Tensors
 from .losses import loss_function
+from .nested import Nested, call, each
 from .optimizers import Optimizer
 from .options import PRECISIONS, TrainOptions
 from .samples import Batches
@@ -32,6 +33,7 @@ class OneByOneLearner(Learner):
         super().__init__(template, options)
         self._loss = loss_function(options.loss)
         self._precision = PRECISIONS[options.train_precision]
+        self._compiled_loss: Callable[[Nested, Tensor], Tensor] | None = None
         self.channels_last = has_convolutions(template)
         if self.channels_last:
             template.to(memory_format=torch.channels_last)
@@ -57,24 +59,24 @@ class OneByOneLearner(Learner):
     def passes(self, model: Tensors, inputs: Inputs) -> Iterator[Pass]:
         """Yield the devices' outputs batch by batch."""
         self.template.eval()
-        kind, half = inputs.batches[0].device.type, inputs.precision != torch.float32
+        kind, half = inputs.kind, inputs.precision != torch.float32
         for row in range(len(next(iter(model.values())))):
             self._load(model, row)
             for number, x in enumerate(inputs.batches):
                 with torch.autocast(kind, inputs.precision, enabled=half):
-                    outputs = self.template(self._as(x))
-                yield slice(row, row + 1), number, outputs[None]
+                    outputs = self._outputs(x)
+                yield slice(row, row + 1), number, [outputs]
 
     def _step(
-        self, optimizer: Optimizer, x: Tensor, y: Tensor, added: Sequence[tuple[Tensor, Tensor]]
+        self, optimizer: Optimizer, x: Nested, y: Tensor, added: Sequence[tuple[Tensor, Tensor]]
     ) -> None:
         half = self._precision != torch.float32
 
         def gradient() -> Tensor:
             for weight in self._trained.values():
                 weight.grad = None
-            with torch.autocast(x.device.type, self._precision, enabled=half):
-                loss = self._loss(self.template(self._as(x)), y)
+            with torch.autocast(y.device.type, self._precision, enabled=half):
+                loss = self._loss_form(len(y))(x, y)
             loss.backward()  # type: ignore[no-untyped-call]
             if self.options.clip_norm:
                 nn.utils.clip_grad_norm_(self._trained.values(), self.options.clip_norm)
@@ -88,6 +90,20 @@ class OneByOneLearner(Learner):
         with torch.no_grad():
             for weight, part in added:
                 weight.add_(part)
+
+    def _loss_form(self, samples: int) -> Callable[[Nested, Tensor], Tensor]:
+        """Return the loss of a mini-batch of so many samples, compiled if that is asked for."""
+        if not self.compiled or samples != self.options.batch_size:
+            return self._loss_of
+        if self._compiled_loss is None:
+            self._compiled_loss = torch.compile(self._loss_of, dynamic=False)
+        return self._compiled_loss
+
+    def _loss_of(self, x: Nested, y: Tensor) -> Tensor:
+        return self._loss(self._outputs(x), y)
+
+    def _outputs(self, x: Nested) -> Nested:
+        return call(self.template, each(self._as, x))
 
     def _as(self, x: Tensor) -> Tensor:
         if self.channels_last and x.dim() == 4:

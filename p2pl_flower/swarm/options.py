@@ -206,6 +206,12 @@ class Machine:
         help="which of the learners trains; None is the one that is quickest, of those that take "
         "the model",
     )
+    compile: bool = option(
+        False,
+        help="whether steps on full mini-batches are compiled by `torch.compile`, which takes a "
+        "minute or so before the first round and, on a CPU, a C++ compiler. Results do not depend "
+        "on it, but for rounding",
+    )
     keep_memory: bool = option(
         False,
         help="whether the C library keeps what is freed for the next step, in the whole process "

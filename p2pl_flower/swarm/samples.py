@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor
 from ..errors import ConfigError
 from ..seeding import batch_order
 from .augmentation import Augmentation, Draw
+from .nested import Nested, each, joined, shown
 from .options import TrainOptions
 from .sources import device_samples
 from .stack import rows_of
@@ -37,8 +38,10 @@ class Samples:
 
     Attributes
     ----------
-    x, y : Tensor
-        Inputs and targets of all devices.
+    x : Tensor, or mapping or tuple of tensors
+        Inputs of all devices.
+    y : Tensor
+        Targets of all devices.
     counts, starts : NDArray[int64], shape (K,)
         How many samples each device has, and where they begin.
 
@@ -51,8 +54,8 @@ class Samples:
     def __init__(self, data: Any, torch_device: str = "cpu", first: int = 0) -> None:
         self.first = first
         pairs = device_samples(data)
-        self.x = _joined("inputs", [x for x, _ in pairs]).to(torch_device)
-        self.y = _joined("targets", [y for _, y in pairs]).to(torch_device)
+        self.x: Nested = each(_to(torch_device), _joined("inputs", [x for x, _ in pairs]))
+        self.y: Tensor = _joined("targets", [y for _, y in pairs]).to(torch_device)
         self.counts: Ints = np.array([len(y) for _, y in pairs], dtype=np.int64)
         self.starts: Ints = np.concatenate([[0], np.cumsum(self.counts)[:-1]]).astype(np.int64)
 
@@ -60,9 +63,10 @@ class Samples:
         return len(self.counts)
 
     def inputs(self, device: int) -> Tensor:
-        """Return a device's flattened inputs, shape (n_k, features), without a copy."""
+        """Return a device's flattened inputs, shape (n_k, features), where they are one tensor."""
         start, count = int(self.starts[device]), int(self.counts[device])
-        return self.x[start : start + count].flatten(1)
+        own: Tensor = self.x[start : start + count]
+        return own.flatten(1)
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,12 @@ class Group:
     ----------
     rows : slice or Tensor
         Which devices of the chunk.
-    x, y : Tensor, shape (G, B, ...)
+    x, y : tensors of shape (G, B, ...)
         Their inputs and targets.
     """
 
     rows: slice | Tensor
-    x: Tensor
+    x: Nested
     y: Tensor
 
 
@@ -116,14 +120,15 @@ class Batch:
         return len(self.places)
 
     @cached_property
-    def x(self) -> Tensor:
+    def x(self) -> Nested:
         """Inputs as they are, shape (A, B, ...)."""
         return _pick(self.samples.x, self.places)
 
     @cached_property
     def y(self) -> Tensor:
         """Targets, shape (A, B, ...)."""
-        return _pick(self.samples.y, self.places)
+        picked: Tensor = _pick(self.samples.y, self.places)
+        return picked
 
     def groups(self) -> Iterator[Group]:
         """Yield the devices by the size of their batches, none of which is filled up."""
@@ -188,11 +193,11 @@ class Batches:
                 sizes[part.stop - 1] = count - (each - 1) * self.width
         self._index = torch.from_numpy(index)  # within each device's own samples
         starts = torch.from_numpy(samples.starts[devices])
-        self._places = (self._index + starts[:, None, None]).to(samples.x.device)
+        self._places = (self._index + starts[:, None, None]).to(samples.y.device)
         share = (np.arange(self.width) < self._sizes[..., None]) / np.maximum(self._sizes, 1)[
             ..., None
         ]
-        self._share = torch.from_numpy(share.astype(np.float32)).to(samples.x.device)
+        self._share = torch.from_numpy(share.astype(np.float32)).to(samples.y.device)
 
     def __len__(self) -> int:
         return int(self.steps[0])
@@ -206,11 +211,11 @@ class Batches:
         places, share = self._places[part], self._share[part]
         return Batch(self.samples, places, sizes, share, draws, self._augmentation)
 
-    def of_device(self, row: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def of_device(self, row: int) -> Iterator[tuple[Nested, Tensor]]:
         """Yield the mini-batches of one device of the chunk, step by step."""
         for number in range(int(self.steps[row])):
             places = self._places[row, number, : int(self._sizes[row, number])]
-            x = self.samples.x.index_select(0, places)
+            x = _pick(self.samples.x, places)
             if self._augmentation is not None:
                 x = self._augmentation(x, self._draw(row, number))
             yield x, self.samples.y.index_select(0, places)
@@ -222,7 +227,7 @@ class Batches:
     @cached_property
     def order(self) -> Tensor:
         """Which of its inputs each device meets in all steps, shape (C, H * width)."""
-        return self._index.flatten(1).to(self.samples.x.device)
+        return self._index.flatten(1).to(self.samples.y.device)
 
     def _draw(self, row: int, number: int) -> Draw:
         """Return what a step of a device draws from."""
@@ -237,17 +242,23 @@ def step_counts(counts: Ints, options: TrainOptions) -> Ints:
     return np.asarray(options.local_epochs * -(-counts // options.batch_size), dtype=np.int64)
 
 
-def _pick(samples: Tensor, places: Tensor) -> Tensor:
+def _to(torch_device: str) -> Callable[[Tensor], Tensor]:
+    return lambda tensor: tensor.to(torch_device)
+
+
+def _pick(samples: Nested, places: Tensor) -> Nested:
     """Return the samples at places, in the places' shape."""
+    if not isinstance(samples, Tensor):
+        return each(lambda part: _pick(part, places), samples)
     picked = samples.index_select(0, places.reshape(-1))
     return picked.view(*places.shape, *samples.shape[1:])
 
 
-def _joined(what: str, parts: list[Tensor]) -> Tensor:
-    """Return all devices' tensors one after the other."""
+def _joined(what: str, parts: list[Nested]) -> Nested:
+    """Return all devices' samples one after the other."""
     for k, part in enumerate(parts):
-        if part.shape[1:] != parts[0].shape[1:] or part.dtype != parts[0].dtype:
-            found = f"{what} of shape {tuple(part.shape[1:])} and {part.dtype} on device {k}"
-            rule = f"must be alike on all devices; device 0 has {tuple(parts[0].shape[1:])} and "
-            raise ConfigError("data", found, f"{rule}{parts[0].dtype}")
-    return torch.cat(parts)
+        if shown(part) != shown(parts[0]):
+            found = f"{what} of {shown(part)} on device {k}"
+            rule = f"must be alike on all devices; device 0 has {shown(parts[0])}"
+            raise ConfigError("data", found, rule)
+    return joined(parts)

@@ -1,35 +1,17 @@
-"""Which models are scored, and on which test samples, where not all are."""
+"""On which test samples models are scored, where not on all."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .workers import Ids
-
-
-def fraction_of(devices: Ids, fraction: float, draw: np.random.Generator) -> Ids:
-    r"""Return :math:`\lceil f K \rceil` of K devices at random, ascending.
-
-    Parameters
-    ----------
-    devices : NDArray[int64], shape (K,)
-        Those that may be scored.
-    fraction : float
-        f, in (0, 1].
-    draw : numpy.random.Generator
-        What is drawn from.
-    """
-    count = math.ceil(round(fraction * len(devices), 9))
-    return devices if count == len(devices) else np.sort(draw.choice(devices, count, replace=False))
+from .nested import Nested, each
 
 
 def some(
-    test: tuple[Tensor, Tensor], most: int | None, draw: np.random.Generator
-) -> tuple[Tensor, Tensor]:
+    test: tuple[Nested, Tensor], most: int | None, draw: np.random.Generator
+) -> tuple[Nested, Tensor]:
     """Return ``most`` of the N test samples at random, in their order; all for None.
 
     Parameters
@@ -45,4 +27,4 @@ def some(
     if most is None or most >= len(y):
         return test
     chosen = torch.from_numpy(np.sort(draw.choice(len(y), most, replace=False)))
-    return x[chosen], y[chosen]
+    return each(lambda part: part[chosen], x), y[chosen]

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from ..history import Scores, Spread
 from .conversion import fit_inputs, fit_targets
-from .learner import Learner, Tensors
+from .learner import Learner, Outputs, Tensors
 from .losses import is_plain_cross_entropy, loss_function, sum_and_count
-from .metrics import ACCURACY, Given, Metric, metrics_of
+from .metrics import ACCURACY, Given, Metric, check_metrics, metrics_of
+from .nested import Nested, each, joined
 from .sources import samples
 from .stack import Stack, rows_of
 from .workers import Ids, Workers
@@ -55,19 +56,21 @@ class Scoring:
         precision: torch.dtype,
         metrics: Given = None,
     ) -> None:
-        x, y = (part.to(torch_device) for part in samples(test, "test"))
+        x, y = each(lambda part: part.to(torch_device), samples(test, "test"))
         loss = learner.options.loss
         x, outputs = fit_inputs(x, learner.template)
         y = fit_targets(y, outputs, loss, "test")
         order = learner.order(x)
-        self._inputs = learner.inputs(x[order], precision)
+        self._inputs = learner.inputs(each(lambda part: part[order], x), precision)
         self._targets = torch.split(y[order], self._inputs.sizes)
         self._loss = loss_function(loss)
+        check_metrics(metrics, loss, outputs, y[: len(outputs)])
         found = metrics_of(metrics, loss)
         self._metrics = {n: m for n, m in found.items() if isinstance(m, Metric)}
         self._whole = {n: m for n, m in found.items() if not isinstance(m, Metric)}
         plain = is_plain_cross_entropy(loss) and not y.is_floating_point() and y.dim() == 1
-        self._quick = plain and outputs.dim() == 2 and not bool((y < 0).any())
+        logits = isinstance(outputs, Tensor) and outputs.dim() == 2
+        self._quick = plain and logits and not bool((y < 0).any())
 
     def values(
         self, stack: Stack, devices: Ids, workers: Workers[Learner]
@@ -89,7 +92,7 @@ class Scoring:
     def _of(self, learner: Learner, models: Tensors, count: int) -> dict[str, list[float]]:
         """Return what is measured of each of ``count`` models."""
         sums = [_Sums() for _ in range(count)]
-        kept: list[list[Tensor]] = [[] for _ in range(count)]
+        kept: list[list[Nested]] = [[] for _ in range(count)]
         for rows, number, outputs in learner.passes(models, self._inputs):
             targets = self._targets[number]
             if self._quick:
@@ -98,24 +101,25 @@ class Scoring:
                 self._add(sums[row], own, targets)
                 if self._whole:
                     kept[row].append(own)
-        found = {name: [each.mean(name) for each in sums] for name in (_LOSS, *self._metrics)}
+        found = {name: [own.mean(name) for own in sums] for name in (_LOSS, *self._metrics)}
         for name, metric in self._metrics.items():
             found[name] = [metric.last(value) for value in found[name]]
         targets = torch.cat(self._targets)
         for name, function in self._whole.items():
-            found[name] = [float(function(torch.cat(own), targets)) for own in kept]
+            found[name] = [float(function(joined(own), targets)) for own in kept]
         return found
 
-    def _add_quick(self, sums: Sequence[_Sums], outputs: Tensor, targets: Tensor) -> None:
+    def _add_quick(self, sums: Sequence[_Sums], outputs: Outputs, targets: Tensor) -> None:
         """Add the losses and hits of several models on classes."""
-        losses, hits = _score(outputs, targets).cpu().numpy()
-        for each, loss, hit in zip(sums, losses, hits, strict=True):
-            each.add(_LOSS, float(loss), len(targets))
-            each.add(ACCURACY, float(hit), len(targets))
+        logits = outputs if isinstance(outputs, Tensor) else torch.stack(list(outputs))
+        losses, hits = _score(logits, targets).cpu().numpy()
+        for own, loss, hit in zip(sums, losses, hits, strict=True):
+            own.add(_LOSS, float(loss), len(targets))
+            own.add(ACCURACY, float(hit), len(targets))
 
-    def _add(self, sums: _Sums, outputs: Tensor, targets: Tensor) -> None:
+    def _add(self, sums: _Sums, outputs: Nested, targets: Tensor) -> None:
         """Add what else is measured of one model on a batch."""
-        outputs = outputs.to(_at_least_single(outputs.dtype))
+        outputs = each(lambda part: part.to(_at_least_single(part.dtype)), outputs)
         if not self._quick:
             total, count = sum_and_count(self._loss, outputs, targets)
             sums.add(_LOSS, float(total), count)

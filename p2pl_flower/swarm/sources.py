@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
 
 from ..errors import ConfigError
+from .nested import Nested, tensors
 
-Pair = tuple[Tensor, Tensor]
+Pair = tuple[Nested, Tensor]
 
 _LABELS = ("label", "labels", "target", "targets", "y")
 
@@ -48,9 +49,11 @@ def samples(given: Any, argument: str, where: str = "") -> Pair:
     Parameters
     ----------
     given : pair or dataset
-        ``(x, y)`` of tensors, arrays or lists; a dataset of PyTorch's whose items are pairs;
-        ``(dataset, indices)``; a dataset of Hugging Face's, or ``(dataset, x, y)`` with the
-        names of its columns. PIL images become float32 in [0, 1] with the channels first.
+        ``(x, y)`` of tensors, arrays or lists; a dataset of PyTorch's whose items are pairs, or
+        dictionaries with a label; ``(dataset, indices)``; a dataset of Hugging Face's, or
+        ``(dataset, x, y)`` with the names of its columns. PIL images become float32 in [0, 1]
+        with the channels first. Of several inputs, x is a dictionary or a tuple, and the names
+        of several columns are a list.
     argument, where : str
         What it is called in errors, and what comes before the rule.
 
@@ -60,21 +63,20 @@ def samples(given: Any, argument: str, where: str = "") -> Pair:
         It is none of these, or its targets are not as many as its inputs.
     """
     if isinstance(given, tuple | list) and len(given) == 3 and _has_columns(given[0]):
-        x, y = (_tensor(given[0][name], argument, where) for name in given[1:])
+        x, y = _of_columns(given[0], given[1], given[2], argument, where)
     elif isinstance(given, tuple | list) and len(given) == 2:
         x, y = _of_pair(given[0], given[1], argument, where)
     elif _has_columns(given):
-        names = _columns(given, argument, where)
-        x, y = (_tensor(given[name], argument, where) for name in names)
+        x, y = _of_columns(given, *_columns(given, argument, where), argument, where)
     elif hasattr(given, "__getitem__") and hasattr(given, "__len__"):
         x, y = _of_dataset(given, argument, where)
     else:
         rule = f"{where}must be a pair (x, y) or a dataset that has a length and items"
         raise ConfigError(argument, _shown(given), rule)
-    if not x.dim() or not y.dim() or not len(y) or len(x) != len(y):
+    counts = [len(part) if part.dim() else 0 for part in (*tensors(x), y)]
+    if not all(counts) or len(set(counts)) > 1:
         rule = f"{where}must have as many labels as inputs, and one at least"
-        found = tuple(len(part) if part.dim() else 0 for part in (x, y))
-        raise ConfigError(argument, found, rule)
+        raise ConfigError(argument, tuple(counts), rule)
     return x, y
 
 
@@ -85,7 +87,28 @@ def _of_pair(first: Any, second: Any, argument: str, where: str) -> Pair:
         return x, y
     if isinstance(first, Dataset):
         return _of_dataset(Subset(first, [int(k) for k in second]), argument, where)
-    return _tensor(first, argument, where), _tensor(second, argument, where)
+    y = _tensor(second, argument, where)
+    return _inputs(first, len(y) if y.dim() else 0, argument, where), y
+
+
+def _inputs(given: Any, count: int, argument: str, where: str) -> Nested:
+    """Return the inputs of ``count`` samples: several, where that is plainly what is given."""
+    several = isinstance(given, tuple) and len(given) != count
+    if several and all(isinstance(part, Tensor | np.ndarray) for part in given):
+        return tuple(_tensor(part, argument, where) for part in given)
+    if isinstance(given, Mapping):
+        return {str(name): _tensor(part, argument, where) for name, part in given.items()}
+    return _tensor(given, argument, where)
+
+
+def _of_columns(dataset: Any, x: Any, y: Any, argument: str, where: str) -> Pair:
+    """Return columns of a dataset of Hugging Face's; several inputs by their names."""
+    names = [x] if isinstance(x, str) else list(x)
+    if missing := [name for name in (*names, y) if name not in dataset.column_names]:
+        rule = f"{where}there is no such column"
+        raise ConfigError(argument, missing[0], rule, dataset.column_names)
+    found = {name: _tensor(dataset[name], argument, where) for name in names}
+    return found[x] if isinstance(x, str) else found, _tensor(dataset[y], argument, where)
 
 
 def _of_dataset(dataset: Any, argument: str, where: str) -> Pair:
@@ -98,16 +121,33 @@ def _of_dataset(dataset: Any, argument: str, where: str) -> Pair:
         index = torch.as_tensor(dataset.indices) if isinstance(dataset, Subset) else slice(None)
         return whole.tensors[0][index], whole.tensors[1][index]
     items = [dataset[k] for k in range(len(dataset))]
-    wrong = [k for k, item in enumerate(items) if not _is_pair(item)]
+    pairs = [_pair(item) for item in items]
+    wrong = [k for k, pair in enumerate(pairs) if pair is None]
     if wrong:
-        rule = f"{where}items must be pairs (x, y), but item {wrong[0]} is none"
-        raise ConfigError(argument, _shown(items[wrong[0]]), rule)
-    first, second = ([item[part] for item in items] for part in (0, 1))
-    return _tensor(first, argument, where), _tensor(second, argument, where)
+        rule = f"{where}items must be pairs (x, y), or dictionaries with one label, but item "
+        raise ConfigError(argument, _shown(items[wrong[0]]), f"{rule}{wrong[0]} is none")
+    first, second = ([pair[part] for pair in pairs if pair] for part in (0, 1))
+    return _collated(first, argument, where), _tensor(second, argument, where)
 
 
-def _is_pair(item: Any) -> bool:
-    return isinstance(item, tuple | list) and len(item) == 2
+def _pair(item: Any) -> tuple[Any, Any] | None:
+    """Return an item's inputs and target, if it is plain which they are."""
+    if isinstance(item, Mapping):
+        labels = [name for name in item if name in _LABELS]
+        rest = {name: part for name, part in item.items() if name not in labels}
+        return (rest, item[labels[0]]) if len(labels) == 1 and rest else None
+    return (item[0], item[1]) if isinstance(item, tuple | list) and len(item) == 2 else None
+
+
+def _collated(items: list[Any], argument: str, where: str) -> Nested:
+    """Return the inputs of items put together: those of several inputs one by one."""
+    if isinstance(items[0], Mapping) and all(i.keys() == items[0].keys() for i in items):
+        return {k: _tensor([item[k] for item in items], argument, where) for k in items[0]}
+    several = isinstance(items[0], tuple) and any(np.ndim(part) for part in items[0])
+    if several and all(len(item) == len(items[0]) for item in items):
+        parts = zip(*items, strict=True)
+        return tuple(_tensor(list(part), argument, where) for part in parts)
+    return _tensor(items, argument, where)
 
 
 def _has_columns(given: Any) -> bool:
@@ -122,7 +162,8 @@ def _columns(dataset: Any, argument: str, where: str) -> tuple[str, str]:
     labels = [n for n in names if kinds[n] == "ClassLabel"] or [n for n in names if n in _LABELS]
     if len(labels) != 1 or len(names) != 2:
         rule = f"{where}it is not plain which columns are inputs and targets; give "
-        rule += "(dataset, 'inputs', 'targets') with the names of two of them"
+        rule += "(dataset, 'inputs', 'targets') with the names of two of them, or a list of names "
+        rule += "for several inputs"
         raise ConfigError(argument, names, rule)
     [inputs] = [name for name in names if name != labels[0]]
     return inputs, labels[0]

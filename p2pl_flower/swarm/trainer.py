@@ -14,7 +14,7 @@ from .learner import Learner
 from .options import TrainOptions
 from .samples import Batches, Samples, step_counts
 from .stack import Stack, rows_of
-from .workers import Ids, Workers
+from .workers import Ids, Workers, cut
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ class Trainer:
     options: TrainOptions
     chunk: int
     seed: int
+
+    def chunk_sizes(self, threads: int) -> list[int]:
+        """Return how many devices the chunks have where all devices train."""
+        everybody = np.arange(len(self.samples))
+        return sorted({len(part) for part in cut(everybody, self.chunk, threads)})
 
     def train(
         self,

@@ -73,12 +73,8 @@ class Workers(Generic[W]):
         self.map(lambda _, item: task(item), items)
 
     def chunks(self, ids: Ids, most: int) -> list[Ids]:
-        """Cut ids into chunks of ``most`` at most.
-
-        They are as many for every worker, so that none waits for the others.
-        """
-        share = -(-len(ids) // (most * self.count)) * self.count
-        return np.array_split(ids, min(share, len(ids))) if len(ids) else []
+        """Cut ids into chunks of ``most`` at most (see `cut`)."""
+        return cut(ids, most, self.count)
 
     def __enter__(self) -> Workers[W]:
         return self
@@ -103,3 +99,12 @@ class Workers(Generic[W]):
 
     def _do(self, task: Callable[[W, T], None], item: T) -> None:
         task(self._local.tool, item)
+
+
+def cut(ids: Ids, most: int, workers: int) -> list[Ids]:
+    """Cut ids into chunks of ``most`` at most.
+
+    They are as many for every worker, so that none waits for the others.
+    """
+    share = -(-len(ids) // (most * workers)) * workers
+    return np.array_split(ids, min(share, len(ids))) if len(ids) else []

@@ -66,19 +66,19 @@ class Schedule(ABC):
 
     def of_round(self, round_number: int, steps: int) -> nx.Graph:
         """Return the links of all consensus steps of a round together, as `links` has them."""
-        if not self.per_step or steps <= 1:
-            return self.links(round_number, 1, max(steps, 1))
-        return nx.compose_all(
-            [self.links(round_number, step, steps) for step in range(1, steps + 1)]
+        first, *others = (
+            self.links(round_number, step, max(steps, 1)) for step in range(1, max(steps, 1) + 1)
         )
+        apart = [graph for graph in others if graph is not first]
+        return nx.compose_all([first, *apart]) if apart else first
 
     def ever(self, rounds: int, steps: int) -> nx.Graph:
         """Return the links of all rounds together, without direction: who must reach whom."""
-        union = nx.Graph(self.graph(1))
-        for number in range(2, 1 if self.static else rounds * (steps if self.per_step else 1) + 1):
+        union = nx.Graph(self.of_round(1, steps))
+        for number in range(2, 1 if self.static else rounds + 1):
             if union.number_of_edges() == self.n * (self.n - 1) // 2:
                 break
-            union.add_edges_from(self.graph(number).edges)
+            union.add_edges_from(self.of_round(number, steps).edges)
         return union
 
 

@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.peers import clock, report
 from benchmarks.peers.adapters import loop
-from benchmarks.peers.environments import UnavailableError, interpreter
+from benchmarks.peers.environments import ROOT, UnavailableError, interpreter, versions
 from benchmarks.peers.runs import run
 from benchmarks.peers.setting import Setting, accuracy, perceptron
 from benchmarks.peers.systems import SYSTEMS, Clone, System
@@ -73,6 +73,15 @@ def test_a_clone_that_is_not_given_is_named():
     system = System("far", "far", "", clone=Clone("somebody/far", "0123456789abcdef"))
     with pytest.raises(UnavailableError, match=r"somebody/far at 0123456789ab, then --clone far="):
         interpreter(system, None)
+
+
+def test_a_clone_is_named_by_its_commit(tmp_path):
+    system = System("far", "far", "", clone=Clone("somebody/far", "0123456789abcdef"))
+    found = versions(sys.executable, system, ROOT)
+    assert len(found["far"]) == 40
+    assert found["torch"].startswith(torch.__version__.partition("+")[0])
+    with pytest.raises(UnavailableError, match="is no git checkout"):
+        versions(sys.executable, system, tmp_path)
 
 
 def test_cpu_seconds_are_those_of_children_too_alive_or_ended():
@@ -135,3 +144,13 @@ def test_tables_come_from_the_quickest_rounds():
 def test_every_system_has_an_adapter():
     for system in SYSTEMS:
         assert Path(loop.__file__).with_name(f"{system.adapter}.py").is_file(), system.name
+
+
+def test_the_page_names_every_system_and_what_is_to_be_cloned():
+    page = (ROOT / "benchmarks" / "peers.md").read_text(encoding="utf-8")
+    for system in SYSTEMS:
+        assert f"**{system.name}**" in page or system.name == "swarm"
+        if system.clone:
+            assert system.clone.repository in page
+            assert system.clone.commit[:12] in page
+            assert f"--clone {system.adapter}=" in page

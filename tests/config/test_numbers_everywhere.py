@@ -40,7 +40,10 @@ NUMBERS = [  # what makes it, the option's name, an integer or a number that is 
     *((TrainOptions, name, 2) for name in ("local_epochs", "batch_size")),
     *((TrainOptions, n, 0.5) for n in ("learning_rate", "momentum", "learning_rate_decay")),
     *((Machine, name, 2) for name in ("chunk", "workers")),
-    *((swarm_job, name, 2) for name in ("rounds", "evaluate_every", "checkpoint_every")),
+    *((swarm_job, name, 2)
+      for name in ("rounds", "evaluate_every", "checkpoint_every", "max_test_samples")),
+    (swarm_job, "fraction_evaluate", 0.5),
+    (lambda **o: P2PL(relay=MemoryRelay(), **o), "fraction_evaluate", 0.5),
     *((lambda **o: P2PL(relay=MemoryRelay(), **o), name, 2)
       for name in ("evaluate_every", "num_devices", "min_available_nodes", "seed")),
     (lambda **o: P2PL(relay=MemoryRelay(), **o), "connect_timeout", 0.5),

@@ -144,6 +144,32 @@ def test_what_a_class_hands_on_to_fedavg(handed_on: str, expected: str, tmp_path
             "FedAdam(**o)",
             "o = {}\n    o.update(weighted_by_key='n')",
         ),
+        (
+            "o = {}\n    o['fraction_evaluate'] = 0",
+            "FedAvg(**o)",
+            'o = {}\n    o["evaluate_every"] = 0',
+        ),
+        (
+            "a = {'fraction_train': 1, 'on_round': 2}\n    o = {**a, 'eta': 1, 'seed': 3}",
+            "FedAdam(**o)",
+            "a = {'on_round': 2}\n    o = {**a, 'seed': 3}",
+        ),
+        (
+            "a, b = {'eta': 1}, dict(seed=2)\n    o = a | b\n    o |= {'fraction_train': 1}",
+            "FedAdam(**o)",
+            "a, b = {}, dict(seed=2)\n    o = a | b\n    o |= {}",
+        ),
+        (
+            "a = {'eta': 1}\n    o = dict(a, fraction_evaluate=0, seed=1)",
+            "FedAdam(**o)",
+            "a = {}\n    o = dict(a, evaluate_every=0, seed=1)",
+        ),
+        (
+            "a = {'eta': 1}\n    b = {'beta_1': 1, 'seed': 1}\n    o = a if c else b",
+            "FedAdam(**o)",
+            "a = {}\n    b = {'seed': 1}\n    o = a if c else b",
+        ),
+        ("pass", "FedAvg(**{'fraction_train': 1, 'seed': 2})", "pass"),
     ],
 )
 def test_tables_of_arguments(before: str, made: str, after: str, tmp_path: Path) -> None:
@@ -153,6 +179,7 @@ def test_tables_of_arguments(before: str, made: str, after: str, tmp_path: Path)
     text = server(made, classes, "FedAvg, FedAdam")
     text = text.replace("    strategy = ", f"    {before}\n    strategy = ")
     made = made.replace("FedAvg", "P2PL").replace("FedAdam", "P2PL")
+    made = made.replace("'fraction_train': 1, ", "")
     assert f"    {after}\n    strategy = {made}\n" in new(tmp_path, {"server.py": text})
 
 
@@ -163,14 +190,21 @@ def test_tables_of_arguments(before: str, made: str, after: str, tmp_path: Path)
         ("o = {'fraction_train': 1}; print(o)", "FedAvg(**o)"),
         ("o = {}; o['eta'] = 1", "FedAdam(**o)"),
         ("o = {'fraction_train': 1, **more}", "FedAvg(**o)"),
-        ("o = {'fraction_train': 1}", "FedAvg(**{**o})"),
+        ("o = {'fraction_train': 1, **load()}", "FedAvg(**o)"),
+        ("o = {'fraction_train': 1} | load()", "FedAvg(**o)"),
+        ("o = {'fraction_evaluate': 0.0}", "FedAvg(**{**o, 'fraction_evaluate': 0.5})"),
+        ("o = {'eta': 1}; q = {**o}; print(o)", "FedAdam(**q)"),
+        ("o = [('eta', 1)]", "FedAdam(**dict(o))"),
+        ("o = {'eta': 1}\n    Own(**o)", "FedAdam(**o)"),
+        ("o = {'eta': 1}\n    for o in all: pass", "FedAdam(**o)"),
         ("o = [1.0]", "FedAvg(*o)"),
     ],
 )
 def test_arguments_that_cannot_be_seen(before: str, made: str, tmp_path: Path) -> None:
-    text = server(made, imports="FedAvg, FedAdam")
+    own = "class Own(FedAvg):\n    def __init__(self, eta):\n        super().__init__()\n"
+    text = server(made, own, imports="FedAvg, FedAdam")
     text = text.replace("    strategy = ", f"    {before}\n    strategy = ")
-    [refused] = found(tmp_path, {"server.py": text}).refused
+    [refused, *_] = found(tmp_path, {"server.py": text}).refused
     assert "cannot tell which arguments are in" in str(refused)
     assert "write them out" in str(refused)
 
@@ -276,3 +310,10 @@ def test_comments_of_what_stays_stay(made: str, expected: str, tmp_path: Path) -
         changed = new(tmp_path / str(len(newline)), {"server.py": text})
         assert expected.replace("\n", newline) in changed
         compile(changed, "server.py", "exec")
+
+
+def test_tables_of_the_same_name_in_two_functions(tmp_path: Path) -> None:
+    text = server("FedAvg(**o)", "def other():\n    o = {'eta': 1}\n    return FedAdam(**o)\n")
+    text = text.replace("FedAvg\n", "FedAdam, FedAvg\n", 1)
+    text = text.replace("    strategy = ", "    o = {'fraction_train': 1}\n    strategy = ")
+    assert lines(new(tmp_path, {"server.py": text}), "o = ") == ["o = {}", "o = {}"]

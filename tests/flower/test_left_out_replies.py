@@ -167,3 +167,18 @@ def test_errors_that_are_left_out_are_told_to_be_unknown() -> None:
     strategy = Chooses("complete", relay=relay, connect_timeout=0.1)
     with pytest.raises(DeviceError, match="leaves its reply out, whose error is then not known"):
         strategy.start(LocalGrid(app, 4), START, 1)
+
+
+@pytest.mark.parametrize("evaluate_every", [0, 1])
+@pytest.mark.parametrize("name", ["aggregate_train", "aggregate_evaluate"])
+def test_a_function_in_a_methods_place_hears_replies_first(name: str, evaluate_every: int) -> None:
+    def heard(server_round: int, replies: Any) -> Any:
+        list(replies)
+        return (None, None) if name == "aggregate_train" else None
+
+    app, relay = make_app()
+    options = {"evaluate_every": evaluate_every, "connect_timeout": 0.1}
+    strategy = P2PL("complete", weights="uniform", relay=relay, **options)
+    setattr(strategy, name, heard)
+    strategy.start(LocalGrid(app, 4), START, 2)
+    assert [r.bytes_sent for r in strategy.rounds] == [12 * 24] * 2

@@ -19,7 +19,7 @@ def test_accuracy_and_loss_are_found_by_name() -> None:
     assert found.loss.mean == 2
     assert scores(metrics, "after-training-").accuracy.mean == pytest.approx(0.9)
     assert scores(metrics, "after-training-").loss is None
-    assert scores([MetricRecord({"f1": 0.5})]) is None
+    assert scores([MetricRecord({"num-examples": 5})]) is None
     assert scores([]) is None
 
 
@@ -57,7 +57,8 @@ def test_a_round_from_begin_to_end() -> None:
 )
 def test_the_accuracy_that_is_meant_is_shown(metrics: dict, accuracy: float | None) -> None:
     found = scores([MetricRecord({"num-examples": 5, **metrics})] * 3)
-    assert (found and found.accuracy.mean) == accuracy
+    spread = found and found.accuracy
+    assert (spread and spread.mean) == accuracy
 
 
 def test_it_is_the_same_metric_on_all_devices() -> None:
@@ -77,4 +78,14 @@ def test_it_is_the_same_metric_on_all_devices() -> None:
 )
 def test_the_loss_that_is_meant_is_shown(metrics: dict, loss: float | None) -> None:
     found = scores([MetricRecord(metrics)])
-    assert (found and found.loss.mean) == loss
+    assert (found.loss and found.loss.mean) == loss
+
+
+def test_other_metrics_are_kept_by_name_but_for_the_number_of_samples() -> None:
+    records = [{"n": 5, "num-examples": 2, "acc": 0.5, "f1": 0.25, "each": [1.0]}, {"f1": 0.75}]
+    found = scores([MetricRecord(r) for r in records], count="n")
+    assert found.accuracy.mean == 0.5
+    assert {name: spread.mean for name, spread in found.metrics.items()} == {
+        "num-examples": 2,
+        "f1": 0.5,
+    }

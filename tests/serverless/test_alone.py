@@ -1,12 +1,14 @@
-"""A run that came to its end, but not to what it was for, says so and ends with exit code 1."""
+"""A run that came to its end, but not to what it was for, says so, and by its exit code too."""
 
 from __future__ import annotations
 
 import networkx as nx
+import numpy as np
 import pytest
 from devices import ended, history, own_model, run_here, settings, setup_of, start
 
 from p2pl_flower.errors import DeviceError
+from p2pl_flower.serverless.problems import ALONE as ALONE_CODE
 from p2pl_flower.serverless.problems import problems
 
 pytestmark = pytest.mark.slow
@@ -22,7 +24,7 @@ ALONE = {
 def test_a_device_that_nobody_answered_says_so(tmp_path) -> None:
     made = settings(nx.path_graph(2), tmp_path, **{**ALONE, "start": 1})
     process = start(made[0], tmp_path)
-    assert ended(process, 60) == 1
+    assert ended(process, 60) == ALONE_CODE
     log = (tmp_path / "device-0.log").read_text()
     assert "goes on without neighbors that did not answer in 1 seconds: 1" in log
     assert "device 0 trained alone: no neighbor's model arrived in any round, of 1 asked" in log
@@ -37,7 +39,7 @@ def test_devices_whose_settings_differ_exchange_no_model(tmp_path) -> None:
     processes = [start(values, tmp_path) for values in made.values()]
     codes = [ended(process, 60) for process in processes]
     logs = [(tmp_path / f"device-{d}.log").read_text() for d in made]
-    assert codes == [0, 0, 1], logs
+    assert codes == [0, 0, ALONE_CODE], logs
     assert "refused neighbor 2 (mismatch)" in logs[1]
     assert "weights='uniform'" in logs[1] or "weights='metropolis'" in logs[1]
     assert "device 2 trained alone" in logs[2]
@@ -50,25 +52,38 @@ def test_steps_of_synchronization_are_among_what_must_agree(tmp_path) -> None:
     made = settings(nx.path_graph(2), tmp_path, **ALONE)
     made[1]["sync-steps"] = 3
     processes = [start(values, tmp_path) for values in made.values()]
-    assert [ended(process, 60) for process in processes] == [1, 1]
+    assert [ended(process, 60) for process in processes] == [ALONE_CODE] * 2
     log = (tmp_path / "device-0.log").read_text()
     assert "refused neighbor 1 (mismatch)" in log
+    assert "mismatch" in log.partition("trained alone")[2]
     assert "sync-steps=3" in log or "sync-steps=1" in log
 
 
-def test_a_model_that_is_no_number_any_more_is_said(tmp_path) -> None:
+def test_a_model_that_is_no_number_any_more_is_replaced_by_a_neighbors(tmp_path) -> None:
     made = settings(nx.path_graph(2), tmp_path, **{**ALONE, "rounds": 2})
     for values in made.values():
         values["run-config"] = {"nan-at": 1}
     processes = [start(values, tmp_path) for values in made.values()]
-    assert [ended(process, 60) for process in processes] == [1, 1]
+    assert [ended(process, 60) for process in processes] == [ALONE_CODE, 1]
     alone, broken = ((tmp_path / f"device-{d}.log").read_text() for d in made)
     assert "array 'w' of its own model holds a NaN or an infinity after round 1" in broken
+    assert "it goes on from device 0's" in broken
+    assert "own training gave a NaN or an infinity in 2 round(s), the last of them 2" in broken
+    assert "device 0 trained alone" in alone
+    assert "(not-finite 2)" in alone
+    assert setup_of(tmp_path, 1)["healed"] == {"1": 0, "2": 0}
+    assert np.array_equal(own_model(made[1])["w"], own_model(made[0])["w"])
+
+
+def test_a_model_that_is_no_number_any_more_is_said(tmp_path) -> None:
+    """Nobody's can replace it where nobody is there."""
+    made = settings(nx.path_graph(2), tmp_path, **{**ALONE, "start": 1, "rounds": 2})
+    made[1]["run-config"] = {"nan-at": 1}
+    assert ended(start(made[1], tmp_path), 60) == ALONE_CODE
+    broken = (tmp_path / "device-1.log").read_text()
     assert broken.count("neighbors refuse the model from now on") == 1
     assert "device 1's model holds a NaN or an infinity since round 1" in broken
-    assert "device 0 trained alone" in alone
     assert setup_of(tmp_path, 1)["not_finite_since"] == 1
-    assert "not_finite_since" not in setup_of(tmp_path, 0)
     [run] = history(tmp_path, 1).runs
     assert run.rounds[0].after_consensus.loss is not None  # measured, though it is no number
 
@@ -107,6 +122,8 @@ def test_samples_that_are_not_counted_are_no_zero_where_they_weigh(tmp_path) -> 
         ({}, 0),
         ({"models": {"asked": 0, "arrived": 0}}, 0),
         ({"models": {"asked": 4, "arrived": 1}}, 0),
+        ({"models": {"asked": 4, "arrived": 4}}, 1),
+        ({"models": {"asked": 4, "arrived": 4}, "answers": {"1": {"given": 1}}}, 0),
         ({"models": {"asked": 4, "arrived": 0}}, 1),
         ({"models": {"asked": 4, "arrived": 0}, "not_finite_since": 2}, 2),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from p2pl_flower.history import Round, Run
 from p2pl_flower.relay import Slot
 from p2pl_flower.relay.grpc.own_publications import OwnPublications
 from p2pl_flower.serverless.checkpoint import Checkpoint, State
+from p2pl_flower.serverless.folder_lock import FolderLock
 
 IDENTITY = {"device": 1, "rounds": 5}
 
@@ -80,6 +82,59 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
         Checkpoint(tmp_path / "file" / "x", IDENTITY).save(state(1), filled(1), ["model"])
+
+
+def damage(path: Path, what: str) -> None:
+    content = path.read_bytes()
+    if what == "flipped":  # one bit of an array
+        content = content[:-1] + bytes([content[-1] ^ 1])
+    elif what == "short":
+        content = content[:-7]
+    elif what == "metadata":
+        content = content.replace(b'\\"mail\\"', b'\\"male\\"')
+    else:
+        content = b"nonsense"
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("what", ["flipped", "short", "metadata", "nonsense"])
+def test_the_one_before_is_taken_where_the_last_is_damaged(tmp_path, what, caplog) -> None:
+    checkpoint = Checkpoint(tmp_path, IDENTITY)
+    for number in (1, 2, 3):
+        checkpoint.save(state(number), filled(number), ["model"])
+    damage(checkpoint.path, what)
+    publications = OwnPublications(1, 5)
+    found = checkpoint.load(publications)
+    assert found is not None
+    assert found.round == 2
+    assert publications.own("model")[0][0] == Slot("model", 2, 1)
+    assert "is damaged or gone" in caplog.text
+    damage(tmp_path / "checkpoint-before.safetensors", what)
+    with pytest.raises(ConfigError, match=r"checkpoint\.safetensors.*cannot be read.*delete it"):
+        checkpoint.load(OwnPublications(1, 5))
+
+
+def test_a_full_disk_pauses_saving_and_training_goes_on(tmp_path, monkeypatch, caplog) -> None:
+    checkpoint = Checkpoint(tmp_path, IDENTITY)
+    checkpoint.save(state(1), filled(1), ["model"])
+    with monkeypatch.context() as full:
+        full.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space")))
+        for number in (2, 3):
+            checkpoint.save(state(number), filled(number), ["model"])
+    assert caplog.text.count("training goes on") == 1
+    found = checkpoint.load(OwnPublications(1, 5))
+    assert found is not None
+    assert found.round == 1
+    checkpoint.save(state(4), filled(4), ["model"])
+    assert checkpoint.load(OwnPublications(1, 5)).round == 4  # type: ignore[union-attr]
+
+
+def test_a_twin_in_the_same_folder_is_refused_by_name(tmp_path) -> None:
+    held = FolderLock(tmp_path)
+    with pytest.raises(ConfigError, match=rf"{tmp_path}.*running \(process {os.getpid()}\)"):
+        FolderLock(tmp_path)
+    held.close()
+    FolderLock(tmp_path).close()
 
 
 def save_forever(folder: str, first: int) -> None:

@@ -108,6 +108,13 @@ def test_a_schedule_links_none_but_listed_neighbors(tmp_path) -> None:
     assert "topology" not in load(tmp_path, GOOD).common()
 
 
+def test_an_algorithm_that_must_know_all_devices_lets_none_join(tmp_path) -> None:
+    changes = ("algorithm=eigenvector-correction", "joining.links=2", "address=h:9400")
+    with pytest.raises(ConfigError, match="must know how many devices there are, and devices may"):
+        load(tmp_path, GOOD, *changes)
+    assert load(tmp_path, GOOD, changes[0]).options.algorithm.knows_place
+
+
 @pytest.mark.parametrize("key", ["device", "num-devices", "listen", "app", "rounds"])
 def test_a_missing_key_is_named(tmp_path, key) -> None:
     lines = [line for line in GOOD.splitlines() if not line.startswith(f"{key} ")]

@@ -106,3 +106,11 @@ def test_a_file_that_is_not_toml(tmp_path: Path) -> None:
         Scenario.load(str(path))
     with pytest.raises(ConfigError, match="demo"):
         Scenario.load("no-such-scenario")
+
+
+def test_metrics_that_do_not_suit_classes_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"metrics='mse': does not suit outputs of shape"):
+        Scenario.of({"metrics": "top-k:k=3+mse"})
+    with pytest.raises(ConfigError, match=r"metrics='nowhere\.f1': cannot be imported"):
+        Scenario.of({"metrics": "nowhere.f1"})
+    assert Scenario.of({"metrics": "own_things.share_of_zeros+perplexity"}).metrics

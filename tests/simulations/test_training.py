@@ -14,8 +14,9 @@ from p2pl_flower.errors import ConfigError, LayoutError
 from p2pl_flower.seeding import batch_order
 from p2pl_flower.swarm import simulate
 from p2pl_flower.swarm.augmentation import Draw
+from simulations.evaluation import evaluate
 from simulations.models import build
-from simulations.training import TrainOptions, evaluate, train
+from simulations.training import TrainOptions, train
 
 
 def linear(weights: list[float]) -> nn.Module:
@@ -156,17 +157,24 @@ def test_training_learns_digits():
     shuffle = lambda e: np.random.default_rng(e).permutation(1797)  # noqa: E731
     train(model, x, y, TrainOptions(local_epochs=3), shuffle)
     after = evaluate(model, x, y)
-    assert after[0] < 0.5 < before[0]
-    assert before[1] < 0.3 < 0.9 < after[1]
+    assert after["loss"] < 0.5 < before["loss"]
+    assert before["accuracy"] < 0.3 < 0.9 < after["accuracy"]
 
 
 def test_evaluation_by_hand():
     x, y = torch.tensor([[1.0], [-1.0], [3.0]]), torch.tensor([1, 1, 1])
-    loss, accuracy = evaluate(linear([0.0, 1.0]), x, y)
-    assert accuracy == pytest.approx(2 / 3)
-    expected = [math.log(1 + math.exp(-logit)) for logit in (1.0, -1.0, 3.0)]
-    assert loss == pytest.approx(np.mean(expected))
-    assert evaluate(linear([0.0, 1.0]), x, y, batch=2) == pytest.approx((loss, accuracy))
+    found = evaluate(linear([0.0, 1.0]), x, y, metrics="perplexity+top-k:k=2")
+    expected = np.mean([math.log(1 + math.exp(-logit)) for logit in (1.0, -1.0, 3.0)])
+    assert found == pytest.approx(
+        {
+            "loss": expected,
+            "accuracy": 2 / 3,
+            "perplexity": math.exp(expected),
+            "top-k:k=2": 1.0,
+        }
+    )
+    batches = evaluate(linear([0.0, 1.0]), x, y, batch=2)
+    assert batches == pytest.approx({name: found[name] for name in ("loss", "accuracy")})
 
 
 def test_dropout_is_on_in_training_and_off_in_evaluation():

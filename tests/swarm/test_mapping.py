@@ -38,7 +38,7 @@ class Several(NoLogits):
     ("factory", "words"),
     [
         (NoLogits, r"outputs must be logits of shape \(batch, classes\)"),
-        (Several, "model='dict': must return a tensor; wrap it in a module"),
+        (Several, "model='dict': returns several outputs, and the loss cross-entropy"),
         (lambda: nn.Linear(5, 4).requires_grad_(False), "has no parameter that is trained"),
         (lambda: nn.Linear(6, 4), r"forward of Linear fails on the training samples"),
     ],

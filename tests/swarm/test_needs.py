@@ -8,8 +8,8 @@ from torch import nn
 
 from p2pl_flower.options import Options
 from p2pl_flower.swarm import Gossip, Job, Swarm, TrainOptions
-from p2pl_flower.swarm.mapping import _two_of
 from p2pl_flower.swarm.stack import is_held_once
+from p2pl_flower.swarm.trial import two_of
 from p2pl_flower.topology import schedule
 
 DEVICES = 5
@@ -46,7 +46,7 @@ def test_models_take_what_was_announced(shared: str) -> None:
 
 
 def test_a_step_on_trial_holds_what_is_frozen_once() -> None:
-    stack = _two_of(Adapted(), "cpu")
+    stack = two_of(Adapted(), "cpu")
     assert is_held_once(stack.tensors["base.weight"])
     assert not is_held_once(stack.tensors["lora.weight"])
 

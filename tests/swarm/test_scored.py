@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,7 +9,7 @@ from torch import nn
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.seeding import Stream, generator
 from p2pl_flower.swarm import simulate
-from p2pl_flower.swarm.scored import fraction_of, some
+from p2pl_flower.swarm.scored import some
 
 DEVICES, ROUNDS = 10, 3
 
@@ -24,24 +23,6 @@ def run(**rest):
     x, y = torch.randn(90, 4, generator=draw), torch.randint(0, 3, (90,), generator=draw)
     data = [(x[5 * k : 5 * k + 5], y[5 * k : 5 * k + 5]) for k in range(DEVICES)]
     return simulate(net, data, "ring", rounds=ROUNDS, test=(x[50:], y[50:]), progress=False, **rest)
-
-
-def test_a_share_of_the_devices_rounded_up() -> None:
-    devices = np.arange(3, 13)
-    for fraction, count in ((0.3, 3), (0.31, 4), (0.01, 1), (1.0, 10)):
-        found = fraction_of(devices, fraction, generator(0, Stream.EVALUATE, 1))
-        assert len(found) == count
-        assert set(found) <= set(devices)
-        assert (np.diff(found) > 0).all()
-    assert len(fraction_of(devices[:0], 0.5, generator(0, Stream.EVALUATE, 1))) == 0
-
-
-def test_devices_are_drawn_anew_in_each_round_and_the_same_again() -> None:
-    drawn = [
-        tuple(fraction_of(np.arange(100), 0.1, generator(0, Stream.EVALUATE, number)))
-        for number in (1, 2, 1)
-    ]
-    assert drawn[0] == drawn[2] != drawn[1]
 
 
 def test_scores_are_those_of_the_drawn_devices_models() -> None:
@@ -75,3 +56,8 @@ def test_test_samples_keep_their_targets() -> None:
 def test_nobody_and_nothing_is_refused(rest) -> None:
     with pytest.raises(ConfigError, match=r"fraction-evaluate|max-test-samples"):
         run(**rest)
+
+
+def test_a_metric_that_does_not_suit_is_refused_before_the_run() -> None:
+    with pytest.raises(ConfigError, match=r"metrics='mse': does not suit outputs of shape"):
+        run(metrics="top-k:k=2+mse")

@@ -18,7 +18,7 @@ from p2pl_flower.swarm.perceptron.learner import PerceptronLearner
 from p2pl_flower.swarm.scoring import Scoring, scores_of
 from p2pl_flower.swarm.stack import Stack
 from p2pl_flower.swarm.workers import Workers
-from simulations.training import evaluate
+from simulations.evaluation import evaluate
 
 DEVICES, FEATURES, CLASSES = 3, 12, 4
 
@@ -42,7 +42,7 @@ def expected(stack: Stack, template: nn.Module, x: torch.Tensor, y: torch.Tensor
     found = []
     for k in range(stack.devices):
         template.load_state_dict(stack.model(k))
-        found.append(evaluate(template, x, y))
+        found.append(list(evaluate(template, x, y).values()))
     return np.array(found)
 
 

@@ -112,7 +112,10 @@ class Stream(IterableDataset):
         ([(X, 5)], "must have as many labels as inputs"),
         ([([[1, 2], [3]], [0, 1])], "must be numbers, of the same shape for each sample"),
         ([(["a", "b"], [0, 1])], "must be numbers"),
-        ([Pairs(lambda k: k)], r"items must be pairs \(x, y\), but item 0 is none"),
+        (
+            [Pairs(lambda k: k)],
+            r"items must be pairs \(x, y\), or dictionaries with one label, but item 0",
+        ),
         ([Stream()], "make a list of what it yields"),
         ([columns(more=ALL)], "it is not plain which columns are inputs and targets"),
     ],

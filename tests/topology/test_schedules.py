@@ -112,6 +112,21 @@ def test_steps_have_graphs_of_their_own_where_the_schedule_says_so():
     assert moving.links(3, 2, 5) is moving.graph(3)
 
 
+def test_a_schedule_may_say_the_links_of_each_step_itself():
+    class Turns(t.Schedule):
+        n = 4
+
+        def graph(self, round_number):
+            return nx.path_graph(4)
+
+        def links(self, round_number, step, steps):
+            return nx.path_graph(4) if step % 2 else nx.star_graph(3)
+
+    assert sorted(Turns().of_round(1, 2)[0]) == [1, 2, 3]
+    assert sorted(Turns().of_round(1, 1)[0]) == [1]
+    assert Turns().ever(3, 2).number_of_edges() == 5
+
+
 def test_all_links_ever():
     assert sorted(t.OnePeerExponential(16).ever(1, 3)[0]) == [1, 2, 4, 12, 14, 15]
     assert sorted(t.OnePeerExponential(16, per_step=False).ever(1, 3)[0]) == [1, 15]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..flwr_names import OWN_ARGUMENTS
@@ -16,6 +17,7 @@ _UNSEEN = (
     "strategies take (fraction_train and the like)"
 )
 _BY_NAME = "{!r} is put into {} by name, and P2PL takes no such argument: take it out"
+_ASSIGNED = "{!r} gets its value in the argument {!r}, which goes: assign it in a line before"
 
 Item = ast.expr | ast.keyword
 
@@ -30,15 +32,15 @@ class Arguments:
         The changes.
     left_out : tuple[str, ...]
         Names of Flower's arguments that go and say something that P2PL cannot do.
-    tables : tuple[ast.Name, ...]
-        Variables that are given as ``**variable``, and may hold what has to go.
+    tables : tuple[ast.expr, ...]
+        Tables that are given as ``**table``, and may hold what has to go.
     problems : tuple[str, ...]
         Why it cannot be told what has to go.
     """
 
     edits: tuple[Edit, ...] = ()
     left_out: tuple[str, ...] = ()
-    tables: tuple[ast.Name, ...] = ()
+    tables: tuple[ast.expr, ...] = ()
     problems: tuple[str, ...] = ()
 
 
@@ -62,13 +64,14 @@ def converted(
     ]
     several = [_value(i) for i in items if isinstance(i, ast.Starred) or _is_several(i)]
     unknown = [node for node in several if not _is_parameter(source, node)]
-    tables = [node for node in unknown if isinstance(node, ast.Name)]
+    tables = [item.value for item in call.keywords if item.arg is None and item.value in unknown]
     return Arguments(
         tuple(edits),
         tuple(left),
         tuple(tables),
         tuple(unseen(source, node) for node in unknown if node not in tables)
-        + tuple(text for node in several if (text := _put(source, node))),
+        + tuple(text for node in several if (text := _put(source, node)))
+        + tuple(text for i in gone for text in _assigns(source, items[i])),
     )
 
 
@@ -131,6 +134,16 @@ def _put(source: Source, options: ast.expr) -> str:
         if isinstance(name, ast.Constant) and name.value in OWN_ARGUMENTS:
             return _BY_NAME.format(name.value, options.id)
     return ""
+
+
+def _assigns(source: Source, item: Item) -> Iterator[str]:
+    """Yield which variables are lost with an argument that goes, and are read elsewhere."""
+    inside = set(ast.walk(item))
+    for node in inside:
+        name = node.target.id if isinstance(node, ast.NamedExpr) else ""
+        read = (n for n in ast.walk(source.tree) if isinstance(n, ast.Name) and n.id == name)
+        if any(n not in inside for n in read):
+            yield _ASSIGNED.format(name, source.code(item))
 
 
 def _is(node: ast.expr, name: str) -> bool:

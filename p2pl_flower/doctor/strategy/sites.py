@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from ..findings import Remark
+from ..python.methods import Methods
 from ..python.names import Names, Thing
 from ..python.rewrites import Rewrites
 from ..python.source import Function, Source
@@ -24,6 +25,10 @@ _TRAIN, _SCORE = {"fraction_train", "min_train_nodes"}, {"fraction_evaluate", "m
 _MIXED = (
     "makes one of {}, of which P2PL can take the place of some only: make them in places of "
     "their own"
+)
+_SEVERAL = (
+    "{} may be one of several functions, of which some make strategies that become P2PL: call "
+    "the one that is meant by a name of its own"
 )
 _DIFFER = "makes one of {}, whose arguments are not the same: make them in places of their own"
 
@@ -83,6 +88,7 @@ class Sites:
         self._proximal = Proximal(names, config)
         self._tables = Tables(config)
         self._factories: dict[ast.AST, list[Init]] = {}
+        self._methods = Methods(names, sources)
         for source in sources:
             for call in source.calls():
                 self._call(source, call)
@@ -150,7 +156,8 @@ class Sites:
         """Note the function around a call that hands its own ``**options`` on to it."""
         function = source.function(call)
         if function is not None and function.name != "__init__":
-            is_method = isinstance(source.parents[function], ast.ClassDef)
+            is_static = "staticmethod" in {getattr(d, "id", "") for d in function.decorator_list}
+            is_method = isinstance(source.parents[function], ast.ClassDef) and not is_static
             taken = handed_on(function, call, is_method)
             if taken is not None:
                 self._factories[function] = [taken, *chain]
@@ -160,19 +167,29 @@ class Sites:
         done: set[ast.Call] = set()
         while True:
             found = [
-                (source, call, self._factories[thing.node])
+                (source, call, chains)
                 for source in self._sources
                 for call in source.calls()
-                for thing in self.names.things(source, call.func)
-                if thing.node in self._factories and call not in done
+                if call not in done and (chains := self._chains(source, call))
             ]
-            for source, call, chain in found:
-                if call not in done:
-                    done.add(call)
-                    self._given(source, call, chain, 0)
-                    self._factory(source, call, chain)
+            for source, call, chains in found:
+                done.add(call)
+                self._given(source, call, chains[0], 0)
+                self._factory(source, call, chains[0])
             if not found:
                 return
+
+    def _chains(self, source: Source, call: ast.Call) -> list[list[Init]]:
+        """Return how functions take their arguments that make strategies, and that a call is of."""
+        named = [t.node for t in self.names.things(source, call.func)]
+        may_be = [n for n in named if isinstance(n, Function)] or self._methods.called(source, call)
+        chains = [self._factories[node] for node in may_be if node in self._factories]
+        made = [converted(source, call, chain, self.config).edits for chain in chains]
+        alike = len(chains) == len(may_be) and all(edits == made[0] for edits in made)
+        if any(made) and not alike:
+            text = _SEVERAL.format(source.code(call.func))
+            self.problems.append(Remark(source.path, call.lineno, text))
+        return chains if alike else []
 
     def _given(self, source: Source, call: ast.Call, chain: list[Init], first: int) -> None:
         """Change the arguments of a call that hands them on."""

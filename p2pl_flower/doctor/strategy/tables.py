@@ -4,21 +4,49 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from ..findings import Remark
 from ..flwr_names import OWN_ARGUMENTS
-from ..python.edits import Edit, without
-from ..python.scopes import visible
+from ..python.edits import Edit
+from ..python.scopes import Binding, visible
 from ..python.source import Source
 from .arguments import unseen
 from .run_config import RunConfig
 from .signatures import Init, bound
+from .written_tables import Entry, entries, inner_tables, is_table, taken_out
 
-Entry = tuple[ast.expr | ast.keyword, str, ast.expr]  # where it stands, its key, its value
+_SCORED = "fraction_evaluate"
+
+Chains = list[list[Init]]
+
+
+@dataclass
+class _Variable:
+    """A variable that holds a table.
+
+    Attributes
+    ----------
+    source : Source
+        The file.
+    bindings : list[Binding]
+        Where it gets its values.
+    uses : list[ast.Name]
+        Where it is given to a strategy, or merged into what is.
+    chains : list[list[Init]]
+        How those strategies take their arguments.
+    """
+
+    source: Source
+    bindings: list[Binding]
+    uses: list[ast.Name] = field(default_factory=list)
+    chains: Chains = field(default_factory=list)
 
 
 class Tables:
-    """Collects the variables that strategies are given as ``**variable``.
+    """Collects the tables that strategies are given as ``**table``.
+
+    Tables that are merged, ``{**base, "lr": 1}`` and ``base | other``, are followed into each.
 
     Parameters
     ----------
@@ -28,119 +56,169 @@ class Tables:
 
     def __init__(self, config: RunConfig) -> None:
         self._config = config
-        self._given: dict[tuple[Source, str], list[tuple[ast.Name, list[Init]]]] = {}
+        self._variables: dict[tuple[Source, str, tuple[int, ...]], _Variable] = {}
+        self._written: dict[tuple[Source, ast.AST], Chains] = {}
+        self._given: dict[ast.expr, tuple[Source, list[ast.AST], bool]] = {}
 
-    def add(self, source: Source, node: ast.Name, chain: list[Init]) -> None:
-        """Note a variable that a call which changes is given."""
-        self._given.setdefault((source, node.id), []).append((node, chain))
+    def add(self, source: Source, node: ast.expr, chain: list[Init]) -> None:
+        """Note a table that a call which changes is given."""
+        written: list[ast.AST] = []
+        seen = self._follow(source, node, chain, written)
+        self._given[node] = source, written, seen
 
     def edits(self) -> Iterator[tuple[Source, list[Edit]]]:
         """Yield the edits of the tables that can be followed."""
-        for (source, _), uses in self._given.items():
-            found = self._edits(source, uses)
-            if found:
-                yield source, found
+        for (source, table), chains in self._written.items():
+            yield source, self._entries(source, table, chains)
+        for variable in self._variables.values():
+            for statement, target in _assigned(variable):
+                edit = self._assignment(variable, statement, target)
+                yield variable.source, [] if edit is None else [edit]
 
     def problems(self) -> Iterator[Remark]:
         """Yield the tables that cannot be followed."""
-        for (source, _), uses in self._given.items():
-            if self._edits(source, uses) is None:
-                for node, _ in uses:
-                    yield Remark(source.path, node.lineno, unseen(source, node))
+        for node, (source, written, seen) in self._given.items():
+            if not seen or self._differ(source, written) or self._is_torn(source, written):
+                yield Remark(source.path, node.lineno, unseen(source, node))
+        for variable in self._variables.values():
+            if self._is_lost(variable):
+                for use in variable.uses:
+                    yield Remark(variable.source.path, use.lineno, unseen(variable.source, use))
 
-    def _edits(self, source: Source, uses: list[tuple[ast.Name, list[Init]]]) -> list[Edit] | None:
-        """Return the edits of one table; none if it is used for something else too."""
-        first = uses[0][0]
-        bindings = visible(source, first, first.id)
-        tables = [b.node for b in bindings]
-        if not tables or not all(_is_table(t) for t in tables):
-            return None
-        edits: list[Edit] = []
-        mine = {node for node, _ in uses}
-        for node in ast.walk(source.tree):
-            same = isinstance(node, ast.Name) and node.id == first.id and node not in mine
-            if same and visible(source, node, first.id) == bindings:
-                changed = self._changed(source, node, uses)
-                if changed is None:
-                    return None
-                edits += changed
-        for table in tables:
-            assert table is not None  # noqa: S101
-            edits += self._entries(source, table, uses)
-        return edits
+    def _follow(
+        self, source: Source, node: ast.AST | None, chain: list[Init], written: list[ast.AST]
+    ) -> bool:
+        """Note what a table is made of; return whether all of it can be seen."""
+        if isinstance(node, ast.Name):
+            return self._variable(source, node, chain, written)
+        inner = None if node is None else inner_tables(node)
+        if node is None or inner is None:
+            return False
+        if is_table(node):
+            self._written.setdefault((source, node), []).append(chain)
+            written.append(node)
+        seen = [self._follow(source, each, chain, written) for each in inner]
+        return all(seen)
 
-    def _changed(
-        self, source: Source, node: ast.AST, uses: list[tuple[ast.Name, list[Init]]]
-    ) -> list[Edit] | None:
-        """Return the edits where an entry is added; none where the table is read."""
-        parent = source.parents[node]
-        statement = source.parents.get(parent)
-        if isinstance(parent, ast.Assign | ast.AnnAssign):
-            return []
-        if isinstance(parent, ast.Subscript) and isinstance(statement, ast.Assign):
-            key = getattr(parent.slice, "value", None)
-            if not isinstance(key, str) or parent not in statement.targets:
-                return None
-            if not self._goes(key, uses):
-                return []
-            removed = _removed(source, statement)
-            return None if removed is None else [removed]
-        updates = isinstance(parent, ast.Attribute) and parent.attr == "update"
-        if not updates or not isinstance(statement, ast.Call) or len(statement.args) > 1:
-            return None
-        given = statement.args[0] if statement.args else statement
-        return self._entries(source, given, uses) if _is_table(given) else None
+    def _variable(
+        self, source: Source, node: ast.Name, chain: list[Init], written: list[ast.AST]
+    ) -> bool:
+        found = visible(source, node, node.id)
+        key = source, node.id, tuple(id(b.node) for b in found)
+        variable = self._variables.setdefault(key, _Variable(source, found))
+        variable.uses += [node] if node not in variable.uses else []
+        if any(chain is known for known in variable.chains):
+            return True
+        variable.chains.append(chain)
+        merged = [n for n in _mentions(variable) if (n is not node) and _merges(source, n)]
+        values: list[ast.AST | None] = [b.node for b in found if b.node is not None]
+        unknown = len(found) - len(values) - sum(_is_augmented(source, n) for n in merged)
+        values += [each for n in merged for each in _merges(source, n)]
+        seen = [self._follow(source, value, chain, written) for value in values]
+        return bool(found) and not unknown and all(seen)
 
-    def _entries(
-        self, source: Source, table: ast.AST, uses: list[tuple[ast.Name, list[Init]]]
-    ) -> list[Edit]:
+    def _is_lost(self, variable: _Variable) -> bool:
+        """Return whether a table is used for something else too, or what goes shares a line."""
+        source = variable.source
+        known = {target.value for _, target in _assigned(variable)}
+        for node in _mentions(variable):
+            read = isinstance(node.ctx, ast.Load) and node not in variable.uses
+            if read and node not in known and not _merges(source, node):
+                return True
+        return any(self._assignment(variable, *each) is None for each in _assigned(variable))
+
+    def _differ(self, source: Source, written: list[ast.AST]) -> bool:
+        """Return whether tables that are merged say different things of what is scored."""
+        values = [v for table in written for _, key, v in entries(source, table) if key == _SCORED]
+        return len({self._config.evaluate_every(source, value) for value in values}) > 1
+
+    def _is_torn(self, source: Source, written: list[ast.AST]) -> bool:
+        """Return whether an entry is Flower's for one strategy, and another class's own."""
+        return any(
+            len({self._goes(entry.key, [chain]) for chain in self._written[source, table]}) > 1
+            for table in written
+            for entry in entries(source, table)
+        )
+
+    def _assignment(
+        self, variable: _Variable, statement: ast.Assign, target: ast.Subscript
+    ) -> Edit | None:
+        """Return what becomes of ``table["key"] = value``; None where that cannot be done."""
+        source, key = variable.source, str(getattr(target.slice, "value", ""))
+        start, end = source.span(statement)
+        if not self._goes(key, variable.chains):
+            return Edit(start, end, source.text[start:end])
+        if key == _SCORED and (new := self._config.evaluate_every(source, statement.value)):
+            text = f'{source.code(target.value)}["evaluate_every"] = {new.partition("=")[2]}'
+            return Edit(start, end, text)
+        return _removed(source, statement)
+
+    def _entries(self, source: Source, table: ast.AST, chains: Chains) -> list[Edit]:
         """Return the edits that take entries out of a table that is written out."""
-        entries = list(_listed(table))
+        listed = list(entries(source, table))
         edits, gone = [], set()
-        for i, (node, key, value) in enumerate(entries):
-            new = ""
-            if self._goes(key, uses):
-                new = self._evaluate(source, key, value)
+        for i, entry in enumerate(listed):
+            if self._goes(entry.key, chains):
+                new = self._evaluate(source, entry)
                 gone |= set() if new else {i}
-            if new:
-                name, _, rest = new.partition("=")
-                text = new if isinstance(node, ast.keyword) else f'"{name}": {rest}'
-                edits.append(Edit(*_span(source, node, value), text))
-        if gone:
-            spans = [_span(source, node, value) for node, _, value in entries]
-            start, end = source.span(table)  # type: ignore[arg-type]
-            opened = source.text.index("(" if isinstance(table, ast.Call) else "{", start) + 1
-            edits += without(source, spans, gone, opened, end - 1)
-        return edits
+                edits += [new] if new else []
+        return edits + taken_out(source, table, listed, gone)
 
-    def _evaluate(self, source: Source, key: str, value: ast.expr) -> str:
-        return self._config.evaluate_every(source, value) if key == "fraction_evaluate" else ""
+    def _evaluate(self, source: Source, entry: Entry) -> Edit | None:
+        """Return what becomes of an entry that says how many devices are scored."""
+        new = self._config.evaluate_every(source, entry.value) if entry.key == _SCORED else ""
+        if not new:
+            return None
+        name, _, value = new.partition("=")
+        text = new if isinstance(entry.node, ast.keyword) else f'"{name}": {value}'
+        return Edit(*entry.span(source), text)
 
-    def _goes(self, key: str, uses: list[tuple[ast.Name, list[Init]]]) -> bool:
-        return all(bound(chain, None, key) in OWN_ARGUMENTS for _, chain in uses)
+    def _goes(self, key: str, chains: Chains) -> bool:
+        return all(bound(chain, None, key) in OWN_ARGUMENTS for chain in chains)
 
 
-def _is_table(node: ast.AST | None) -> bool:
-    """Return whether an expression is a table with all its keys written out."""
-    if isinstance(node, ast.Dict):
-        return all(isinstance(getattr(key, "value", None), str) for key in node.keys)
-    if isinstance(node, ast.Call) and not any(k.arg is None for k in node.keywords):
-        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-        return name in ("dict", "update") and not node.args
-    return False
+def _mentions(variable: _Variable) -> list[ast.Name]:
+    """Return all places where the variable stands."""
+    source, name = variable.source, variable.uses[0].id
+    return [
+        node
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Name)
+        and node.id == name
+        and visible(source, node, name) == variable.bindings
+    ]
 
 
-def _listed(table: ast.AST) -> Iterator[Entry]:
-    if isinstance(table, ast.Dict):
-        for key, value in zip(table.keys, table.values, strict=True):
-            if key is not None:
-                yield key, str(getattr(key, "value", "")), value
-    elif isinstance(table, ast.Call):
-        yield from ((k, str(k.arg), k.value) for k in table.keywords)
+def _assigned(variable: _Variable) -> list[tuple[ast.Assign, ast.Subscript]]:
+    """Return the statements ``table["key"] = value`` of a variable."""
+    parents = variable.source.parents
+    found = []
+    for node in _mentions(variable):
+        target = parents[node]
+        statement = parents.get(target)
+        if isinstance(target, ast.Subscript) and isinstance(statement, ast.Assign):
+            is_text = isinstance(getattr(target.slice, "value", None), str)
+            if target in statement.targets and is_text:
+                found.append((statement, target))
+    return found
 
 
-def _span(source: Source, node: ast.expr | ast.keyword, value: ast.expr) -> tuple[int, int]:
-    return source.span(node)[0], source.span(value)[1]
+def _merges(source: Source, node: ast.Name) -> list[ast.AST]:
+    """Return the tables that ``name.update(table)`` and ``name |= table`` merge into a name's."""
+    parent = source.parents[node]
+    if _is_augmented(source, node):
+        return [parent.value]  # type: ignore[attr-defined]
+    call = source.parents.get(parent)
+    updates = isinstance(parent, ast.Attribute) and parent.attr == "update"
+    if not updates or not isinstance(call, ast.Call) or call.func is not parent:
+        return []
+    return [call]
+
+
+def _is_augmented(source: Source, node: ast.Name) -> bool:
+    parent = source.parents[node]
+    merges = isinstance(parent, ast.AugAssign) and isinstance(parent.op, ast.BitOr)
+    return merges and parent.target is node  # type: ignore[attr-defined]
 
 
 def _removed(source: Source, statement: ast.Assign) -> Edit | None:
@@ -149,10 +227,8 @@ def _removed(source: Source, statement: ast.Assign) -> Edit | None:
     None is returned where it shares its line with another.
     """
     start, end = source.span(statement)
-    if (
-        ";"
-        in source.text[source.line_start(start) : start] + source.text[end : source.line_end(end)]
-    ):
+    line = source.text[source.line_start(start) : start] + source.text[end : source.line_end(end)]
+    if ";" in line:
         return None
     parent = source.parents[statement]
     blocks = [getattr(parent, name, []) for name in ("body", "orelse", "finalbody")]

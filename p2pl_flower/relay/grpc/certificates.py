@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ...errors import ConfigError
-from .credentials import CA_FILE, CA_KEY_FILE, host_name
+from .credentials import CA_FILE, CA_KEY_FILE, check_dates, check_pair, host_name
 
 _BACKDATED = datetime.timedelta(minutes=5)  # clocks of two machines differ a little
 
@@ -45,6 +45,7 @@ def make_certificates(folder: Path, devices: Collection[int], days: float = 365.
         folder.mkdir(parents=True, exist_ok=True)
         written, ca, ca_key = _authority(folder, days)
         for device in sorted(set(devices)):
+            check_pair(folder, device)
             if not (folder / f"device-{device}.pem").exists():
                 written += _device(folder, device, ca, ca_key, days)
     except OSError as error:
@@ -87,6 +88,7 @@ def _authority(
         raise ConfigError("out", str(folder), rule) from None
     if not isinstance(loaded, ec.EllipticCurvePrivateKey):
         raise ConfigError("out", str(folder), f"{CA_KEY_FILE} is not a key that this command made")
+    check_dates("certificate of the CA", certificate)
     return [], certificate, loaded
 
 

@@ -115,7 +115,7 @@ class _Fetching:
     def begin(self, sender: int, seconds: float, absent: bool) -> None:
         """Fetch from a neighbor, in a thread of its own, or go on with what is under way."""
         carried = self._endpoint.carried.pop((self._run, self._slot.channel, sender), None)
-        if carried is not None and self._age(carried.slot) is None:
+        if carried is not None and self._age(carried.slot, carried=True) is None:
             carried.cancel()
             carried = None
         if carried is None:
@@ -156,7 +156,7 @@ class _Fetching:
         endpoint, transfer = self._endpoint, self._pending.pop(sender)
         try:
             fetched = transfer.future.result()
-            age = self._age(fetched.slot)
+            age = self._age(fetched.slot, carried=transfer.slot != self._slot)
             if age is None:
                 raise RefusedError(Refusal.GONE, "its model is too old by now")
             self.arrived[sender] = checked(fetched.document, self._own, self._slot, sender)
@@ -175,16 +175,20 @@ class _Fetching:
         if refused.refusal is Refusal.LATE and self._out_of_time and self._slot.round > 0:
             self._endpoint.late(sender)
 
-    def _age(self, slot: Slot) -> int | None:
-        """Return how many rounds a publication is off; None where it is of no use."""
+    def _age(self, slot: Slot, carried: bool) -> int | None:
+        """Return how many rounds a publication is off; None where it is of no use.
+
+        One that was carried over may be of any age: a link that is as slow as that has no other.
+        """
         if slot == self._slot:
             return 0
         apart = max(1, abs(self._slot.round - slot.round))
-        return apart if slot.channel == self._slot.channel and apart <= self._within else None
+        is_of_use = bool(self._within) and (carried or apart <= self._within)
+        return apart if is_of_use else None
 
     def _fetch(self, transfer: Transfer, sender: int, seconds: float, wait_for: float) -> Fetched:
         """Fetch a publication; who cannot be reached is tried again and again."""
-        remote, unreachable = self._endpoint.remote(sender), self._endpoint.unreachable
+        remote = self._endpoint.remote(sender)
         most = self._endpoint.most_bytes if self._own is None else self._own.size + _HEADER_SLACK
         after = self._endpoint.taken.get((self._run, self._slot.channel, sender))
         end = time.monotonic() + seconds
@@ -200,6 +204,7 @@ class _Fetching:
                     transfer,
                     within=self._within,
                     after=after,
+                    agreed=self._endpoint.publications(self._run).agreed,
                 )
             except RefusedError as refused:
                 if refused.refusal is Refusal.LATE and absent is not None:
@@ -207,6 +212,6 @@ class _Fetching:
                 if refused.refusal is not Refusal.ABSENT:
                     raise
                 absent = refused
-                unreachable.add(sender)
+                self._endpoint.out_of_reach(sender)
                 if left <= _RETRY_SECONDS or transfer.over.wait(_RETRY_SECONDS):
                     raise

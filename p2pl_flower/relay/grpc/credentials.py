@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import functools
+import logging
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +19,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
 from ...errors import ConfigError
+
+log = logging.getLogger("flwr.p2pl")
 
 CA_FILE, CA_KEY_FILE = "ca.pem", "ca.key"
 
@@ -52,15 +58,18 @@ class Credentials:
             valid yet, comes from another CA, is another device's or does not fit the key.
         """
         names = (CA_FILE, f"device-{device}.pem", f"device-{device}.key")
-        made = cls(*(_read(Path(folder) / name) for name in names))
+        paths = [Path(folder) / name for name in names]
+        check_pair(Path(folder), device)
+        made = cls(*map(_read, paths))
         made.check(device)
+        _warn_of_readers(paths[2])
         return made
 
     def check(self, device: int) -> None:
         """Refuse a certificate that no neighbor would accept; see `load`."""
         certificate, ca = _parse("certificate", self.certificate), _parse("ca", self.ca)
-        _check_dates(f"certificate of device {device}", certificate)
-        _check_dates("certificate of the CA", ca)
+        check_dates(f"certificate of device {device}", certificate)
+        check_dates("certificate of the CA", ca)
         try:
             certificate.verify_directly_issued_by(ca)
         except (InvalidSignature, ValueError, TypeError):
@@ -88,6 +97,44 @@ class Credentials:
         return grpc.ssl_channel_credentials(self.ca, self.key, self.certificate)
 
 
+def check_pair(folder: Path, device: int) -> None:
+    """Refuse a certificate whose key is not there, and a key without a certificate.
+
+    Raises
+    ------
+    ConfigError
+        Names both.
+    """
+    there, missing = f"device-{device}.pem", f"device-{device}.key"
+    if (folder / missing).exists():
+        there, missing = missing, there
+    if (folder / there).exists() and not (folder / missing).exists():
+        rule = f"is there, but {missing} is not: they belong together; copy both, or delete this "
+        rule += "one and make new ones with `p2pl-flower certs`"
+        raise ConfigError("certificates", str(folder / there), rule)
+
+
+def _warn_of_readers(key: Path) -> None:
+    if os.name == "posix" and key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        rule = "%s can be read by others than its owner, who may pose as this device: chmod 600 %s"
+        log.warning(rule, key, key)
+
+
+def is_out_of_date(pem: bytes) -> bool:
+    """Return whether a certificate counts no longer, or not yet; also where it is none."""
+    try:
+        first, last = _dates(pem)
+    except ValueError:
+        return True
+    return not first <= datetime.datetime.now(datetime.UTC) <= last
+
+
+@functools.lru_cache(maxsize=256)
+def _dates(pem: bytes) -> tuple[datetime.datetime, datetime.datetime]:
+    certificate = x509.load_pem_x509_certificate(pem)
+    return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+
+
 def caller(auth_context: Mapping[str, Any]) -> int | None:
     """Return the device that a caller's certificate is made out to; None without one."""
     names = auth_context.get("x509_subject_alternative_name", [])
@@ -112,11 +159,13 @@ def _alternative_names(certificate: x509.Certificate) -> list[str]:
     return extension.value.get_values_for_type(x509.DNSName)
 
 
-def _check_dates(what: str, certificate: x509.Certificate) -> None:
+def check_dates(what: str, certificate: x509.Certificate) -> None:
+    """Refuse a certificate that has expired, or is not valid yet."""
     now = datetime.datetime.now(datetime.UTC)
     first, last = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now > last:
-        raise ConfigError("certificates", what, f"has expired on {last:%Y-%m-%d %H:%M} UTC")
+        rule = f"has expired on {last:%Y-%m-%d %H:%M} UTC; make new ones with `p2pl-flower certs`"
+        raise ConfigError("certificates", what, rule)
     if now < first:
         rule = f"is valid only from {first:%Y-%m-%d %H:%M} UTC; is this machine's clock right?"
         raise ConfigError("certificates", what, rule)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -32,7 +34,10 @@ MOST_BYTES = 4 << 30
 """Size of the largest model that is taken where the own one's size is not known yet."""
 
 
-_LATE_TIMES = 2
+_LATE_TIMES, _LISTED = 2, 1000
+_SURE_SECONDS = 3.0  # who has only just come up may not have been tried again
+
+log = logging.getLogger("flwr.p2pl")
 
 
 class Endpoint:
@@ -106,6 +111,8 @@ class Endpoint:
         self.taken: dict[tuple[str, str, int], Slot] = {}
         self.collected_at = time.monotonic()
         self._lates: Counter[int] = Counter()
+        self._out_of_reach: set[int] = set()
+        self._told_at: dict[int, float] = {}
         self.pool = ThreadPoolExecutor(most_calls, thread_name_prefix="p2pl-fetch")
         self.spool = Spool(folder)
         self._credentials = credentials
@@ -164,6 +171,7 @@ class Endpoint:
         Under ``settings`` are those that must; a neighbor that differs is refused.
         """
         self._cards[run] = dict(card)
+        self.publications(run).agreed = protocol.agreed(card.get("settings", {}))
 
     def receive_guests(self, receive: Receive) -> None:
         """Let any device of the group greet: ``receive`` is told who, and what it says."""
@@ -187,6 +195,7 @@ class Endpoint:
             It is not there, or takes part in something else.
         """
         said = self.remote(neighbor).hello(run, self._card(run), timeout)
+        self._out_of_reach.discard(neighbor)
         self._heard(run, neighbor, said)
         return said
 
@@ -209,6 +218,20 @@ class Endpoint:
     def revoked(self) -> frozenset[int]:
         """The devices whose certificates count no longer."""
         return frozenset() if self.standing is None else self.standing.revoked
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is known of each neighbor, for who operates this device."""
+        counts = self.statistics.counts()
+        return {
+            str(j): {
+                "address": way.address,
+                "absent": j in self.unreachable,
+                "finished": j in self.finished,
+                "round": way.round,
+                "answers": counts.get(j, {}),
+            }
+            for j, way in sorted(self.remotes.items())
+        }
 
     def close(self) -> None:
         """Stop listening and end all calls."""
@@ -239,7 +262,8 @@ class Endpoint:
             "newest": None if newest is None else [newest.round, newest.step],
         }
         revoked = None if self.standing is None else self.standing.to_json()
-        return {**self._cards.get(run, {}), **card, "revoked": revoked}
+        told = {"revoked": revoked, "cannot-reach": sorted(self._out_of_reach)[:_LISTED]}
+        return {**self._cards.get(run, {}), **card, **told}
 
     def _expel(self, devices: frozenset[int]) -> None:
         """Call these devices no more: what is under way from them ends now."""
@@ -253,9 +277,15 @@ class Endpoint:
         self._lates[neighbor] += 1
         self.unreachable.add(neighbor)
 
+    def out_of_reach(self, neighbor: int) -> None:
+        """Note that no connection to a neighbor can be opened: it is told, if it calls."""
+        self.unreachable.add(neighbor)
+        self._out_of_reach.add(neighbor)
+
     def punctual(self, neighbor: int) -> None:
         """Note that a neighbor had in time what was asked for."""
         self._lates.pop(neighbor, None)
+        self._out_of_reach.discard(neighbor)
         self.unreachable.discard(neighbor)
 
     def _heard(self, run: str, neighbor: int, said: Mapping[str, Any]) -> None:
@@ -265,8 +295,20 @@ class Endpoint:
         if self._lates[neighbor] < _LATE_TIMES or self._keeps_up(run, said):
             self.unreachable.discard(neighbor)
             self._lates[neighbor] = min(self._lates[neighbor], _LATE_TIMES - 1)
+        self._hear_of_reach(neighbor, said)
         if said.get("finished") is True:
             self.finished.add(neighbor)
+
+    def _hear_of_reach(self, neighbor: int, said: Mapping[str, Any]) -> None:
+        """Say it once when a neighbor goes on saying that it cannot call this device."""
+        listed, now = said.get("cannot-reach"), time.monotonic()
+        if not isinstance(listed, list) or self.device not in listed:
+            self._told_at.pop(neighbor, None)
+        elif now - self._told_at.setdefault(neighbor, now) > _SURE_SECONDS:
+            self._told_at[neighbor] = math.inf
+            rule = "device %d: neighbor %d cannot open a connection to it: is the port of %s open, "
+            rule += "and does the neighbor's file name the right address?"
+            log.warning(rule, self.device, neighbor, self.address)
 
     def _keeps_up(self, run: str, said: Mapping[str, Any]) -> bool:
         """Return whether a neighbor that was late before has a model of about this round."""

@@ -12,6 +12,7 @@ from ..mailbox import Slot
 from ..parts import join, split
 from ..publications import Publication, Publications
 from ..spool import Document, Spool
+from . import protocol
 from .protocol import Refusal, RefusedError
 
 KEPT_FOR_THE_SLOW = 3
@@ -61,6 +62,8 @@ class OwnPublications:
     ----------
     round : int
         The round that the device is in, which neighbors are told with every answer.
+    agreed : str
+        What both ends of a transfer must have agreed on.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class OwnPublications:
     ) -> None:
         self.device, self.last_round = device, last_round
         self._spool = spool or Spool()
-        self.round = 0
+        self.round, self.agreed = 0, protocol.NOTHING_AGREED
         self._admitted: frozenset[int] = frozenset()
         self._publications: Publications[Document] = Publications(kept)
         self._changed = threading.Condition()
@@ -169,7 +172,7 @@ class OwnPublications:
         near = [
             (abs(own.round - slot.round), own, publication.public)
             for own, publication in self._publications.own(self.device, slot.channel)
-            if abs(own.round - slot.round) <= within and own[1:] > after and own.round > 0
+            if 0 < abs(own.round - slot.round) <= within and own[1:] > after and own.round > 0
         ]
         if not near or not within:
             return None

@@ -7,6 +7,7 @@ details are a JSON object.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from enum import Enum
 from typing import Any
@@ -141,6 +142,32 @@ def place(fields: dict[str, Any], key: str) -> tuple[int, int]:
             Refusal.MALFORMED, f"sent {key}={value!r:.50}, which must be two numbers"
         )
     return whole({key: value[0]}, key), whole({key: value[1]}, key)
+
+
+def agreed(settings: Any) -> str:
+    """Return a text that is the same on both ends where protocol and settings are.
+
+    It goes with every request for a model and before every model.
+    """
+    said = json.dumps([VERSION, settings], sort_keys=True).encode()
+    return hashlib.blake2b(said, digest_size=12).hexdigest()
+
+
+NOTHING_AGREED = agreed({})
+"""Where devices are told their settings by somebody else."""
+
+
+def check_agreed(own: str, theirs: object) -> None:
+    """Refuse the other end of a transfer, whose protocol or settings are others.
+
+    Raises
+    ------
+    RefusedError
+        Its text differs.
+    """
+    if own != theirs:
+        rule = "has other settings, or speaks another version of the protocol: its greeting tells"
+        raise RefusedError(Refusal.MISMATCH, rule)
 
 
 def abort(context: grpc.ServicerContext, refused: RefusedError, round_number: int) -> None:

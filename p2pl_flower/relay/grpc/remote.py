@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
@@ -29,6 +30,8 @@ _KEEPALIVE = [  # a link that is dead is known to be so within 10 s
     ("grpc.http2.max_pings_without_data", 0),
 ]
 _NOTHING = Slot("", -1, -1)
+_SPARED = "no_grpc_proxy", "no_proxy"
+_PROXIES = "grpc_proxy", "https_proxy", "http_proxy"  # in which gRPC looks, in this order
 _PROBE_SECONDS = 2.0
 _LEAST_CHUNK = 1 << 16  # bytes; a model in crumbs takes more time than it has bytes
 _TRANSFER_SECONDS = 3600.0
@@ -127,6 +130,7 @@ class Remote:
         watch: Watch | None = None,
         within: int = 0,
         after: Slot | None = None,
+        agreed: str = protocol.NOTHING_AGREED,
     ) -> Fetched:
         """Fetch what the neighbor has published in a slot, waiting for it up to ``seconds``.
 
@@ -144,6 +148,8 @@ class Remote:
             Rounds by which what comes may be off, where there is nothing in the slot.
         after : Slot, optional
             What is not newer than this is not wanted then.
+        agreed : str
+            What the neighbor must have agreed on, too.
 
         Raises
         ------
@@ -153,7 +159,9 @@ class Remote:
         wait = {"wait-ms": math.ceil(1000 * seconds)}
         place = {"channel": slot.channel, "round": slot.round, "step": slot.step}
         nearby = {"within": within, "after": list((after or _NOTHING)[1:])} if within else {}
-        request = protocol.encode({**place, **wait, **nearby, "run": run, "from": self._me})
+        request = protocol.encode(
+            {**place, **wait, **nearby, "run": run, "from": self._me, "agreed": agreed}
+        )
         try:
             call = self._fetch(request, timeout=seconds + _TRANSFER_SECONDS)
         except ValueError:
@@ -161,14 +169,20 @@ class Remote:
         if watch is not None:
             watch.add(call)
         try:
-            return self._receive(call, slot, within, most_bytes, watch)
+            return self._receive(call, slot, within, most_bytes, watch, agreed)
         except grpc.RpcError as error:
             raise self._refused(error) from None
         finally:
             call.cancel()
 
     def _receive(
-        self, call: Any, slot: Slot, within: int, most_bytes: int, watch: Watch | None
+        self,
+        call: Any,
+        slot: Slot,
+        within: int,
+        most_bytes: int,
+        watch: Watch | None,
+        agreed: str,
     ) -> Fetched:
         first = next(call, None)
         if first is None:
@@ -176,6 +190,7 @@ class Remote:
         fields = protocol.decode(first)
         size, self.round = protocol.whole(fields, "size"), protocol.whole(fields, "round")
         self.revocations = protocol.whole({"revoked": 0, **fields}, "revoked")
+        protocol.check_agreed(agreed, fields.get("agreed"))
         found = Slot(slot.channel, *protocol.place(fields, "slot")) if "slot" in fields else slot
         if found != slot and abs(found.round - slot.round) > within:
             raise RefusedError(Refusal.MALFORMED, f"answers with round {found.round}")
@@ -200,7 +215,7 @@ class Remote:
     def _absence(self) -> str:
         """Say that the neighbor is not there, of one without an address that it has not dialed."""
         if ":" in self.address:
-            return f"{self.address} cannot be reached"
+            return f"{self.address} cannot be reached{proxy_in_the_way(self.address)}"
         return "has not dialed, and nobody can dial it"
 
     def _certificate_trouble(self, credentials: Credentials) -> str | None:
@@ -224,6 +239,17 @@ class Remote:
             return f"{self.address} does not speak TLS as we do: {error.reason}"
         except (OSError, ValueError):
             return None
+
+
+def proxy_in_the_way(address: str) -> str:
+    """Return what to say of a proxy that the environment names and gRPC would call instead."""
+    host = address.rpartition(":")[0].strip("[]")
+    named = next((name for name in _PROXIES if os.environ.get(name)), "")
+    spared = next((os.environ[name] for name in _SPARED if os.environ.get(name)), "")
+    parts = [part.strip() for part in spared.split(",") if part.strip()]
+    if not named or any(host.endswith(part) for part in parts):
+        return ""
+    return f" through the proxy that {named} names: set no_proxy={host}"
 
 
 def _exactly(size: int, chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -11,10 +11,11 @@ import grpc
 
 from ...errors import ConfigError
 from ...system import open_files
+from ..contents import MODEL
 from ..mailbox import Slot
 from ..spool import Document
 from . import protocol
-from .credentials import Credentials, caller
+from .credentials import Credentials, caller, is_out_of_date
 from .own_publications import OwnPublications
 from .protocol import Refusal, RefusedError
 from .streams import Calls, Streams
@@ -29,6 +30,7 @@ _STREAMS = 64
 _HANDSHAKE_SECONDS = 20
 _IDLE_SECONDS = 600
 _PING_SECONDS = 1
+_AGE_SECONDS = 3600  # then callers come again, and look at the certificate that is shown here
 _CONNECTIONS = 16, 4096
 
 Identify = Callable[[grpc.ServicerContext, Mapping[str, Any]], int]
@@ -120,6 +122,7 @@ class Server:
             with _Answering(self, request, context) as (publications, sender, fields):
                 until_sent.enter_context(self._streams.one_of(sender))
                 until_sent.enter_context(self._calls.one_of(sender, context))
+                protocol.check_agreed(publications.agreed, fields.get("agreed"))
                 slot = Slot(protocol.text(fields, "channel"), *_place(fields))
                 wait = float(protocol.whole(fields, "wait-ms")) / 1000
                 context.add_callback(publications.wake)  # whoever hangs up is not waited for
@@ -129,12 +132,15 @@ class Server:
                 )
             yield protocol.encode(self._announced(found, document, publications))
             yield from document.chunks(protocol.CHUNK_BYTES)
+            if found.channel == MODEL:
+                self._statistics.given(sender)
 
     def _announced(
         self, slot: Slot, document: Document, publications: OwnPublications
     ) -> dict[str, Any]:
         """Return what goes ahead of a model."""
         told = {"size": document.size, "round": publications.round, "slot": list(slot[1:])}
+        told |= {"agreed": publications.agreed}
         return told if self._standing is None else {**told, "revoked": self._standing.version}
 
     def publications(self, fields: Mapping[str, Any]) -> OwnPublications:
@@ -213,6 +219,8 @@ def _bounds() -> list[tuple[str, int]]:
         ("grpc.server_handshake_timeout_ms", 1000 * _HANDSHAKE_SECONDS),
         ("grpc.max_connection_idle_ms", 1000 * _IDLE_SECONDS),
         ("grpc.max_concurrent_streams", _STREAMS),
+        ("grpc.max_connection_age_ms", 1000 * _AGE_SECONDS),
+        ("grpc.max_connection_age_grace_ms", 1000 * _AGE_SECONDS),
         ("grpc.http2.min_ping_interval_without_data_ms", 1000 * _PING_SECONDS),
         ("grpc.http2.max_ping_strikes", 0),
     ]
@@ -244,7 +252,10 @@ def _nearby(fields: dict[str, Any]) -> tuple[int, tuple[int, int]]:
 
 
 def _certified(context: grpc.ServicerContext, fields: Mapping[str, Any]) -> int:
-    device = caller(context.auth_context())
+    shown = context.auth_context()
+    if any(map(is_out_of_date, shown.get("x509_pem_cert", []))):
+        raise RefusedError(Refusal.IDENTITY, "the caller's certificate has expired")
+    device = caller(shown)
     if device is None:
         raise RefusedError(Refusal.IDENTITY, "the caller's certificate names no device")
     return device

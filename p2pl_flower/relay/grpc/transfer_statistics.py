@@ -35,6 +35,11 @@ class TransferStatistics:
             if stale:
                 self._counts[neighbor]["stale"] += 1
 
+    def given(self, neighbor: int) -> None:
+        """Count a model that a neighbor has fetched from here."""
+        with self._lock:
+            self._counts[neighbor]["given"] += 1
+
     def refused(self, neighbor: int, refusal: Refusal, reason: str) -> None:
         """Count a refusal, in whichever direction, and log the first of its kind."""
         with self._lock:

@@ -37,7 +37,7 @@ class Grams:
     @staticmethod
     def most(samples: Samples) -> int:
         """Return the bytes that will be kept in the end, at most."""
-        whole = int((samples.counts**2).sum()) * samples.x.element_size()
+        whole = int((samples.counts**2).sum()) * int(samples.x.element_size())
         return min(whole, GRAM_BYTES)
 
     def of_device(self, device: int) -> Tensor:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import stat
 
 import pytest
+from endpoints import RUN, SLOT, connect, model
 
 from p2pl_flower.cli import main
 from p2pl_flower.commands.certs import parse_devices
 from p2pl_flower.errors import ConfigError
-from p2pl_flower.relay.grpc import Credentials
+from p2pl_flower.relay.grpc import Credentials, EndpointMailbox, credentials
 from p2pl_flower.relay.grpc.certificates import make_certificates
 
 
@@ -32,7 +34,7 @@ def test_more_devices_can_be_added_later(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
-        (lambda a, b: (a / "device-1.pem").unlink(), "device-1.pem.*cannot be read"),
+        (lambda a, b: (a / "device-1.pem").unlink(), "device-1.pem is not: they belong"),
         (lambda a, b: (a / "device-1.key").write_text("no"), "no private key in PEM"),
         (lambda a, b: (a / "ca.pem").write_text("no"), "no certificate in PEM"),
         (lambda a, b: copy(b, a, "device-1.pem"), "is foreign: the CA"),
@@ -86,3 +88,49 @@ def test_the_command_writes_the_files(tmp_path, capsys) -> None:
     assert "6 files written" in capsys.readouterr().out
     Credentials.load(tmp_path / "c", 1)
     assert main(["certs", "--devices", "2", "--out", str(tmp_path / "c"), "--days", "0"]) == 2
+
+
+@pytest.mark.parametrize("missing", ["pem", "key"])
+def test_half_a_pair_is_said_plainly(tmp_path, missing) -> None:
+    make_certificates(tmp_path, [0])
+    (tmp_path / f"device-0.{missing}").unlink()
+    for use in (
+        lambda: Credentials.load(tmp_path, 0),
+        lambda: make_certificates(tmp_path, [0]),
+    ):
+        with pytest.raises(ConfigError, match=rf"is there, but device-0\.{missing} is not"):
+            use()
+
+
+def test_a_key_that_others_can_read_is_warned_of(tmp_path, caplog) -> None:
+    make_certificates(tmp_path, [0])
+    Credentials.load(tmp_path, 0)
+    assert not caplog.text
+    (tmp_path / "device-0.key").chmod(0o644)
+    Credentials.load(tmp_path, 0)
+    assert f"{tmp_path}/device-0.key can be read by others" in caplog.text
+
+
+def test_an_authority_that_has_expired_makes_no_more(tmp_path) -> None:
+    make_certificates(tmp_path, [0], days=-1 / 1440)
+    with pytest.raises(ConfigError, match=r"certificate of the CA.*has expired on"):
+        make_certificates(tmp_path, [1])
+
+
+def test_a_certificate_that_expires_while_a_connection_is_open(network, tmp_path, monkeypatch):
+    make_certificates(tmp_path, [0, 1])
+    a, b = (network(d, Credentials.load(tmp_path, d)) for d in (0, 1))
+    connect(a, b)
+    EndpointMailbox(a, RUN).publish(SLOT, model())
+    assert list(EndpointMailbox(b, RUN).collect([0], SLOT)) == [0]
+    later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=400)
+
+    class Clock(datetime.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return later
+
+    monkeypatch.setattr(credentials.datetime, "datetime", Clock)
+    assert EndpointMailbox(b, RUN).collect([0], SLOT) == {}
+    assert b.statistics.counts()[0] == {"arrived": 1, "identity": 1}
+    assert a.statistics.counts()[-1] == {"identity": 1}

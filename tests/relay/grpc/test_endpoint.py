@@ -129,7 +129,11 @@ class Liar(grpc.GenericRpcHandler):
 
 
 def announced(document: np.ndarray, size: int | None = None) -> list[bytes]:
-    head = {"size": document.size if size is None else size, "round": 1}
+    head = {
+        "size": document.size if size is None else size,
+        "round": 1,
+        "agreed": protocol.NOTHING_AGREED,
+    }
     return [json.dumps(head).encode(), document.tobytes()]
 
 
@@ -251,3 +255,21 @@ def test_a_neighbor_of_another_protocol_version_is_refused(network) -> None:
     with pytest.raises(RefusedError, match="speaks version 99"):
         remote.hello(RUN, {"protocol": 99}, 5)
     remote.close()
+
+
+@pytest.mark.parametrize("first", [{"rounds": 3}, None])
+def test_settings_are_compared_wherever_a_model_passes(network, first) -> None:
+    """Also where no greeting went before, or one of other settings did."""
+    a, b = network(0), network(1)
+    connect(a, b)
+    if first is not None:
+        for endpoint in (a, b):
+            endpoint.introduce(RUN, {"settings": first})
+        b.hello(RUN, 0, 5)
+    EndpointMailbox(a, RUN).publish(SLOT, model())
+    a.introduce(RUN, {"settings": {"rounds": 3, "weights": "uniform"}})
+    b.introduce(RUN, {"settings": {"rounds": 3, "weights": "metropolis"}})
+    assert EndpointMailbox(b, RUN).collect([0], SLOT) == {}
+    assert a.statistics.counts()[1] == b.statistics.counts()[0] == {"mismatch": 1}
+    b.introduce(RUN, {"settings": {"weights": "uniform", "rounds": 3}})
+    assert list(EndpointMailbox(b, RUN).collect([0], SLOT)) == [0]

@@ -53,7 +53,7 @@ def greedy(folder: Path, address: str, slot: Slot, streams: int):
     options = [*protocol.MESSAGE_OPTIONS, ("grpc.ssl_target_name_override", host_name(0))]
     credentials = Credentials.load(folder, 1).for_channel()
     place = {"channel": slot.channel, "round": slot.round, "step": slot.step}
-    request = protocol.encode({**place, "wait-ms": 60_000, "run": RUN, "from": 1})
+    request = protocol.encode({**place, "wait-ms": 60_000, "run": RUN, "from": 1, **AGREED})
     with grpc.secure_channel(address, credentials, options) as channel:
         fetch = channel.unary_stream(protocol.FETCH)
         calls = [fetch(request, timeout=60) for _ in range(streams)]
@@ -64,6 +64,9 @@ def greedy(folder: Path, address: str, slot: Slot, streams: int):
 
 def refused(calls: list[grpc.Call]) -> list[grpc.Call]:
     return [call for call in calls if call.done()]
+
+
+AGREED = {"agreed": protocol.NOTHING_AGREED}
 
 
 def wait_until(reached) -> None:
