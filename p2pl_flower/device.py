@@ -156,14 +156,10 @@ class Device:
         others = claims_of(entries, own.norms.size, kept[0][1][_BOUND] if kept else None)
         groups = next((c.norms.size for c in others.values()), own.norms.size)
         mine = own if own.norms.size else Candidates.nothing(groups, self.me.id)
-        choice = choose(
-            self.me.id,
-            mine,
-            others,
-            lambda sources: self._fetch({j: int(entries[j]["held"].item()) for j in sources}),
-            lambda offer: self._candidates(offer).norms,
-        )
-        holder, offers, liars = choice
+        held_by = {j: int(entries[j]["held"].item()) for j in others}
+        fetch = lambda sources: self._fetch({j: held_by[j] for j in sources})  # noqa: E731
+        norms_of = lambda offer: self._candidates(offer).norms  # noqa: E731
+        holder, offers, liars = choose(self.me.id, mine, others, fetch, norms_of)
         if liars:
             log.warning("device %d: devices %s name norms that are not so", self.me.id, liars)
         merged = self._merge(offers, holder) if offers else None

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from p2pl_flower.config import Table
 from p2pl_flower.errors import ConfigError
@@ -107,6 +111,25 @@ MODELS: Table[nn.Module] = Table(
 _SMALLEST_SIDE = {"cnn": 28}
 
 
+class _Undrawn(TorchFunctionMode):
+    """Lets linear and convolutional layers draw no start of their own, which takes most of a build.
+
+    It holds for this thread alone.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Return what a function returns, and of a draw the tensor as it is."""
+        if func in (nn.init.kaiming_uniform_, nn.init.uniform_):
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
 def build(model: str, shape: Shape, classes: int, seed: int) -> nn.Module:
     """Return a network with PyTorch's usual initial distribution, drawn from ``seed`` alone.
 
@@ -134,7 +157,8 @@ def build(model: str, shape: Shape, classes: int, seed: int) -> nn.Module:
     _check(model, shape, f"these images of {shape[1]}x{shape[2]}")
     with torch.random.fork_rng(devices=[]):  # PyTorch's layers draw a start of their own
         torch.default_generator.manual_seed(seed)
-        network = MODELS.make(model, shape=shape, classes=classes)
+        with _Undrawn() if model in MODELS.entries else nullcontext():
+            network = MODELS.make(model, shape=shape, classes=classes)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for layer in network.modules():

@@ -15,7 +15,7 @@ from ..errors import ConfigError
 from ..history import History, Run, environment
 from ..relay.grpc.certificates import make_certificates
 from ..serverless.cluster import Cluster, Event
-from ..serverless.problems import problems
+from ..serverless.problems import OUTCOMES, problems
 from ..serverless.settings import Settings
 from ..system.files import write_text
 from ..system.signals import as_ctrl_c
@@ -158,8 +158,7 @@ def _summarize(merged: Run, cluster: Cluster, file: Path) -> None:
     missing: Counter[str] = Counter()
     for answers in merged.setup["answers"].values():
         for counts in answers.values():
-            missing.update(counts)
-    del missing["arrived"]
+            missing.update({kind: n for kind, n in counts.items() if kind not in OUTCOMES})
     if missing:
         listed = ", ".join(f"{kind} {count}" for kind, count in sorted(missing.items()))
         sys.stdout.write(f"neighbors' answers that did not arrive: {listed}\n")

@@ -47,10 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--app", default="", help="the ClientApp, where it is called otherwise")
     parser.add_argument("--only-join", action="store_true", help="write the files, and run nothing")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="see `peer`"
-    )
-    parser.add_argument("--verbose", action="store_true", help="log every refusal, not the first")
+    peer.add_running(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -20,6 +20,11 @@ log = logging.getLogger("flwr.p2pl")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
     parser.add_argument("settings", type=Path, help="the device's TOML file")
+    add_running(parser)
+
+
+def add_running(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of how a device's rounds are run."""
     parser.add_argument(
         "--set",
         action="append",

@@ -26,12 +26,14 @@ FEDAVG_ORDER = (
 )
 """The arguments of FedAvg, in their order."""
 
-KEPT = frozenset(FEDAVG_ORDER[4:])
+KEPT = frozenset({"fraction_evaluate", *FEDAVG_ORDER[4:]})
 """Those that P2PL takes too."""
 
 OWN_ARGUMENTS = frozenset(
     {
-        *FEDAVG_ORDER[:4],
+        "fraction_train",
+        "min_train_nodes",
+        "min_evaluate_nodes",
         "beta",
         "beta_1",
         "beta_2",

@@ -22,7 +22,7 @@ from ..topology import Schedule, diameter, schedule
 from ..weights import check_matrix
 from . import failures, messages, records
 from .due import Due
-from .initial_models import check_finite, check_layouts, check_seeds
+from .initial_models import check_finite, check_layouts, check_seeds, given_arrays
 from .lists import Lists
 from .membership import Membership
 
@@ -108,7 +108,7 @@ class Coordinator:
         dict[str, int]
             ``synchronization_steps`` and ``bytes_sent`` between devices.
         """
-        given = self._given(draws)
+        given = given_arrays(draws, self._options)
         if given and not len(initial_arrays) and not offers:
             raise ConfigError("initial_arrays", "empty", "must hold the model devices start from")
         if len(initial_arrays):
@@ -296,29 +296,6 @@ class Coordinator:
         contents = self._starts(again, set(again) - self._draws, **slot)
         sent = self._membership.messages(messages.INIT, contents, round_number)
         self.hear(messages.INIT, again, self._membership.send(sent), needed=False)
-
-    def _given(self, draws: Mapping[int, bool]) -> list[int]:
-        """Return the devices that are given the initial arrays in a message."""
-        lacking = [d for d in self._membership.devices if not draws[d]]
-        if self._options.init == "shared" or len(lacking) == len(draws):
-            if self._options.init != "shared":
-                log.warning(
-                    "no device draws an initial model (PeerApp has no @app.init()): all start "
-                    "from initial_arrays, as with init='shared'"
-                )
-            given = self._membership.devices[:1]  # neighbors hand it on from there
-        else:
-            # Else a neighbor hands on a whole model, if none of its arrays stay at home.
-            if lacking and self._options.init in ("seed", "bounded-norm"):
-                rule = (
-                    f"devices {lacking} draw no initial model: give their PeerApp an @app.init(), "
-                )
-                raise ConfigError("init", self._options.init, rule + "or take 'max-norm'")
-            hands_on = self._options.init == "max-norm" and self._options.shared.is_everything
-            given = [] if hands_on else lacking
-            if lacking:
-                log.info("devices %s draw no initial model and are given one", lacking)
-        return given
 
     def _synchronize(self) -> dict[str, int]:
         """Flood the strongest initial model until all devices hold it."""

@@ -8,11 +8,40 @@ from collections.abc import Mapping
 from flwr.app import ArrayRecord, RecordDict
 
 from ..algorithms.max_norm import FLOODS
-from ..errors import DeviceError, LayoutError
+from ..errors import ConfigError, DeviceError, LayoutError
+from ..options import Options
 from ..sharing import Sharing
 from . import messages
 
 log = logging.getLogger("flwr.p2pl")
+
+
+def given_arrays(draws: Mapping[int, bool], options: Options) -> list[int]:
+    """Return the devices that are given the initial arrays in a message.
+
+    ``draws`` says of all devices, in ascending order, whether each has an init function.
+
+    Raises
+    ------
+    ConfigError
+        Some have none, and the start is one that each device has to draw for.
+    """
+    lacking = [device for device, drawing in draws.items() if not drawing]
+    if options.init == "shared" or len(lacking) == len(draws):
+        if options.init != "shared":
+            log.warning(
+                "no device draws an initial model (PeerApp has no @app.init()): all start "
+                "from initial_arrays, as with init='shared'"
+            )
+        return sorted(draws)[:1]  # neighbors hand it on from there
+    if lacking and options.init in ("seed", "bounded-norm"):
+        rule = f"devices {lacking} draw no initial model: give their PeerApp an @app.init(), "
+        raise ConfigError("init", options.init, rule + "or take 'max-norm'")
+    if lacking:
+        log.info("devices %s draw no initial model and are given one", lacking)
+    # Else a neighbor hands on a whole model, if none of its arrays stay at home.
+    hands_on = options.init == "max-norm" and options.shared.is_everything
+    return [] if hands_on else lacking
 
 
 def check_layouts(

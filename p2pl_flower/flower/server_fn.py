@@ -50,7 +50,7 @@ class PeerServerApp(ServerApp):
 
     Of the strategy in the ``ServerAppComponents``, or of their server's, it takes
     ``initialize_parameters``, ``evaluate`` and ``evaluate_fn``, ``on_fit_config_fn``,
-    ``on_evaluate_config_fn``, the functions that aggregate metrics, ``fraction_evaluate=0.0`` and
+    ``on_evaluate_config_fn``, the functions that aggregate metrics, ``fraction_evaluate`` and
     ``accept_failures``; of the config the rounds and their timeout. Where there are no initial
     parameters, one client is asked for its own, and its neighbors hand them on. The strategy's own
     way to choose clients and to aggregate is not called; the log names what is left out, before
@@ -156,8 +156,8 @@ class _LegacyP2PL(P2PL):
             "evaluate_metrics_aggr_fn": getattr(legacy, "evaluate_metrics_aggregation_fn", None),
         }
         says: dict[str, Any] = {n: _translated(fn) for n, fn in given.items() if fn is not None}
-        if getattr(legacy, "fraction_evaluate", 1.0) == 0.0:
-            says["evaluate_every"] = 0
+        fraction = getattr(legacy, "fraction_evaluate", 1.0)
+        says |= {"fraction_evaluate": fraction} if fraction else {"evaluate_every": 0}
         if not getattr(legacy, "accept_failures", True):
             says["on_failure"] = RAISE
         super().__init__(topology, **{**says, **options})

@@ -37,7 +37,7 @@ _FORMAT = 2
 _FILE, _PREVIOUS = "checkpoint.safetensors", "checkpoint-before.safetensors"
 _CONTENT, _CHECKSUM = "p2pl", "checksum"
 _UNREADABLE = (OSError, RelayError, KeyError, ValueError, TypeError, AttributeError, IndexError)
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG, errno.EIO)
 
 
 @dataclass

@@ -21,6 +21,7 @@ from .settings import Settings
 log = logging.getLogger("flwr.p2pl")
 
 _RETRY_SECONDS = 0.2
+_MOST_LINKS = 10_000  # where others may join
 _BRIEF_SECONDS = 1.0
 
 
@@ -174,7 +175,8 @@ class Handshake:
 
         It is the lower median of the rounds in which reachable neighbors are, so that one
         neighbor alone cannot make the device skip any: where it is the only one, no more rounds
-        are skipped than there was time for, but for those before a device that ``began_late``.
+        are skipped than there was time for, unless the device ``began_late`` and skips those
+        that were over by then.
         """
         away = self._endpoint.unreachable
         there = [way.round for j, way in self._ways().items() if j not in away]
@@ -279,6 +281,7 @@ class Handshake:
 
     def _degree(self, said: Mapping[str, Any]) -> int:
         degree, most = said.get("degree"), self._settings.num_devices - 1
+        most = _MOST_LINKS if self.membership.changes else most
         if type(degree) is not int or not 1 <= degree <= most:
             raise RefusedError(Refusal.MALFORMED, f"says that its degree is {degree!r:.50}")
         return degree

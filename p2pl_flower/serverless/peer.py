@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import time
@@ -77,6 +78,7 @@ class ServerlessPeer:
         self, settings: Settings, on_round: Callable[[Report], None] | None = None
     ) -> None:
         self._settings, self._on_round, self._running = settings, on_round, False
+        self._closing = contextlib.ExitStack()
         self.model_file = settings.model_file
         if self.model_file is not None:
             model_file.prepare(self.model_file)
@@ -93,6 +95,7 @@ class ServerlessPeer:
             tunnels=self._tunnels(credentials) if settings.tunneled else None,
             standing=None if credentials is None else Standing(credentials.ca, folder),
         )
+        self._closing.callback(self.endpoint.close)
         if settings.insecure:
             rule = "device %d: insecure, as asked for: whoever reaches %s can read and send models"
             log.warning(rule, settings.device, self.endpoint.address)
@@ -126,7 +129,9 @@ class ServerlessPeer:
             run_config=dict(settings.run_config),
         )
         self._watch = Watch(self.endpoint, self._known)
+        self._closing.callback(self._watch.close)
         self._recorder = Recorder(settings, self._publications, self.endpoint.statistics)
+        self._closing.callback(self._recorder.close)
         self._metrics, self._setup = self._recorder.metrics, self._recorder.setup
         self._failures = OwnFailures(settings.on_failure, self._setup)
         self._done, self._begun = 0, False
@@ -151,15 +156,9 @@ class ServerlessPeer:
 
     def close(self) -> None:
         """Leave the network."""
-        if hasattr(self, "_watch"):
-            self._watch.close()
-        if hasattr(self, "_recorder"):
-            self._recorder.close()
-        if self._status is not None:
-            self._status.close()
         if self._running:
             self._known.leave()
-        self.endpoint.close()
+        self._closing.close()
 
     def model(self) -> Model:
         """Return the device's model as it is now: read-only arrays by the app's own names.
@@ -178,7 +177,8 @@ class ServerlessPeer:
         """Run all rounds that are left, write the model, and return what was measured."""
         self.endpoint.start()
         if self._settings.checkpoint:
-            self._status = StatusSocket(Path(self._settings.checkpoint), self._describe)
+            folder = Path(self._settings.checkpoint)
+            self._closing.callback(StatusSocket(folder, self._describe).close)
         self._running = True
         self._meet_all()
         self._watch.start()
@@ -238,7 +238,7 @@ class ServerlessPeer:
         self._known.change(self._done + 1)
         self._known.meet(0, self._known.with_newer_revocations() & self._known.neighbors)
         self._known.compare()
-        late = not self._done and "model_from" in self._setup
+        late = "model_from" in self._setup and not self._setup["skipped_rounds"]
         number = self._known.round_to_join(self._done + 1, late)
         skipped = list(range(self._done + 1, number))
         if skipped:

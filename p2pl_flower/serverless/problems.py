@@ -10,7 +10,8 @@ ALONE = 3
 """Exit code of a device that has exchanged no model with anybody."""
 
 _SURE = 3  # models: who has heard so many times would have been asked as often
-_OUTCOMES = "arrived", "given", "stale"
+OUTCOMES = "arrived", "given", "stale"
+"""What neighbors' answers are counted as that are no failure."""
 
 
 def exit_code(setup: Mapping[str, Any], found: list[str]) -> int:
@@ -27,7 +28,7 @@ def _reason(setup: Mapping[str, Any]) -> str:
     """Return what became of the neighbors' answers, the most frequent first."""
     counts: Counter[str] = Counter()
     for answers in setup.get("answers", {}).values():
-        counts.update({kind: n for kind, n in answers.items() if kind not in _OUTCOMES})
+        counts.update({kind: n for kind, n in answers.items() if kind not in OUTCOMES})
     return ", ".join(f"{kind} {n}" for kind, n in counts.most_common()) or "nobody was asked"
 
 

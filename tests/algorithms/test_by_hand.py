@@ -40,6 +40,10 @@ CASES = {
     # 2: m = (1, 3) + 2 (-.5, 2.5) = (0, 8), A m = (2, 6),
     #    w = (1, 3) + .25 (1, 3) + .5 (1, 3) = (1.75, 5.25)
     "noloco:alpha=0.25,beta=1,gamma=0.5": [[0, 4], [1, 3], [0.5, 5.5], [1.75, 5.25]],
+    # columns of A sum to 1, too, so that masses stay 1: P2PL
+    "push-sum": [[0, 4], [1, 3], [0.5, 5.5], [1.75, 4.25]],
+    # K y_kk = 2: sent (0, 2), A of it (.5, 1.5); the next, by 2/3, is in a file of its own
+    "eigenvector-correction": [[0, 4], [0.5, 1.5]],
 }
 
 

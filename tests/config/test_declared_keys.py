@@ -32,6 +32,7 @@ def test_every_key_says_what_it_means(kind) -> None:
     own = {f.name for f in fields(kind)} - set(declared(kind))
     assert own <= {
         "options",
+        "joining",
         "training",
         "waiting",
         "flat",

@@ -35,7 +35,12 @@ class Own(FedAvg):
         ("FedAvg(fraction_evaluate=0.0)", "P2PL(evaluate_every=0)"),
         ("FedAvg(fraction_train=0.1, fraction_evaluate=0)", "P2PL(evaluate_every=0)"),
         ("FedAvg(1.0, 0.0)", "P2PL(evaluate_every=0)"),
-        ("FedAvg(fraction_evaluate=context.run_config['fraction'])", "P2PL()"),
+        ("FedAvg(0.1, 0.2)", "P2PL(fraction_evaluate=0.2)"),
+        ("FedAvg(fraction_train=1, fraction_evaluate=1.0)", "P2PL()"),
+        (
+            "FedAvg(fraction_evaluate=context.run_config['fraction'])",
+            "P2PL(fraction_evaluate=context.run_config['fraction'])",
+        ),
         (
             "FedAvg(fraction_evaluate=context.run_config['never'])",
             "P2PL(evaluate_every=int(context.run_config['never'] > 0))",
@@ -132,6 +137,12 @@ def test_what_a_class_hands_on_to_fedavg(handed_on: str, expected: str, tmp_path
             "o = dict(evaluate_every=0)",
         ),
         ("o = {'fraction_evaluate': 0.0}", "FedAvg(**o)", 'o = {"evaluate_every": 0}'),
+        (
+            "o = {'fraction_evaluate': 0.3}\n    o['fraction_evaluate'] = 0.4",
+            "FedAvg(**o)",
+            "o = {'fraction_evaluate': 0.3}\n    o['fraction_evaluate'] = 0.4",
+        ),
+        ("o = {'eta': 1, 'fraction_evaluate': 1.0}", "FedAdam(**o)", "o = {}"),
         ("o = dict(lr=1, min_train_nodes=3)", "Own(**o)", "o = dict(lr=1)"),
         (
             "o = {}\n    if a:\n        o['eta'] = 1",

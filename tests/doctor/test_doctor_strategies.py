@@ -136,8 +136,8 @@ def test_a_mixin_is_judged_with_the_class_that_uses_it(tmp_path: Path) -> None:
             "aggregate_train of Mine takes models out of messages",
         ),
         (
-            "aggregate_evaluate(self, r, replies):\n        log(self.fraction_evaluate)",
-            "aggregate_evaluate of Mine reads self.fraction_evaluate, which only Flower's",
+            "aggregate_evaluate(self, r, replies):\n        log(self.min_evaluate_nodes)",
+            "aggregate_evaluate of Mine reads self.min_evaluate_nodes, which only Flower's",
         ),
         (
             "aggregate_evaluate(self, r, replies):\n"

@@ -95,7 +95,7 @@ def test_what_cannot_be_seen_is_said(top: str, made: str, words: str, tmp_path: 
     ("made", "scored", "note"),
     [
         ("FedAvg(fraction_train=0.1)", True, "fraction_train: P2PL has no such argument; all "),
-        ("FedAvg(0.1, 0.1)", True, "devices that are there train and are scored"),
+        ("FedAvg(0.1, 0.1)", True, "devices that are there train"),
         ("FedAvg(0.1, 0.1)", False, "devices that are there train"),
         ("FedAvg(fraction_evaluate=0.0)", False, ""),
         ("FedAdam(eta=0.2)", True, "eta: P2PL has no such argument"),

@@ -172,6 +172,11 @@ def test_fraction_evaluate_of_zero_means_no_evaluation() -> None:
     assert len(evaluated(evaluate_every=1)) == 2 * DEVICES  # what is said here counts
 
 
+def test_a_fraction_evaluates_as_many_devices_as_under_flower() -> None:
+    grid = serve(FedAvg(initial_parameters=start(), fraction_evaluate=0.4), client=scored)
+    assert len([k for k, _, _ in grid.log if k == "evaluate.p2pl"]) == 2 * 0.4 * DEVICES
+
+
 def test_accept_failures_is_what_becomes_of_clients_that_fail() -> None:
     class Failing(Scored):
         def fit(self, parameters, config):

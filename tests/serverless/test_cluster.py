@@ -218,6 +218,7 @@ def test_the_cluster_says_what_its_devices_found_and_saves_their_models(
     assert len({tuple(drawn_by) for drawn_by in origins.values()}) > 1
     assert run.setup["agrees"] is False
     assert "devices started from different initial models" in said
+    assert "given" not in said
     assert f"0: {origins['0'][0]}, 1: {origins['1'][0]}, " in said
     assert "sync-steps must be at least 4, the diameter of this graph" in said
     folder = tmp_path / "results" / "cluster" / "models"

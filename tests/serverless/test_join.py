@@ -98,7 +98,6 @@ def test_a_device_joins_while_the_others_train(group, tmp_path, capsys, listen) 
             peer.close()
     assert runs[3].setup["model_from"] in (0, 1, 2)
     assert sum(arrived) > 4
-    assert len(runs[3].rounds) < ROUNDS  # it came late
     heard = [runs[k].setup["answers"].get("3", {}).get("arrived", 0) for k in range(3)]
     assert sum(heard) > 4
     for k in range(3):

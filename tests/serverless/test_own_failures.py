@@ -57,10 +57,12 @@ def test_a_device_whose_training_fails_sits_out_the_round(tmp_path, caplog) -> N
     assert setup_of(tmp_path / "found", 1)["failures"] == {"train": 1}
     text = "device 1 failed at train.p2pl: ValueError: the user's own mistake; this device sits out"
     assert text in caplog.text
-    # both leave round 1 with w; in round 2 only the first trains, and mixes with nobody
+    # both leave round 1 with w; in round 2 only the first trains, and what the other has next,
+    # of round 3, counts half of its weight of 1/2
     mean = history(tmp_path / "found", 0).runs[0].rounds[0].after_consensus.loss.mean
-    alone, kept = 0.5 * mean, mean
-    last = 0.5 * (0.5 * alone + 0.5 * (kept + 1))
+    ahead = 0.5 * (mean + 1)
+    mixed = 0.75 * 0.5 * mean + 0.25 * ahead
+    last = 0.5 * (0.5 * mixed + ahead)
     assert (one.mean(), two.mean()) == pytest.approx((last, last))
 
 

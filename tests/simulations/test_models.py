@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
 
 from p2pl_flower.errors import ConfigError
+from simulations import models
 from simulations.datasets import FACTS
 from simulations.models import MODELS, build, check
 
@@ -47,6 +49,14 @@ def test_the_global_random_state_is_left_alone(model):
     before = torch.random.get_rng_state()
     build(model, (1, 28, 28), 10, seed=1)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("model", MODELS.entries)
+def test_layers_draw_no_start_that_is_thrown_away_and_all_else_is_set(model, monkeypatch):
+    ours = build(model, (3, 32, 32), 10, seed=1).state_dict()
+    monkeypatch.setattr(models, "_Undrawn", nullcontext)
+    for name, tensor in build(model, (3, 32, 32), 10, seed=1).state_dict().items():
+        assert torch.equal(tensor, ours[name])
 
 
 def test_initial_distribution():

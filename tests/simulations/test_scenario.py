@@ -51,7 +51,7 @@ def test_flwr_run_knows_the_same_keys() -> None:
         ({"topology": "erdos-renyi:p=0"}, "topology='erdos-renyi:p=0': p=0.0: must be in (0, 1]"),
         ({"topology": "regular:d=3", "num-devices": 9}, "n * d must be even"),
         ({"topology": "erdos-renyi:q=1"}, "unknown parameter 'q'"),
-        ({"weights": "equal"}, "choose one of: data-size, metropolis, uniform"),
+        ({"weights": "equal"}, "choose one of: data-size, metropolis, out-degree, uniform"),
         ({"weights": "file:nowhere.csv"}, "weights='file:nowhere.csv': must name a file"),
         ({"links": "bernoulli"}, "needs up, as in 'bernoulli:up=...'"),
         ({"partition": "shards:0"}, "partition='shards:0'"),

@@ -22,6 +22,14 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "lossy": {"links": Bernoulli(0.6, 2), "consensus_steps": 2},
     "away": {"links": Churn(0.3, 2.0, 1), "algorithm": "exact-diffusion"},
     "affinity": {"algorithm": "p2pl-affinity:strength=0.5"},
+    "eigenvector": {"algorithm": "eigenvector-correction", "weights": "uniform"},
+    "push-sum": {
+        "algorithm": "push-sum",
+        "weights": "out-degree",
+        "links": Bernoulli(0.6, 2, one_way=True),
+        "consensus_steps": 2,
+    },
+    "reweight": {"links": Bernoulli(0.6, 2), "on_missing": "reweight", "algorithm": "led"},
     "at home": {"shared": "*,!3.*", "weights": "data-size", "init": "independent"},
 }
 

@@ -52,7 +52,7 @@ def converted(
     items.sort(key=lambda item: (item.lineno, item.col_offset))
     known = {item: _name(item, call, chain, first) for item in items}
     new = {item: _new(source, item, name, config) for item, name in known.items()}
-    gone = {i for i, item in enumerate(items) if known[item] in OWN_ARGUMENTS and not new[item]}
+    gone = {i for i, item in enumerate(items) if _goes(item, known[item], config)}
     edits = [Edit(*source.span(item), text) for item, text in new.items() if text]
     if gone:
         spans = [source.span(item) for item in items]
@@ -60,7 +60,8 @@ def converted(
     left = [
         known[items[i]]
         for i in sorted(gone)
-        if config.says_something(source, known[items[i]], _value(items[i]))
+        if known[items[i]] in OWN_ARGUMENTS
+        and config.says_something(source, known[items[i]], _value(items[i]))
     ]
     several = [_value(i) for i in items if isinstance(i, ast.Starred) or _is_several(i)]
     unknown = [node for node in several if not _is_parameter(source, node)]
@@ -86,10 +87,16 @@ def _is_several(item: Item) -> bool:
 
 def _new(source: Source, item: Item, name: str, config: RunConfig) -> str:
     """Return what an argument becomes; empty if it stays, or goes."""
-    if name == "fraction_evaluate":
-        return config.evaluate_every(source, _value(item))
+    if name == "fraction_evaluate" and (text := config.evaluate_every(source, _value(item))):
+        return text
     stays = not name or name in OWN_ARGUMENTS or isinstance(item, ast.keyword)
     return "" if stays else f"{name}={source.code(item)}"
+
+
+def _goes(item: Item, name: str, config: RunConfig) -> bool:
+    """Return whether an argument goes: Flower's strategies alone take it, or it says nothing."""
+    scoring = name == "fraction_evaluate"
+    return name in OWN_ARGUMENTS or (scoring and config.says_nothing_of_scoring(_value(item)))
 
 
 def _value(item: Item) -> ast.expr:

@@ -45,7 +45,7 @@ class RunConfig:
         return None
 
     def evaluate_every(self, source: Source, node: ast.expr) -> str:
-        """Return the argument of P2PL that ``fraction_evaluate`` becomes; empty if none is needed.
+        """Return the argument of P2PL that ``fraction_evaluate`` becomes; empty if it stays.
 
         A fraction of 0 means that nothing is evaluated. What is read from the run config may
         be set to 0 by ``--run-config``: where it is 0 by default, the question is asked when
@@ -61,6 +61,10 @@ class RunConfig:
         if not isinstance(node, _SIMPLE):
             code = f"({code})"
         return f"evaluate_every=int({code} > 0)"
+
+    def says_nothing_of_scoring(self, node: ast.expr) -> bool:
+        """Return whether ``fraction_evaluate`` can go: all are scored anyway, or nobody."""
+        return not self.scored or (isinstance(node, ast.Constant) and node.value == 1)
 
     def says_something(self, source: Source, name: str, node: ast.expr) -> bool:
         """Return whether an argument that goes has another value than the default."""

@@ -20,8 +20,8 @@ from .signatures import Init, handed_on, inits, inits_above
 from .tables import Tables
 
 _LEFT_OUT = "{}: P2PL has no such argument"
-_ALL = "; all devices that are there {}"
-_TRAIN, _SCORE = {"fraction_train", "min_train_nodes"}, {"fraction_evaluate", "min_evaluate_nodes"}
+_ALL = "; all devices that are there train"
+_TRAIN, _SCORE = {"fraction_train", "min_train_nodes"}, {"min_evaluate_nodes"}
 _MIXED = (
     "makes one of {}, of which P2PL can take the place of some only: make them in places of "
     "their own"
@@ -246,9 +246,7 @@ class Sites:
 def _left_out(names: Iterable[str], scored: bool) -> str:
     """Return what there is to say about arguments that go; nothing where nobody misses them."""
     missed = [name for name in names if scored or name not in _SCORE]
-    done = {"train": _TRAIN, "are scored": _SCORE}
-    every = " and ".join(text for text, those in done.items() if those.intersection(missed))
-    text = _LEFT_OUT.format(", ".join(missed)) + (_ALL.format(every) if every else "")
+    text = _LEFT_OUT.format(", ".join(missed)) + (_ALL if _TRAIN.intersection(missed) else "")
     return text if missed else ""
 
 

@@ -134,11 +134,12 @@ class Tables:
 
     def _is_torn(self, source: Source, written: list[ast.AST]) -> bool:
         """Return whether an entry is Flower's for one strategy, and another class's own."""
-        return any(
-            len({self._goes(entry.key, [chain]) for chain in self._written[source, table]}) > 1
-            for table in written
-            for entry in entries(source, table)
-        )
+        for table in written:
+            chains = self._written[source, table]
+            for entry in entries(source, table):
+                if len({self._is_flowers(entry.key, [chain]) for chain in chains}) > 1:
+                    return True
+        return False
 
     def _assignment(
         self, variable: _Variable, statement: ast.Assign, target: ast.Subscript
@@ -146,21 +147,25 @@ class Tables:
         """Return what becomes of ``table["key"] = value``; None where that cannot be done."""
         source, key = variable.source, str(getattr(target.slice, "value", ""))
         start, end = source.span(statement)
-        if not self._goes(key, variable.chains):
+        if not self._is_flowers(key, variable.chains):
             return Edit(start, end, source.text[start:end])
-        if key == _SCORED and (new := self._config.evaluate_every(source, statement.value)):
-            text = f'{source.code(target.value)}["evaluate_every"] = {new.partition("=")[2]}'
-            return Edit(start, end, text)
-        return _removed(source, statement)
+        if key != _SCORED or self._config.says_nothing_of_scoring(statement.value):
+            return _removed(source, statement)
+        new = self._config.evaluate_every(source, statement.value).partition("=")[2]
+        text = f'{source.code(target.value)}["evaluate_every"] = {new}'
+        return Edit(start, end, text if new else source.text[start:end])
 
     def _entries(self, source: Source, table: ast.AST, chains: Chains) -> list[Edit]:
         """Return the edits that take entries out of a table that is written out."""
         listed = list(entries(source, table))
         edits, gone = [], set()
         for i, entry in enumerate(listed):
-            if self._goes(entry.key, chains):
+            if self._is_flowers(entry.key, chains):
                 new = self._evaluate(source, entry)
-                gone |= set() if new else {i}
+                stays = entry.key == _SCORED and not self._config.says_nothing_of_scoring(
+                    entry.value
+                )
+                gone |= set() if stays else {i}
                 edits += [new] if new else []
         return edits + taken_out(source, table, listed, gone)
 
@@ -173,8 +178,9 @@ class Tables:
         text = new if isinstance(entry.node, ast.keyword) else f'"{name}": {value}'
         return Edit(*entry.span(source), text)
 
-    def _goes(self, key: str, chains: Chains) -> bool:
-        return all(bound(chain, None, key) in OWN_ARGUMENTS for chain in chains)
+    def _is_flowers(self, key: str, chains: Chains) -> bool:
+        """Return whether an entry is an argument of Flower's that goes, or may have to change."""
+        return all(bound(chain, None, key) in OWN_ARGUMENTS | {_SCORED} for chain in chains)
 
 
 def _mentions(variable: _Variable) -> list[ast.Name]:

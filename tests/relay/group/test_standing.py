@@ -66,7 +66,7 @@ def test_neither_takes_nor_gives_any_more(devices, folder) -> None:
     revoked(folder, 2, by=devices[0])
     assert not fetch(devices[0], 2)
     assert not fetch(devices[2], 0)
-    assert devices[2].statistics.counts()[0] == {Refusal.IDENTITY.value: 1}
+    assert devices[2].statistics.counts()[0] == {"given": 1, Refusal.IDENTITY.value: 1}
     assert fetch(devices[0], 1)
     with pytest.raises(RefusedError, match="has been taken back"):
         devices[0].hello(RUN, 2, 5)
