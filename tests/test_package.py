@@ -145,6 +145,7 @@ def test_the_wheel_holds_the_library_alone(wheel: Path) -> None:
         "networkx",
         "numpy",
         "safetensors",
+        "tomli-w",
     }
 
 
