@@ -32,7 +32,8 @@ _HEADER = (
 _LEGEND = """\
 Accuracy is that of the devices' models on the test set after the last consensus: mean,
 worst and best device, standard deviation over devices; and the mean before it, after local
-training. *Sent in all* counts model bytes over all links, those of the start included;
+training. Devices that attack are not scored. *Sent in all* counts model bytes over all links,
+those of the start included;
 *busiest node* is the one that sends most (the server, where there is one); *server* counts
 all messages to and from the server. Both are means over rounds; seconds are the median over
 the rounds in which no model was evaluated.
@@ -43,11 +44,17 @@ def table(history: History) -> str:
     """Return the results as a Markdown table that also reads well on a terminal.
 
     There is one row for each run; a value that was not measured is a dash. Accuracy and
-    its standard deviation are in percent, sizes in decimal units.
+    its standard deviation are in percent, sizes in decimal units. Where devices are private there
+    is a column for what was spent of it.
     """
     names = plots.labels(history)
     rows = [(name, *_cells(run)) for name, run in zip(names, history.runs, strict=True)]
-    return aligned([_HEADER, *rows])
+    spent = [run.rounds[-1].epsilon if run.rounds else None for run in history.runs]
+    if all(epsilon is None for epsilon in spent):
+        return aligned([_HEADER, *rows])
+    column = ["-" if epsilon is None else f"{epsilon:.2f}" for epsilon in spent]
+    both = zip(rows, column, strict=True)
+    return aligned([(*_HEADER, "epsilon"), *((*row, cell) for row, cell in both)])
 
 
 def resolution(history: History) -> str:
