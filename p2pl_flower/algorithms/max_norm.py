@@ -140,9 +140,7 @@ def choose(
             del left[j]
 
 
-def are_believed(
-    own: NDArray[np.float64], claimed: NDArray[np.float64]
-) -> NDArray[np.bool_]:
+def are_believed(own: NDArray[np.float64], claimed: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return whether claims are at most a thousand times the own largest norm, or 1,000.
 
     A device without a model has nothing to compare with, and believes.
