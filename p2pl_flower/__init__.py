@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Algorithm": "algorithms",
+    "Codec": "algorithms.codecs",
     "ConfigError": "errors",
     "DeviceError": "errors",
     "AutoRelay": "relay",
@@ -34,6 +35,7 @@ _HOME = {
     "P2PLError": "errors",
     "PeerApp": "flower.peer_app",
     "PeerServerApp": "flower.server_fn",
+    "Privacy": "algorithms.privacy",
     "RayRelay": "relay",
     "Relay": "relay",
     "RelayError": "errors",
@@ -45,6 +47,7 @@ _HOME = {
     "Sharing": "sharing",
     "Slot": "relay",
     "Spread": "history",
+    "StepKey": "algorithms.codecs",
     "TopologyError": "errors",
     "Training": "algorithms",
     "WeightRule": "weights",
