@@ -70,8 +70,8 @@ class Plan:
     survivors: int = 2
     kills: int = 100
     stops: int = 25
-    calm: int = 40
-    rounds: int = 680
+    calm: int = 30
+    rounds: int = 420
     pause: float = 1.5
     deadline: float = 4.0
     seed: int = 0

@@ -27,6 +27,7 @@ MOST_STALE = 8
 
 _RETRY_SECONDS = 0.2
 _HEADER_SLACK = 1 << 16
+_END_SECONDS = 0.5  # for calls that have been ended
 _TRANSFER_SECONDS = 10.0  # for what is there already, where nothing is waited for
 
 
@@ -148,8 +149,13 @@ class _Fetching:
                 self._refuse(sender, RefusedError(Refusal.LATE, "its model is still on its way"))
             else:
                 transfer.cancel()
-        for sender in list(self._pending):  # their calls have been ended: this takes no time
-            self._settle(sender)
+        wait([transfer.future for transfer in self._pending.values()], _END_SECONDS)
+        for sender, transfer in list(self._pending.items()):
+            if transfer.future.done():
+                self._settle(sender)
+            else:  # it is still finding out why a neighbor does not answer, say
+                del self._pending[sender]
+                self._refuse(sender, RefusedError(Refusal.LATE, "its answer has not come in time"))
 
     def _settle(self, sender: int) -> None:
         """Check what came, and note it."""

@@ -10,6 +10,7 @@ import pytest
 from endpoints import RUN, SLOT, connect, model
 
 from p2pl_flower.errors import ConfigError
+from p2pl_flower.relay import Slot
 from p2pl_flower.relay.grpc import Endpoint, EndpointMailbox, Waiting
 from p2pl_flower.relay.grpc.protocol import Refusal, RefusedError
 from p2pl_flower.relay.grpc.waiting import RoundTimes
@@ -81,6 +82,29 @@ def test_a_last_try_that_time_runs_out_for_does_not_hide_who_is_absent(network) 
     a.remotes[1] = GoneThenSilent()
     assert EndpointMailbox(a, RUN).collect([1], SLOT) == {}
     assert a.statistics.counts() == {1: {"absent": 1}}
+
+
+class Deaf:
+    """A way to a neighbor that still does not return when its call has been ended."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def fetch(self, *request, **nearby):
+        assert self.over.wait(20)
+        raise RefusedError(Refusal.ABSENT, "cannot be reached")
+
+    def close(self) -> None:
+        self.over.set()
+
+
+def test_who_takes_its_time_to_find_out_what_is_wrong_delays_nobody(network) -> None:
+    a = network(0, deadline=0.2)
+    a.remotes[1], begun = Deaf(), time.monotonic()
+    assert EndpointMailbox(a, RUN).collect([1], Slot("model", 1, 0)) == {}
+    assert time.monotonic() - begun < 2
+    assert a.unreachable == {1}
+    a.remotes[1].close()
 
 
 def test_who_could_not_be_reached_is_given_less_time_until_heard_of(network) -> None:
