@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from benchmarks.relay_throughput import BYTES, RUN, SLOT, _model, _relay, _tell
 from p2pl_flower.history import environment
@@ -47,7 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
         seconds = _measure(folder, parsed.repeats)
     medians = {way: statistics.median(taken) for way, taken in seconds.items()}
     ratios = {way: medians["direct"] / taken for way, taken in medians.items()}
-    content = {"table": _table(medians, ratios), "environment": environment(), "bytes": BYTES}
+    content: dict[str, Any] = {
+        "table": _table(medians, ratios),
+        "environment": environment(),
+        "bytes": BYTES,
+    }
     content |= {"asked": ASKED, "ratios": ratios, "seconds": seconds}
     parsed.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(aligned(content["table"]))
