@@ -22,7 +22,7 @@ from .protocol import Refusal, RefusedError
 from .remote import Remote
 from .server import Server
 from .transfer_statistics import TransferStatistics
-from .waiting import RoundTimes, Waiting
+from .waiting import RoundTimes, Usual, Waiting
 
 if TYPE_CHECKING:
     from ..group.standing import Standing
@@ -84,6 +84,8 @@ class Endpoint:
         The newest publication that was taken, by the same.
     times : dict[str, RoundTimes]
         How long rounds take, by run.
+    usual : Usual
+        How long neighbors take.
 
     Raises
     ------
@@ -110,6 +112,7 @@ class Endpoint:
         self.carried: dict[tuple[str, str, int], Transfer] = {}
         self.taken: dict[tuple[str, str, int], Slot] = {}
         self.times: dict[str, RoundTimes] = {}
+        self.usual = Usual()
         self._lates: Counter[int] = Counter()
         self._out_of_reach: set[int] = set()
         self._told_at: dict[int, float] = {}
