@@ -12,7 +12,7 @@ from p2pl_flower.errors import ConfigError, P2PLError
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code: 2 for bad input, 1 for a run that failed."""
-    parsed = _parser().parse_args(arguments)
+    parsed = parser().parse_args(arguments)
     try:
         code: int = parsed.command(parsed)
         return code
@@ -50,9 +50,10 @@ def _seeds(text: str) -> int:
     return count
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m simulations", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(prog="python -m simulations", description=__doc__)
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
     compare = commands.add_parser("compare", help="run a scenario's contenders side by side")
     compare.add_argument(
         "scenario",
@@ -85,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seeds", type=_seeds, default=3, metavar="N", help="seeds 0 to N-1; 0 only renders"
     )
     paper.set_defaults(command=_paper)
-    return parser
+    return made
 
 
 def _fail(error: Exception, code: int) -> int:
