@@ -88,4 +88,4 @@ def _copy(path: str) -> str:
 
 def _without_markers(markdown: str) -> str:
     """Leave out the comments between which tables and figures are rendered."""
-    return re.sub(r"<!-- (?:table|figure): \S+ -->\n?|<!-- end -->", "", markdown)
+    return re.sub(r"<!-- (?:table|figure): [^>]*-->\n?|<!-- end -->", "", markdown)

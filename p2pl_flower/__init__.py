@@ -14,6 +14,7 @@ from typing import Any
 
 _HOME = {
     "Algorithm": "algorithms",
+    "Codec": "algorithms.codecs",
     "ConfigError": "errors",
     "DeviceError": "errors",
     "AutoRelay": "relay",
@@ -33,6 +34,7 @@ _HOME = {
     "P2PLError": "errors",
     "PeerApp": "flower.peer_app",
     "PeerServerApp": "flower.server_fn",
+    "Privacy": "algorithms.privacy",
     "RayRelay": "relay",
     "Relay": "relay",
     "RelayError": "errors",
@@ -44,6 +46,7 @@ _HOME = {
     "Sharing": "sharing",
     "Slot": "relay",
     "Spread": "history",
+    "StepKey": "algorithms.codecs",
     "TopologyError": "errors",
     "Training": "algorithms",
     "WeightRule": "weights",

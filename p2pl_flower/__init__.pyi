@@ -1,7 +1,9 @@
 """What the package exports, for type checkers; a test holds it to `__init__.py`."""
 
 from .algorithms import Algorithm, Mixed, Sending, Training
+from .algorithms.codecs import Codec, StepKey
 from .algorithms.mixing import MixingRule
+from .algorithms.privacy import Privacy
 from .errors import (
     ConfigError,
     DeviceError,
@@ -31,6 +33,7 @@ __all__ = [
     "P2PL",
     "Algorithm",
     "AutoRelay",
+    "Codec",
     "ConfigError",
     "DeviceError",
     "FileRelay",
@@ -48,6 +51,7 @@ __all__ = [
     "P2PLError",
     "PeerApp",
     "PeerServerApp",
+    "Privacy",
     "RayRelay",
     "Relay",
     "RelayError",
@@ -59,6 +63,7 @@ __all__ = [
     "Sharing",
     "Slot",
     "Spread",
+    "StepKey",
     "TopologyError",
     "Training",
     "WeightRule",

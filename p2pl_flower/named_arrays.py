@@ -35,6 +35,12 @@ def mixed_part(model: Model) -> dict[str, NDArray[Any]]:
     return {name: array for name, array in model.items() if is_mixed(array)}
 
 
+def is_finite(array: NDArray[Any]) -> bool:
+    """Return whether an array holds neither NaN nor infinity; no mask as large as it is made."""
+    flat = array.reshape(-1)
+    return not is_mixed(array) or all(np.isfinite(flat[block]).all() for block in blocks(flat))
+
+
 def nbytes(model: Model) -> int:
     """Return the size of a model's arrays in bytes."""
     return sum(array.nbytes for array in model.values())
@@ -75,6 +81,42 @@ def check_real(model: Model, advice: str) -> None:
     for name, array in model.items():
         if np.iscomplexobj(array):
             raise LayoutError(f"array {name!r}: complex numbers have no order; {advice}")
+
+
+def check_real_layout(layout: Layout, advice: str) -> None:
+    """Refuse complex arrays, by their layout; otherwise as `check_real`."""
+    for name, (_, dtype) in layout.items():
+        if dtype.startswith("complex"):
+            raise LayoutError(f"array {name!r}: complex numbers cannot be encoded; {advice}")
+
+
+def check_exactly(expected: Layout, found: Layout, whose: str) -> None:
+    """Refuse arrays of other names, shapes or dtypes than are due, integers among them.
+
+    Raises
+    ------
+    LayoutError
+        Names the first array that differs, and ``whose`` they are.
+    """
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise LayoutError(
+                f"array {name!r} is {_describe(found.get(name))} at {whose}, where "
+                f"{_describe(expected.get(name))} is due"
+            )
+
+
+def check_positions(name: str, positions: NDArray[Any], size: int) -> None:
+    """Refuse positions in an array of a size that are not ascending, each once, and within it.
+
+    Raises
+    ------
+    LayoutError
+        Names the array.
+    """
+    wide = positions.astype(np.int64)
+    if wide.size and (wide.max() >= size or (np.diff(wide) <= 0).any()):
+        raise LayoutError(f"array {name!r}: positions are not ascending below {size}")
 
 
 def conformed(before: Layout, after: Model) -> dict[str, NDArray[Any]]:

@@ -30,16 +30,17 @@ def _compare(parsed: argparse.Namespace) -> int:
     scenario = Scenario.load(parsed.scenario, change({}, parsed.set))
     folder = parsed.out or Path("results") / Path(parsed.scenario).stem
     history = compare(scenario, folder, parsed.engine, parsed.ray_address, parsed.save_models)
-    sys.stdout.write(f"\n{report.table(history)}\n\nResults are in {folder}\n")
+    said = report.table(history), report.resolution(history), f"Results are in {folder}\n"
+    sys.stdout.write("\n" + "\n".join(said))
     return 0
 
 
 def _paper(parsed: argparse.Namespace) -> int:
-    from .paper import claims, page, runner
+    from .paper import claims, kept, page, runner
 
     runner.run(claims(parsed.only), parsed.seeds)
     page.write(claims())
-    sys.stdout.write(f"Results are in {runner.RESULTS / page.PAGE}\n")
+    sys.stdout.write(f"Results are in {kept.RESULTS / page.PAGE}\n")
     return 0
 
 

@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from p2pl_flower import PeerApp, Relay, local_correction
-from p2pl_flower.relay import make_relay
-from p2pl_flower.seeding import Stream, batch_order, generator
+from p2pl_flower.seeding import batch_order
 from p2pl_flower.swarm import PRECISIONS
 from p2pl_flower.swarm.augmentation import Draw
-from p2pl_flower.swarm.scored import some
 
 from . import datasets, models, training
+from .attacks.flower import AttackedApp, attacks, claims
 from .evaluation import evaluate
-from .partition import partition
+from .samples import device_samples, scored_samples
 from .scenario import Scenario
 
 Read = Callable[[Context], Scenario]
@@ -32,11 +31,14 @@ _OPTIMIZER = "optimizer"
 
 def make_client_app(read: Read, relay: Relay | None = None) -> PeerApp:
     """Return the ClientApp of the scenario that ``read`` finds, given a device's context."""
-    app = PeerApp(relay=relay or (lambda context: make_relay(read(context).relay)))
+    app = AttackedApp(read, relay)
 
     @app.init()
     def init(context: Context, seed: int) -> ArrayRecord:
-        return ArrayRecord(make_model(read(context), seed).state_dict())
+        scenario = read(context)
+        drawn = make_model(scenario, seed).state_dict()
+        lies = claims(scenario, context, seed)
+        return ArrayRecord(dict(scenario.attacking.drawn(drawn)) if lies else drawn)
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
@@ -64,7 +66,10 @@ def make_client_app(read: Read, relay: Relay | None = None) -> PeerApp:
     @app.evaluate()
     def evaluate(message: Message, context: Context) -> Message:
         scenario = read(context)
-        metrics = score(scenario, _received_model(scenario, message))
+        if attacks(scenario, context):  # is not scored
+            metrics = MetricRecord({"num-examples": 0})
+        else:
+            metrics = score(scenario, _received_model(scenario, message))
         return Message(RecordDict({"metrics": metrics}), reply_to=message)
 
     return app
@@ -78,18 +83,11 @@ def make_model(scenario: Scenario, seed: int) -> nn.Module:
 
 
 def score(scenario: Scenario, model: nn.Module) -> MetricRecord:
-    """Return loss, accuracy and the scenario's metrics of a model on the test set."""
-    data = scenario.dataset, scenario.data_dir
-    x, y = _test_set(*data, scenario.max_test_samples, scenario.seed, scenario.torch_device)
+    """Return loss, accuracy and the scenario's metrics of a model on what it is scored on."""
+    x, y = scored_samples(scenario, scenario.max_test_samples)
     precision = PRECISIONS[scenario.evaluate_precision]
     found = evaluate(model, x, y, precision, metrics=scenario.metrics)
     return MetricRecord({"num-examples": len(y), **found})
-
-
-def device_samples(scenario: Scenario, num_devices: int) -> tuple[NDArray[Any], ...]:
-    """Return the indices of every device's training samples; one device has them all."""
-    scheme = scenario.partition if num_devices > 1 else "iid"
-    return _split(scenario.dataset, scenario.data_dir, scheme, num_devices, scenario.seed)
 
 
 def _received_model(scenario: Scenario, message: Message) -> nn.Module:
@@ -122,6 +120,8 @@ def _own_samples(scenario: Scenario, context: Context) -> tuple[Tensor, Tensor]:
     count = int(context.node_config["num-partitions"])
     own = device_samples(scenario, count)[int(context.node_config["partition-id"])]
     x, y = torch.from_numpy(data.pixels(data.train_x[own])), torch.from_numpy(data.train_y[own])
+    if attacks(scenario, context):
+        y = scenario.attacking.labels(y, data.classes)
     return x.to(scenario.torch_device), y.to(scenario.torch_device)
 
 
@@ -163,23 +163,6 @@ def _keep(context: Context, kept: training.Kept) -> None:
 def _correction(scenario: Scenario) -> dict[str, Tensor]:
     found = {name: torch.from_numpy(array) for name, array in local_correction().items()}
     return {name: tensor.to(scenario.torch_device) for name, tensor in found.items()}
-
-
-@functools.lru_cache(maxsize=2)
-def _test_set(
-    dataset: str, data_dir: str, most: int, seed: int, device: str
-) -> tuple[Tensor, Tensor]:
-    data = datasets.load(dataset, data_dir)
-    whole = torch.from_numpy(data.pixels(data.test_x)), torch.from_numpy(data.test_y)
-    x, y = some(whole, most or None, generator(seed, Stream.EVALUATE, 0))
-    return x.to(device), y.to(device)
-
-
-@functools.lru_cache(maxsize=2)
-def _split(
-    dataset: str, data_dir: str, scheme: str, num_devices: int, seed: int
-) -> tuple[NDArray[Any], ...]:
-    return partition(scheme, datasets.load(dataset, data_dir).train_y, num_devices, seed)
 
 
 app = make_client_app(lambda context: Scenario.of_run(context.run_config))

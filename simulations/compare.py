@@ -10,7 +10,7 @@ from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import History, Round, environment, line
 
 from . import flower_engine, report, swarm_engine
-from .client_app import device_samples
+from .samples import device_samples, scored_samples
 from .scenario import Scenario
 
 ENGINES = {"flower": flower_engine.run_contender, "swarm": swarm_engine.run_contender}
@@ -52,7 +52,8 @@ def compare(
     run = ENGINES[engine]
     models = folder / "models" if save_models else None
     runs = [run(scenario, c, _show, ray_address, models) for c in scenario.named_contenders()]
-    history = History(scenario.keys(), environment(), runs)
+    scored = {report.IMAGES: len(scored_samples(scenario, scenario.max_test_samples)[1])}
+    history = History(scenario.keys(), {**environment(), **scored}, runs)
     report.write(history, folder)
     return history
 

@@ -13,6 +13,9 @@ from p2pl_flower.system.files import filling
 from . import plots
 from .plots import human_bytes
 
+IMAGES = "scored_images"
+"""Where a history's environment has the number of images that models are scored on."""
+
 _HEADER = (
     "contender",
     "accuracy",
@@ -29,7 +32,8 @@ _HEADER = (
 _LEGEND = """\
 Accuracy is that of the devices' models on the test set after the last consensus: mean,
 worst and best device, standard deviation over devices; and the mean before it, after local
-training. *Sent in all* counts model bytes over all links, those of the start included;
+training. Devices that attack are not scored. *Sent in all* counts model bytes over all links,
+those of the start included;
 *busiest node* is the one that sends most (the server, where there is one); *server* counts
 all messages to and from the server. Both are means over rounds; seconds are the median over
 the rounds in which no model was evaluated.
@@ -40,11 +44,30 @@ def table(history: History) -> str:
     """Return the results as a Markdown table that also reads well on a terminal.
 
     There is one row for each run; a value that was not measured is a dash. Accuracy and
-    its standard deviation are in percent, sizes in decimal units.
+    its standard deviation are in percent, sizes in decimal units. Where devices are private there
+    is a column for what was spent of it.
     """
+    return aligned(header_and_rows(history))
+
+
+def header_and_rows(history: History) -> list[Sequence[str]]:
+    """Return the cells of that table, its header first."""
     names = plots.labels(history)
     rows = [(name, *_cells(run)) for name, run in zip(names, history.runs, strict=True)]
-    return aligned([_HEADER, *rows])
+    spent = [run.rounds[-1].epsilon if run.rounds else None for run in history.runs]
+    if all(epsilon is None for epsilon in spent):
+        return [_HEADER, *rows]
+    column = ["-" if epsilon is None else f"{epsilon:.2f}" for epsilon in spent]
+    both = zip(rows, column, strict=True)
+    return [(*_HEADER, "epsilon"), *((*row, cell) for row, cell in both)]
+
+
+def resolution(history: History) -> str:
+    """Return a line on how much of an accuracy is one image; empty if their number is unknown."""
+    images = history.environment.get(IMAGES)
+    if not images:
+        return ""
+    return f"Models are scored on {images:,} images: each is {100 / images:.2g} points.\n"
 
 
 def write(history: History, folder: Path) -> None:
@@ -65,6 +88,7 @@ def markdown(history: History, images: Mapping[str, Path]) -> str:
         [
             "# Results\n",
             table(history),
+            resolution(history),
             _LEGEND,
             embedded,
             "## Scenario\n",

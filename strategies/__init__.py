@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import pkgutil
+import re
 from importlib import import_module
 
 from p2pl_flower.algorithms import ALGORITHMS
@@ -37,13 +38,12 @@ def contender(name: str) -> Contender:
     if name in contenders():
         return contenders()[name]
     known = sorted({*contenders(), *ALGORITHMS.names()})
-    if "." not in name and name.partition(":")[0] not in known:
+    if "." not in name and re.split("[:@]", name)[0] not in known:
         raise ConfigError("contenders", name, "unknown name", known)
     try:
-        ALGORITHMS.make(name)
+        return ByAlgorithm(name)
     except ConfigError as error:
         raise ConfigError("contenders", name, error.rule, error.choices) from None
-    return ByAlgorithm(name)
 
 
 def _subclasses(kind: type[Contender]) -> list[type[Contender]]:

@@ -11,7 +11,7 @@ import numpy as np
 from flwr.app import ArrayRecord, MetricRecord
 from flwr.serverapp import Grid
 
-from p2pl_flower import P2PL
+from p2pl_flower import P2PL, Relay
 from p2pl_flower.history import Round, Run
 from p2pl_flower.options import Options
 from p2pl_flower.swarm.plans import Gossip, Plan
@@ -48,8 +48,8 @@ class Task:
         Called at the end with the trained model: the mean of those of all devices.
     fraction_train : float
         Share of the devices that train in a round, where a server picks them.
-    relay : str or None
-        How models move from device to device, by name; None is `P2PL`'s own choice.
+    relay : Relay, str or None
+        How models move from device to device; None is `P2PL`'s own choice.
     timeout, connect_timeout : float
         Seconds to wait for replies, and for nodes.
     """
@@ -67,7 +67,7 @@ class Task:
     on_round: Callable[[Round], None] | None = None
     on_result: Callable[[ArrayRecord], None] | None = None
     fraction_train: float = 1.0
-    relay: str | None = None
+    relay: Relay | str | None = None
     timeout: float = 3600.0
     connect_timeout: float = 60.0
 
@@ -127,14 +127,23 @@ class PeerToPeer(Contender):
 
 
 class ByAlgorithm(PeerToPeer):
-    """The algorithm of a text, under that text's name.
+    """The algorithm of a text, under that text's name; after ``@`` its codec, and that's memory.
 
     Parameters
     ----------
     text : str
-        Such as ``exact-diffusion`` or ``p2pl-affinity:strength=0.5``.
+        Such as ``exact-diffusion``, ``p2pl-affinity:strength=0.5``, ``choco@low-bit:bits=2`` or
+        ``led@low-bit@public-copies``.
+
+    Raises
+    ------
+    ConfigError
+        There are no such ones.
     """
 
     def __init__(self, text: str) -> None:
-        super().__init__({"algorithm": text})
+        parts = ("algorithm", "codec", "codec_memory")
+        given = text.split("@", len(parts) - 1)
+        super().__init__(dict(zip(parts, given, strict=False)))
+        Options(**self.changes)
         self.name = text  # type: ignore[misc]

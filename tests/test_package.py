@@ -31,6 +31,7 @@ def test_exported_names_are_pinned() -> None:
     assert sorted(p2pl_flower.__all__) == [
         "Algorithm",
         "AutoRelay",
+        "Codec",
         "ConfigError",
         "DeviceError",
         "FileRelay",
@@ -49,6 +50,7 @@ def test_exported_names_are_pinned() -> None:
         "P2PLError",
         "PeerApp",
         "PeerServerApp",
+        "Privacy",
         "RayRelay",
         "Relay",
         "RelayError",
@@ -60,6 +62,7 @@ def test_exported_names_are_pinned() -> None:
         "Sharing",
         "Slot",
         "Spread",
+        "StepKey",
         "TopologyError",
         "Training",
         "WeightRule",

@@ -84,6 +84,8 @@ class Algorithm:
         Whether its theory wants a symmetric mixing matrix: `p2pl_flower.Options` refuses others.
     column_weights : bool
         Whether it wants a symmetric or a column-stochastic one, by which sums are kept.
+    codec_memory : str
+        What devices keep of what was sent where users do not say it: see `p2pl_flower.Options`.
     """
 
     name: ClassVar[str] = ""
@@ -91,6 +93,7 @@ class Algorithm:
     mixing_step: ClassVar[float] = 1.0
     symmetric_weights: ClassVar[bool] = False
     column_weights: ClassVar[bool] = False
+    codec_memory: ClassVar[str] = "none"
 
     @property
     def corrects(self) -> bool:

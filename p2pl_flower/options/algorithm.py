@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..algorithms import ALGORITHMS, Algorithm
+from ..algorithms.codecs import CODECS, MEMORIES, Codec, Coder
 from ..algorithms.mixing import MIXINGS, MixingRule
+from ..algorithms.privacy import PRIVACIES, Privacy
 from ..config import (
     Converted,
     at_least,
@@ -38,6 +40,7 @@ from ..weights import (
     check_matrix,
     read_matrix,
 )
+from .codecs import check_codec
 from .columns import check_columns
 from .reweight import check_reweight
 from .robust import check_mixing
@@ -63,7 +66,7 @@ class Options:
         converted=True,
         help="what devices train from, send, and make of what arrives: `p2pl`, "
         "`p2pl-affinity:strength=0.5`, `dsgd`, `exact-diffusion`, `led`, `k-gt`, "
-        "`gradient-tracking`, `qg-dsgdm`, `slowmo`, `noloco`, `push-sum`, "
+        "`gradient-tracking`, `qg-dsgdm`, `slowmo`, `noloco`, `choco`, `push-sum`, "
         "`eigenvector-correction` (docs/algorithms.md says which when)",
     )
     weights: Converted[WeightRule, str | WeightRule | WeightFunction | ArrayLike] = option(
@@ -83,9 +86,10 @@ class Options:
     consensus_gamma: float = option(1.0, rule=within("(0, 1]"), help="gamma, their step size")
     init: str = option(
         "auto",
-        rule=one_of("max-norm", "shared", "independent", "auto"),
-        help="initial models: the largest of those that devices draw is flooded, all start from a "
-        "common one, every device keeps what it has drawn, or as is the algorithm's own way",
+        rule=one_of("max-norm", "bounded-norm", "seed", "shared", "independent", "auto"),
+        help="initial models: the largest of those that devices draw is flooded, the largest that "
+        "is plausible, all draw the same one from the run's seed, all start from a common one, "
+        "every device keeps what it has drawn, or as is the algorithm's own way",
     )
     max_norm_scope: str = option(
         "model",
@@ -115,6 +119,26 @@ class Options:
         "may be hostile, `clipped-gossip:share=0.2`, `trimmed-mean:share=0.2`, `median`, "
         "`krum:share=0.2`",
     )
+    codec: Converted[Codec, str | Codec] = option(
+        "none",
+        converted=True,
+        help="what is sent of a model: `none` (all of it), `float16`, `bfloat16`, "
+        "`int8:block=256`, `low-bit:bits=2`, `top-k:fraction=0.1`, `random-k:fraction=0.1`, "
+        "`partial:parts=2,order=rotating`; joined by `+`, each encodes what is left",
+    )
+    codec_memory: str = option(
+        "auto",
+        rule=one_of("none", "error-feedback", "public-copies", "auto"),
+        help="what becomes of what a codec did not send: it is forgotten, added to the next "
+        "message, or sent later to copies that neighbors keep; or as is the algorithm's own way",
+    )
+    privacy: Converted[Privacy, str | Privacy] = option(
+        "none",
+        converted=True,
+        help="what is done to a trained model before anything of it leaves the device: "
+        "`gaussian:clip=1.0,noise=1.1` clips the round's update to a norm and adds noise of so "
+        "many times that (docs/privacy.md)",
+    )
     shared: Converted[Sharing, str | Iterable[str] | Sharing] = option(
         "*",
         converted=True,
@@ -139,7 +163,9 @@ class Options:
         check_columns(algorithm, rule, self.on_missing, mixing)
         check_mixing(algorithm, mixing)
         made: dict[str, Any] = {"algorithm": algorithm, "weights": rule, "matrix": matrix}
-        made["mixing"] = mixing
+        made["mixing"], made["privacy"] = mixing, PRIVACIES.of(self.privacy)
+        made["codec"] = CODECS.of(self.codec)
+        made["codec_memory"] = check_codec(algorithm, made["codec"], self.codec_memory)
         made["init"] = algorithm.init if self.init == "auto" else self.init
         made |= {"links": links, "shared": Sharing.of(self.shared)}
         for name, value in made.items():
@@ -150,6 +176,11 @@ class Options:
         """Whether devices tell each other whom they hear before each consensus step."""
         return self.on_missing == REWEIGHT or self.weights.column_stochastic
 
+    @property
+    def coder(self) -> Coder:
+        """The codec and its memory."""
+        return Coder(self.codec, MEMORIES[self.codec_memory])
+
     def described(self) -> dict[str, Any]:
         """Return the options as flat values; what has no text is told by its class or name."""
         texts = {
@@ -157,6 +188,8 @@ class Options:
             "weights": described_text(self.weights, WEIGHTS),
             "links": described_text(self.links, LINKS),
             "mixing": described_text(self.mixing, MIXINGS),
+            "codec": described_text(self.codec, CODECS),
+            "privacy": described_text(self.privacy, PRIVACIES),
             "shared": self.shared.spec(),
         }
         return {**{name: getattr(self, name) for name in declared(type(self))}, **texts}
@@ -176,6 +209,8 @@ class Options:
             "weights": text_of(self.weights, WEIGHTS),
             "links": text_of(self.links, LINKS),
             "mixing": text_of(self.mixing, MIXINGS),
+            "codec": text_of(self.codec, CODECS),
+            "privacy": text_of(self.privacy, PRIVACIES),
             "shared": self.shared.spec(),
         }
         if not same(self.shared, Sharing.of(texts["shared"])):

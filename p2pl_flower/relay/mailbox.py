@@ -79,6 +79,18 @@ class Mailbox(ABC):
     def meet(self, neighbors: Mapping[int, str]) -> None:  # noqa: B027 - most need not know
         """Note who the neighbors are and where their mailboxes are, where that matters."""
 
+    def refuse(self, sender: int, error: Exception) -> None:
+        """Take note that what a device sent cannot be used.
+
+        Within a machine, that is a mistake of the user's own.
+
+        Raises
+        ------
+        Exception
+            The error; over a network, where others may send what they like, it is counted instead.
+        """
+        raise error
+
     @abstractmethod
     def publish(self, slot: Slot, model: Model, private: Collection[str] = ()) -> None:
         """Put a model into the own mailbox; when this returns, neighbors can collect it.

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RelayError
-from ..named_arrays import Model, nbytes
+from ..named_arrays import Model, is_finite, nbytes
 
 Buffer = NDArray[np.uint8]
 
@@ -37,7 +37,6 @@ _PREFIX = 8
 _MOST_EXTENT = 1 << 62
 _MOST_HEADER_BYTES = 100_000_000  # what the safetensors library itself accepts
 _MOST_CACHED_BYTES = 1 << 16
-_FINITE_BLOCK = 1 << 20
 _HEADER_SLACK, _HEADER_SHARE = 1 << 18, 20
 _MOST_DIGITS, _MOST_DIMENSIONS = 18, 32  # of a size in a header; of an array of any NumPy
 
@@ -182,15 +181,7 @@ def metadata_of(buffer: Buffer) -> dict[str, str]:
 
 def not_finite(model: Model) -> str | None:
     """Return the name of the first floating-point array with a NaN or an infinity."""
-    return next((name for name in model if not _is_finite(model[name])), None)
-
-
-def _is_finite(array: NDArray[Any]) -> bool:
-    flat = array.reshape(-1)
-    blocks = range(0, flat.size, _FINITE_BLOCK)  # no mask as large as the model
-    return array.dtype.kind not in "fc" or all(
-        np.isfinite(flat[start : start + _FINITE_BLOCK]).all() for start in blocks
-    )
+    return next((name for name in model if not is_finite(model[name])), None)
 
 
 def _header(buffer: Buffer) -> tuple[int, dict[str, Any]]:

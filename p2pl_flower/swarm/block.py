@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
@@ -11,13 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..algorithms import Algorithm
-from ..algorithms.mixing import MixingRule
+from ..algorithms.codecs import size_of
+from ..named_arrays import Layout
 from ..seeding import Stream, derive, generator
-from ..sharing import Sharing
+from . import privacy
+from .algorithm_memory import extra_bytes
+from .common import Common
 from .compiled import compile_steps, compiling
 from .drawing import Draws, draw
-from .hooks import Hooks, extra_bytes
+from .hooks import Hooks
 from .initial import Initial, set_initial
 from .job import Job
 from .learner import Learner
@@ -28,41 +29,15 @@ from .options import PRECISIONS
 from .samples import Samples
 from .scored import some
 from .scoring import Scoring
+from .sending import digests
 from .sources import samples
 from .stack import Stack
+from .traffic import Traffic
 from .trainer import Trainer
 from .workers import Ids, Workers
 
 Values = dict[str, NDArray[np.float64]]
 """What is measured of each of several devices, by name."""
-
-
-@dataclass(frozen=True)
-class Common:
-    """What all devices of a run have in common.
-
-    Attributes
-    ----------
-    seed : int
-        Seed of everything.
-    algorithm : Algorithm
-        What devices train from, send, and make of what arrives.
-    shared : Sharing
-        Which tensors are mixed.
-    scope : str
-        Which groups of tensors synchronization compares: ``model`` or ``tensor``.
-    mixing : MixingRule
-        How messages are mixed.
-    devices : int
-        How many there are in all.
-    """
-
-    seed: int
-    algorithm: Algorithm
-    shared: Sharing
-    scope: str
-    mixing: MixingRule
-    devices: int
 
 
 class Block:
@@ -110,7 +85,15 @@ class Block:
         chunk = self._fit(template)
         self.stack = Stack(template, self.devices, machine.torch_device, common.shared)
         self.stack.check_types()
-        self._hooks = Hooks(common.algorithm, self.stack, common.mixing)
+        self._traffic = Traffic(common.coder, common.seed, self.devices)
+        self._hooks = Hooks(
+            common.algorithm,
+            self.stack,
+            common.mixing,
+            common.coder,
+            common.seed,
+            common.hostile,
+        )
         self._trainer = Trainer(self.stack, self._samples, job.training, chunk, common.seed)
         self._workers: Workers[Learner] | None = None
         if machine.compile:
@@ -134,7 +117,11 @@ class Block:
     @property
     def message_bytes(self) -> int:
         """Size in bytes of what one device sends in a consensus step."""
-        return self._hooks.message_bytes
+        return size_of(self._hooks.layout)
+
+    def message_layout(self) -> Layout:
+        """Return shapes and dtypes of what one device mixes in a consensus step."""
+        return self._hooks.layout
 
     def __enter__(self) -> Block:
         keep = self._job.machine.keep_memory
@@ -184,21 +171,36 @@ class Block:
     def begin(self) -> None:
         """Make what the algorithm keeps before the first training."""
         self._hooks.start(self._first, self._common.devices)
+        if self._traffic.counts_copies:
+            self._traffic.begin(self.digests())
+
+    def digests(self) -> Ids:
+        """Return a number for each device's model: equal for equal models."""
+        mixed = {name: self.stack.tensors[name] for name in self.stack.mixed}
+        return digests(mixed, self.devices)
 
     def train(self, devices: Ids, number: int) -> None:
         """Let devices train for a round, and make their messages."""
-        correction = self._hooks.before_training(devices)
+        common, correction = self._common, self._hooks.before_training(devices)
+        begun = privacy.begun(common.privacy, self.stack)
         self._trainer.train(devices, number, correction, self._pool)
         del correction
+        place = self._first, common.seed, number
+        privacy.apply(common.privacy, self.stack, begun, devices, *place, self._pool.do)
         self._hooks.after_training(devices)
 
     def mix(self, mixings: Iterable[Mixing]) -> Ids:
-        """Make a round's consensus steps; return how many messages each device has sent."""
+        """Make a round's consensus steps; return how many bytes each device has sent."""
         sent = np.zeros(self.devices, dtype=np.int64)
         for mixing in self._hooks.steps(mixings):
+            self._hooks.send(mixing)
             self._hooks.mix(mixing, self._pool.do)
-            sent += mixing.sent
+            sent += self._traffic.of(mixing, self._hooks.layout)
         return sent
+
+    def send(self, mixing: Mixing) -> None:
+        """Encode what devices send in a step of which this is the block's part."""
+        self._hooks.send(mixing)
 
     def messages(self, devices: Ids) -> dict[str, Tensor]:
         """Return what devices have sent, for those in other blocks that hear them."""
@@ -237,8 +239,9 @@ class Block:
         return self._scoring.values(self.stack, devices, self._pool)
 
     def consensus_distance(self) -> float:
-        """Return how far models are from their mean (see `mixing.consensus_distance`)."""
-        return consensus_distance(self.stack, self._pool.do)
+        """Return how far honest models are from their mean (see `mixing.consensus_distance`)."""
+        honest = self._common.hostile.honest(np.arange(self.devices))
+        return consensus_distance(self.stack, self._pool.do, honest)
 
     @property
     def path(self) -> str:
@@ -256,12 +259,13 @@ class Block:
         if self.learners.states is not None:
             states = self.learners.states.to_tensors()
             kept |= {f"{_OPTIMIZERS}{name}": tensor for name, tensor in states.items()}
-        return {**self.stack.tensors, **kept}
+        return {**self.stack.tensors, **kept, **self._traffic.tensors()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up what `state` returned."""
         self.stack.restore(tensors)
         self._hooks.restore(_under(_KEPT, tensors))
+        self._traffic.restore(tensors)
         if self.learners.states is not None:
             self.learners.states.load(_under(_OPTIMIZERS, tensors))
 
@@ -289,11 +293,13 @@ class Block:
         footprint, two = self.learners.footprint, Stack(template, 2, "meta", common.shared)
         once = two.once_bytes  # one device has nothing in common with others
         own = (two.nbytes - once) // 2
+        extra = extra_bytes(common.algorithm, one, common.mixing, common.coder)
+        extra += one.model_bytes if common.privacy.is_private else 0
         chunk = pick_chunk(machine, own + footprint.each, self.devices)
         together = min(self.devices, chunk * self._threads)
         self.needs = Needs(
             models=once + self.devices * own,
-            algorithm=self.devices * extra_bytes(common.algorithm, one, common.mixing),
+            algorithm=self.devices * extra,
             training=footprint.training(together, self._threads),
             kept=footprint.kept,
             mixing=min(self.devices * own, self._threads * MIXING_BYTES),

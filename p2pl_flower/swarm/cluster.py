@@ -12,10 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..algorithms.codecs import size_of
 from ..config import Rule, at_least, check_fields, described, option
 from ..errors import ConfigError, P2PLError
+from ..named_arrays import Layout
 from ..seeding import Stream, derive
-from .block import Common, Values
+from .block import Values
+from .common import Common
 from .drawing import draw
 from .hooks import Hooks
 from .initial import Initial, set_initial
@@ -25,6 +28,7 @@ from .nodes import Place, connected, places_for, start
 from .options import Machine
 from .sources import device_samples
 from .stack import Stack
+from .traffic import HAVE, Traffic
 from .workers import Ids
 
 
@@ -94,6 +98,7 @@ class Blocks:
         shares = np.array_split(np.arange(len(data)), len(places))
         self._firsts = [int(share[0]) for share in shares]
         self._counts = [len(share) for share in shares]
+        self._traffic = Traffic(common.coder, common.seed, len(data))
         self._actors = [start(self._ray, place) for place in places]
         rest = replace(job, on_round=None, checkpoint=None, progress=False, initial=None)
         made = [
@@ -116,7 +121,11 @@ class Blocks:
     @property
     def message_bytes(self) -> int:
         """Size in bytes of what one device sends in a consensus step."""
-        return int(self._get([self._actors[0].call.remote("message_size")])[0])
+        return size_of(self._message_layout())
+
+    def _message_layout(self) -> Layout:
+        found: Layout = self._get([self._actors[0].call.remote("message_layout")])[0]
+        return found
 
     @property
     def stack(self) -> Stack:
@@ -154,18 +163,21 @@ class Blocks:
     def begin(self) -> None:
         """Make what the algorithm keeps before the first training."""
         self._all("begin")
+        if self._traffic.counts_copies:
+            self._traffic.begin(np.concatenate(self._all("digests")))
 
     def train(self, devices: Ids, number: int) -> None:
         """Let devices train for a round, and make their messages."""
         self._each("train", [(own, number) for own in self._own(devices)])
 
     def mix(self, mixings: Iterable[Mixing]) -> Ids:
-        """Make a round's consensus steps; return how many messages each device has sent."""
+        """Make a round's consensus steps; return how many bytes each device has sent."""
+        common, layout = self._common, self._message_layout()
         sent = np.zeros(self.devices, dtype=np.int64)
-        hooks = Hooks(self._common.algorithm, self.one, self._common.mixing)
+        hooks = Hooks(common.algorithm, self.one, common.mixing, common.coder)
         for mixing in hooks.steps(mixings):
             self._step(mixing)
-            sent += mixing.sent
+            sent += self._traffic.of(mixing, layout)
         return sent
 
     def values(self, devices: Ids) -> Values | None:
@@ -191,16 +203,20 @@ class Blocks:
     def state(self) -> dict[str, Tensor]:
         """Return all that a checkpoint needs, brought here."""
         found = self._all("state")
-        names = dict.fromkeys(name for part in found for name in part)
-        return {name: self._joined(name, found) for name in names}
+        names = dict.fromkeys(name for part in found for name in part if name != HAVE)
+        joined = {name: self._joined(name, found) for name in names}
+        return {**joined, **self._traffic.tensors()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up what `state` returned."""
         self._each("restore", [(part,) for part in self._cut(tensors)])
+        self._traffic.restore(tensors)
 
     def _step(self, mixing: Mixing) -> None:
         """Move what is heard elsewhere, and let every block make its part of the step."""
         parts = [mixing.part(first, count) for first, count in self._places()]
+        if not self._common.coder.is_exact:
+            self._each("send", [(step,) for step, _ in parts])
         moved = [
             [
                 self._actors[source].call.remote("messages", own)

@@ -11,12 +11,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..algorithms import Algorithm
+from ..algorithms.codecs import Coder, layout_of, moved
 from ..algorithms.mixing import MixingRule, Weighted
+from ..named_arrays import Layout
+from .hostile import NOBODY, Hostile
 from .mixing import Mixing, folded
+from .robust import combined
+from .sending import Sender, state_from, state_of
 from .stack import Stack, rows_of
 from .workers import Do, Ids, in_turn
 
 Stacked = dict[str, Tensor]
+
+_CODEC = "codec: "
+_EXACT = Coder()
 
 
 class Hooks:
@@ -33,6 +41,12 @@ class Hooks:
         The models.
     mixing : MixingRule
         How messages are mixed.
+    coder : Coder
+        What is sent of them.
+    seed : int
+        Seed of everything.
+    hostile : Hostile
+        Who lies to neighbors.
 
     Attributes
     ----------
@@ -40,8 +54,19 @@ class Hooks:
         What devices keep, each tensor of shape (K, ...).
     """
 
-    def __init__(self, algorithm: Algorithm, stack: Stack, mixing: MixingRule) -> None:
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        stack: Stack,
+        mixing: MixingRule,
+        coder: Coder = _EXACT,
+        seed: int = 0,
+        hostile: Hostile = NOBODY,
+    ) -> None:
         self._algorithm, self._stack, self._rule = algorithm, stack, mixing
+        self._coder, self._sender = coder, Sender(coder, seed, stack.devices)
+        self._public: Stacked = {}
+        self._hostile = hostile
         self._is_product = isinstance(mixing, Weighted) and algorithm.is_weighted_sum
         self.state: dict[str, Stacked] = {}
         self._message: Stacked = {}
@@ -64,6 +89,7 @@ class Hooks:
         else:
             state = self._algorithm.start(models, (count,))
         self.state = {part: _copies(tensors) for part, tensors in state.items()}
+        self._sender.begin(self._models())
 
     def before_training(self, devices: Ids) -> Stacked:
         """Set what devices train from; return the corrections, shape (K, ...), empty for none."""
@@ -96,7 +122,8 @@ class Hooks:
 
     def steps(self, mixings: Iterable[Mixing]) -> Iterable[Mixing]:
         """Return a round's consensus steps, as few as do the same."""
-        if not (self._algorithm.is_plain and self._is_product):
+        plain = self._algorithm.is_plain and self._is_product and self._coder.is_exact
+        if not plain or len(self._hostile.devices):
             return self._until_last(mixings)
         return folded(mixings, self._stack.mixed_size)
 
@@ -111,9 +138,17 @@ class Hooks:
             step = following
         self._mixes_on = True
 
+    def send(self, mixing: Mixing) -> None:
+        """Make what neighbors know the messages by in a step, where they are encoded."""
+        if self._coder.is_exact:
+            return
+        if not len(self._message):
+            self._message = self._models()
+        self._public = self._sender.public(self._message, mixing.active, mixing.moment)
+
     def messages(self, devices: Ids) -> Stacked:
         """Return what devices have sent, each tensor of shape (devices, ...)."""
-        return _rows(self._message or self._models(), torch.from_numpy(devices))
+        return _rows(self._public or self._message or self._models(), torch.from_numpy(devices))
 
     def mix(self, mixing: Mixing, do: Do = in_turn, beside: Stacked | None = None) -> None:
         """Make a consensus step with the messages, and models of what comes of it.
@@ -129,17 +164,19 @@ class Hooks:
         """
         if not len(self._message):
             self._message = self._models()
-        if self._algorithm.is_plain and self._is_product:
-            mixing.apply(self._message, do, beside)
-            return
-        looks_back = self._algorithm.looks_back
+        if len(self._hostile.devices):
+            mixing, beside = self._hostile.heard(self._message, mixing)
+        plain = self._algorithm.is_plain and self._is_product
+        looks_back = not plain and self._algorithm.looks_back
         sent = _copies(self._message) if looks_back else self._message
-        if self._is_product:
+        if self._public:
+            self._move(mixing, do, beside)
+        elif self._is_product:
             mixing.apply(self._message, do, beside)
         else:
-            self._message = self._combined(mixing, beside or {})
+            self._message = self._combined(self._message, mixing, beside or {}, do)
         devices = np.flatnonzero(mixing.active)
-        if not len(devices):
+        if plain or not len(devices):
             return
         rows = rows_of(devices)
         model, state = self._algorithm.after_mixing(
@@ -150,33 +187,50 @@ class Hooks:
             self._set_apart(rows, model)
         self._set_models(rows, model)
 
+    def _move(self, mixing: Mixing, do: Do, beside: Stacked | None) -> None:
+        """Move messages by what a step makes of the public ones."""
+        before, self._public = self._public, {}
+        if self._is_product:
+            after = _copies(before)
+            mixing.apply(after, do, beside)
+        else:
+            after = self._combined(before, mixing, beside or {})
+        for name, tensor in moved(self._message, before, after).items():
+            self._message[name].copy_(tensor)
+
     @property
-    def message_bytes(self) -> int:
-        """Size in bytes of what one device sends in a consensus step."""
+    def layout(self) -> Layout:
+        """Shapes and dtypes of what one device sends in a consensus step."""
         if self._algorithm.is_plain or not self._message:
-            return self._stack.model_bytes
-        return sum(tensor.nbytes for tensor in self._message.values()) // self._stack.devices
+            return self._stack.layout
+        return layout_of(self._message, (self._stack.devices,))
 
     def tensors(self) -> Stacked:
         """Return what devices keep as one level of names, for a checkpoint."""
-        return {f"{p}/{n}": t for p, tensors in self.state.items() for n, t in tensors.items()}
+        kept = {f"{_CODEC}{name}": t for name, t in state_of(self._sender.kept).items()}
+        return {**state_of(self.state), **kept}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up what `tensors` returned."""
-        self.state = {}
-        for key, tensor in tensors.items():
-            part, _, name = key.partition("/")
-            self.state.setdefault(part, {})[name] = tensor
+        own = {name: t for name, t in tensors.items() if not name.startswith(_CODEC)}
+        kept = {n.removeprefix(_CODEC): t for n, t in tensors.items() if n.startswith(_CODEC)}
+        self.state, self._sender.kept = state_from(own), state_from(kept)
 
-    def _combined(self, mixing: Mixing, beside: Stacked) -> Stacked:
-        """Return the messages after a step that is no weighted sum: device by device."""
-        after, count = _copies(self._message), self._stack.devices
+    def _combined(
+        self, messages: Stacked, mixing: Mixing, beside: Stacked, do: Do = in_turn
+    ) -> Stacked:
+        """Return messages after a step that is no weighted sum."""
+        if not isinstance(self._rule, Weighted):
+            together = combined(self._rule, messages, beside, mixing, do)
+            if together is not None:
+                return together
+        after, count = _copies(messages), self._stack.devices
         for device in np.flatnonzero(mixing.active).tolist():
             row = mixing.row(device)
             received = {
-                j: _rows(self._message, j) if j < count else _rows(beside, j - count) for j in row
+                j: _rows(messages, j) if j < count else _rows(beside, j - count) for j in row
             }
-            own = _rows(self._message, device)
+            own = _rows(messages, device)
             for name, tensor in self._combine(own, received, row, mixing.gamma).items():
                 after[name][device] = tensor
         return after
@@ -249,34 +303,6 @@ class Hooks:
         whole = torch.zeros((count, *tensor.shape[1:]), dtype=tensor.dtype, device=tensor.device)
         whole[rows] = tensor
         return whole
-
-
-def extra_bytes(algorithm: Algorithm, one: Stack, mixing: MixingRule) -> int:
-    """Return the bytes that an algorithm needs for one device beside its model.
-
-    Parameters
-    ----------
-    algorithm : Algorithm
-        The algorithm: its hooks are called on tensors without content.
-    one : Stack
-        A stack of one device on PyTorch's ``meta`` device.
-    mixing : MixingRule
-        How messages are mixed: what is no product is made beside the messages.
-    """
-    if algorithm.is_plain and algorithm.is_weighted_sum:
-        return 0 if isinstance(mixing, Weighted) else one.model_bytes
-    model = {name: one.tensors[name] for name in one.mixed}
-    started = algorithm.start(model, (1,))
-    training = algorithm.before_training(model, started)
-    sending = algorithm.after_training(training.model, training.state)
-    mixed = algorithm.after_mixing(sending.message, sending.message, sending.state, 1.0)
-    kept = max(_size(*state.values()) for state in (started, training.state, mixed.state))
-    copies = 2 if algorithm.looks_back else 1
-    return kept + _size(training.correction or {}) + copies * _size(sending.message)
-
-
-def _size(*parts: Mapping[str, Tensor]) -> int:
-    return sum(tensor.nbytes for tensors in parts for tensor in tensors.values())
 
 
 def _rows(tensors: Mapping[str, Tensor], rows: slice | Tensor | int) -> Stacked:

@@ -17,7 +17,7 @@ StateDict = Mapping[str, Tensor]
 Initial = StateDict | Sequence[StateDict] | str | Path
 
 STACKED = "p2pl-flower-devices"
-"""Key of a file's metadata: how many devices' models it holds, stacked."""
+"""StepKey of a file's metadata: how many devices' models it holds, stacked."""
 
 
 def set_initial(stack: Stack, given: Initial) -> None:

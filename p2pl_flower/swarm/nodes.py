@@ -13,8 +13,9 @@ from torch import Tensor
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
-    from .block import Block, Common
+    from .block import Block
     from .cluster import RayCluster
+    from .common import Common
     from .job import Job
 
 
@@ -49,10 +50,6 @@ class BlockActor:
     def call(self, method: str, *arguments: Any) -> Any:
         """Call a method of the block, or one of these."""
         return getattr(self if hasattr(self, method) else self.block, method)(*arguments)
-
-    def message_size(self) -> int:
-        """Return the size in bytes of what one device sends."""
-        return self.block.message_bytes
 
     def model(self, device: int) -> dict[str, Tensor]:
         """Return a device's model."""

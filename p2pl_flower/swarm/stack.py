@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import LayoutError
-from ..named_arrays import nbytes
+from ..named_arrays import layout, nbytes
 from ..sharing import EVERYTHING, Sharing
 
 
@@ -44,8 +44,10 @@ class Stack:
         Names of these and of the buffers, which it may change too.
     mixed : tuple[str, ...]
         Names of what consensus averages: the floating-point tensors that are shared.
+    layout : Layout
+        Shapes and dtypes of what one device sends of its model, tied parameters by all names.
     model_bytes : int
-        Size in bytes of what one device sends of its model.
+        Size of it in bytes.
     drawn_bytes, all_bytes : int
         Size in bytes of what one device sends of a model that it drew, and of a whole one.
 
@@ -82,7 +84,7 @@ class Stack:
             else state[name].new_empty((devices, *state[name].shape), device=torch_device)
             for name in kept
         }
-        self.model_bytes = nbytes(part)
+        self.layout, self.model_bytes = layout(part), nbytes(part)
         self.drawn_bytes = nbytes({n: a for n, a in arrays.items() if shared.takes(n)})
         self.all_bytes = nbytes(arrays)
 

@@ -41,6 +41,11 @@ class Start:
         origins = np.repeat(np.arange(shape[0])[:, np.newaxis], shape[1], axis=1)
         return cls(origins, _setup(0, 0))
 
+    @classmethod
+    def common(cls, shape: tuple[int, ...]) -> Start:
+        """Return the start of all from one draw, which each makes itself, with no message sent."""
+        return cls(np.zeros(shape, dtype=np.int64), _setup(0, 0))
+
 
 def flood(
     schedule: Schedule,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .claims import Claim, Variant, claims
+from .claims import Claim, claims
+from .rule import Variant
 
 __all__ = ["Claim", "Variant", "claims"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,67 +15,9 @@ from strategies import contender
 
 from ..compare import ENGINES
 from ..scenario import FOLDER, Scenario
+from .rule import Test, Tuning, Variant
 
 CLAIMS = FOLDER / "paper"
-
-_SWARM = "swarm"
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One contender on one engine, with some of the scenario's keys set otherwise."""
-
-    contender: str
-    engine: str = _SWARM
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    def value(self, key: str) -> Any:
-        """Return what ``key`` is in this variant, or None where it is as in the scenario."""
-        own = {"contender": self.contender, "engine": self.engine}
-        return own[key] if key in own else self.settings.get(key)
-
-    def __str__(self) -> str:
-        engine = [] if self.engine == _SWARM else [f"on {self.engine}"]
-        settings = [f"{key} {value}" for key, value in self.settings.items()]
-        return ", ".join([" ".join([self.contender, *engine]), *settings])
-
-
-@dataclass(frozen=True)
-class Test:
-    """When the claim holds: how near the judged variants must come to a reference.
-
-    Attributes
-    ----------
-    mean, worst : float
-        By how many points of accuracy the devices' mean, and the worst device, may be below
-        the reference's mean.
-    reference : Mapping[str, Any]
-        Keys that single out the variant to compare with, ``contender`` and ``engine`` among
-        them.
-    same : tuple[str, ...]
-        Keys in which the reference must agree with the variant that is judged.
-    judged : Mapping[str, Sequence[Any]]
-        Which variants are judged: the values allowed for a key.
-    cases : tuple[str, ...]
-        Keys that make a case. The other keys of a judged variant are means to make it hold;
-        the first variant of a case is the case as it stands.
-    """
-
-    mean: float
-    worst: float
-    reference: Mapping[str, Any] = field(default_factory=lambda: {"contender": "fedavg"})
-    same: tuple[str, ...] = ()
-    judged: Mapping[str, Sequence[Any]] = field(default_factory=lambda: {"contender": ["p2pl"]})
-    cases: tuple[str, ...] = ()
-
-    def judges(self, variant: Variant) -> bool:
-        """Tell whether a variant is one of those that must come near the reference."""
-        return all(variant.value(key) in allowed for key, allowed in self.judged.items())
-
-    def compares(self, variant: Variant, with_: Variant) -> bool:
-        """Tell whether ``with_`` is the reference of ``variant``."""
-        singled_out = all(with_.value(key) == value for key, value in self.reference.items())
-        return singled_out and all(with_.value(key) == variant.value(key) for key in self.same)
 
 
 @dataclass(frozen=True)
@@ -90,10 +32,12 @@ class Claim:
         The scenario's keys.
     variants : tuple[Variant, ...]
         What is run, in order.
-    test : Test
-        When the claim holds.
-    reach : float
-        An accuracy; the rounds that it takes to reach it are shown.
+    tests : tuple[Test, ...]
+        When the claim holds: all of them must. The first one's cases are the figures' panels.
+    reach : float or Mapping[str, float]
+        An accuracy; the rounds that it takes to reach it are shown. Or one for each dataset.
+    tune : Tuning or None
+        How the variants' own settings are chosen first.
     columns, figures : tuple[str, ...]
         What else the page shows: names in `facts.FACTS` and `figures.FIGURES`.
     """
@@ -103,8 +47,9 @@ class Claim:
     text: str
     base: Mapping[str, Any]
     variants: tuple[Variant, ...]
-    test: Test
-    reach: float
+    tests: tuple[Test, ...]
+    reach: float | Mapping[str, float]
+    tune: Tuning | None = None
     columns: tuple[str, ...] = ()
     figures: tuple[str, ...] = ("spread",)
 
@@ -123,7 +68,8 @@ class Claim:
                 path.stem,
                 base=content.pop("scenario"),
                 variants=tuple(_variants(content.pop("vary"))),
-                test=Test(**_tuples(content.pop("test"))),
+                tests=tuple(_tests(content.pop("test"))),
+                tune=Tuning(**content.pop("tune")) if "tune" in content else None,
                 **_tuples(content),
             )
         except (KeyError, TypeError) as error:
@@ -131,13 +77,31 @@ class Claim:
                 "claim", path.stem, f"has a missing or unknown key: {error}"
             ) from None
         for variant in made.variants:
+            made.level(variant)
             made.scenario(variant, seed=0)
+            if made.tune is not None:
+                for point in made.tune.points(variant):
+                    made.scenario(made.tune.trial(variant, point), seed=0)
         return made
+
+    @property
+    def test(self) -> Test:
+        """The first of the tests."""
+        return self.tests[0]
 
     @property
     def keys(self) -> list[str]:
         """All keys that are varied, in the order in which they first appear."""
         return list(dict.fromkeys(key for v in self.variants for key in v.settings))
+
+    def level(self, variant: Variant) -> float:
+        """Return the accuracy to which a variant's rounds are counted."""
+        if not isinstance(self.reach, Mapping):
+            return self.reach
+        dataset = str(variant.value("dataset") or self.base.get("dataset"))
+        if dataset not in self.reach:
+            raise ConfigError("reach", dict(self.reach), f"has no level for {dataset}")
+        return self.reach[dataset]
 
     def scenario(self, variant: Variant, seed: int) -> Scenario:
         """Return the scenario of one variant's run."""
@@ -161,6 +125,11 @@ def claims(only: Sequence[str] = ()) -> list[Claim]:
         if name not in found:
             raise ConfigError("only", name, "unknown claim", found)
     return [Claim.load(path) for name, path in found.items() if not only or name in only]
+
+
+def _tests(found: Any) -> list[Test]:
+    tables = found if isinstance(found, list) else [found]
+    return [Test(**_tuples(table)) for table in tables]
 
 
 def _variants(tables: Sequence[Mapping[str, Any]]) -> Iterator[Variant]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from p2pl_flower.topology import schedule
 from p2pl_flower.weights import mixing_matrix, spectral_gap, stationary_distribution
 
-from ..client_app import device_samples
+from ..samples import device_samples
 from ..scenario import Scenario
 
 

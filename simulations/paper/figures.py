@@ -15,7 +15,8 @@ from ..graph_plot import SIZE
 from ..plots import DPI, color
 from .claims import Claim
 from .facts import gap
-from .summary import Row, curve
+from .measured import curve
+from .summary import Row
 from .verdict import judge
 
 _WIDTH, _ROW_HEIGHT = SIZE[0] + 1.5, 0.24  # inches
@@ -36,16 +37,23 @@ def spread(claim: Claim, rows: Sequence[Row]) -> Figure:
     figure = Figure(figsize=(_WIDTH, 1.1 + _ROW_HEIGHT * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     for place, row in enumerate(rows):
+        if row.diverged:
+            continue
         tint = color(row.variant.contender)
         axes.hlines(place, row.worst, row.best, color=tint, alpha=0.45, linewidth=4)
         axes.plot(row.mean, place, "o", color=tint, markersize=5)
-    for level in sorted({judged.reference.mean for judged in judge(claim, rows)}):
+    references = [judged.reference for judged in judge(claim, rows) if judged.reference]
+    for level in sorted({beside.mean for beside in references if not beside.diverged}):
         axes.axvline(level, color="#333333", linewidth=0.8, linestyle="--", zorder=0)
-    axes.set_yticks(range(len(rows)), [str(row.variant) for row in rows], fontsize=8)
+    axes.set_yticks(range(len(rows)), [_name(row) for row in rows], fontsize=8)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     label = "test accuracy: mean (dot), worst to best device (bar), reference (dashed)"
     figure.supxlabel(label, fontsize=9)
     return _clean(figure, axes, "x")
+
+
+def _name(row: Row) -> str:
+    return f"{row.variant}, diverged" if row.diverged else str(row.variant)
 
 
 def by_round(claim: Claim, rows: Sequence[Row]) -> Figure:
@@ -156,10 +164,9 @@ def _curves(axes: Any, row: Row, tint: Any, trained: bool) -> None:
 
 
 def _leave_out_diverged(axes: Any, rows: Sequence[Row]) -> None:
-    """Let runs that end at less than half of the best leave the panel, for the others' sake."""
-    best = max(row.mean for row in rows)
-    whole = [row.runs[0] for row in rows if row.mean >= best / 2]
-    if len(whole) < len(rows):
+    """Let runs that diverged leave the panel, for the others' sake."""
+    whole = [row.runs[0] for row in rows if not row.diverged]
+    if whole and len(whole) < len(rows):
         spreads = [spread for run in whole for _, spread in curve(run)]
         low, high = min(s.min for s in spreads), max(s.max for s in spreads)
         axes.set_ylim(low - (high - low) / 20, high + (high - low) / 20)
@@ -167,6 +174,7 @@ def _leave_out_diverged(axes: Any, rows: Sequence[Row]) -> None:
 
 def _label(row: Row, case: str) -> str:
     settings = [f"{k} {v}" for k, v in row.variant.settings.items() if k != case]
+    settings += ["diverged"] if row.diverged else []
     return ", ".join([row.variant.contender, *settings])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +14,44 @@ from ..report import aligned, plain
 from .claims import Claim
 from .facts import FACTS
 from .figures import draw
-from .runner import RESULTS, kept_history
+from .interval import Interval
+from .kept import RESULTS, TUNING, kept_history
+from .measured import final
+from .sentence import Verdict, verdict
 from .summary import Row, rows
-from .verdict import Verdict, verdict
+from .tuned import tuning_table
 
 Table = Sequence[Sequence[str]]
 
-PAGE, SUMMARY, TABLE = "README.md", "claims.json", "table.json"
+PAGE, SUMMARY, TABLE, CHOICES = "README.md", "claims.json", "table.json", "tuning-table.json"
 
 _HEAD = """\
 # What the paper claims, run anew
 
 `python -m simulations paper` runs all of this on the swarm engine, goes on where it was
 interrupted, and makes this page from the histories beside it; `--only NAME` runs one claim.
-The tolerances were set before the runs, in `simulations/scenarios/paper/`. Where a case did not
-hold as it stands, other settings within the algorithm were looked for; all that were tried are in
-the tables.
+
+A verdict follows from intervals: of the difference to the reference, paired over seeds, the 95 %
+interval of its mean by Student's t. It *holds* where all of the interval is within the claim's
+tolerance, it *does not hold* where all of it is beyond, and is *undecided* in between, or with
+fewer than three seeds. The worst device is compared with the reference's worst device, which for
+federated and centralized training is the one model that there is. The tolerances for accuracy, in
+`simulations/scenarios/paper/`, were set before the runs; those for rounds and swings, and this rule
+of verdicts, came after the runs of some claims. The verdict is that of a case as it stands; other
+settings of the algorithm that were tried have verdicts of their own, and as several were tried,
+one that holds says less than it would alone. A run that ends with a loss that is no number, or
+with less than half of the best accuracy that it had, has *diverged*: it is marked, and nothing is
+compared with it.
 
 """
 _LEGEND = """
 Accuracies are in percent, on the whole test set, after the last consensus step: the mean over
-devices, the worst and the best device, each the mean over seeds (± standard deviation over
-seeds). *Rounds to* counts the first scored round in which the mean over devices is reached.
+devices, the worst and the best device, each the mean over seeds (± half of its 95 % interval over
+seeds). Differences, with their intervals in brackets, are those of the judged one minus its
+reference, in points of accuracy or in rounds: an accuracy below zero is behind, rounds below zero
+are fewer. *Swing* is how far accuracy rises from after training to after consensus, in the mean
+over the second half of the rounds. *Rounds to* counts the first scored round in which the mean over
+devices is reached, in the slowest of the seeds.
 *Busiest node* is the model bytes that the node which sends most sends in a round (of FedAvg,
 the server), *server* all bytes to and from the server in a round, both in the mean.
 """
@@ -44,7 +60,7 @@ the server), *server* all bytes to and from the server in a round, both in the m
 def write(claims: Sequence[Claim], results: Path = RESULTS) -> None:
     """Write page, table of claims and figures into the results folder."""
     for claim in claims:
-        found = rows(claim, kept_history(claim, results))
+        found = _rows(claim, results)
         if found:
             draw(claim, found, results / claim.name)
     for name, text in texts(claims, results).items():
@@ -60,21 +76,32 @@ def texts(claims: Sequence[Claim], results: Path = RESULTS) -> dict[str, str]:
     summary = [("claim", "verdict", "by how much")]
     sections, tables = [], {}
     for claim in claims:
-        found = rows(claim, histories[claim.name])
+        found = _rows(claim, results)
         judged = verdict(claim, found)
         summary.append((claim.title, judged.word, judged.brief))
         if found:
             lines = _table(claim, found)
             tables[f"{claim.name}/{TABLE}"] = _json(lines)
-            sections.append(_section(claim, judged, lines, histories[claim.name]))
+            tuning = tuning_table(claim, kept_history(claim, results, TUNING))
+            if tuning:
+                tables[f"{claim.name}/{CHOICES}"] = _json(tuning)
+            sections.append(_section(claim, judged, found, (lines, tuning), histories[claim.name]))
     page = "\n".join([_HEAD + plain(summary), _LEGEND, *sections])
     return {PAGE: page, SUMMARY: _json(summary), **tables}
 
 
-def _section(claim: Claim, judged: Verdict, lines: Table, history: History) -> str:
-    seeds = sorted({run.seed for run in history.runs})
-    complete = len(history.runs) == len(seeds) * len(claim.variants)
-    state = "" if complete else f" {len(history.runs)} runs so far, not all seeds are complete."
+def _rows(claim: Claim, results: Path) -> list[Row]:
+    return rows(claim, kept_history(claim, results), kept_history(claim, results, TUNING))
+
+
+def _section(
+    claim: Claim,
+    judged: Verdict,
+    found: Sequence[Row],
+    tables: tuple[Table, Table],
+    history: History,
+) -> str:
+    lines, tuning = tables
     keys = ", ".join(f"`{key} = {value}`" for key, value in claim.base.items())
     return "\n".join(
         [
@@ -84,46 +111,81 @@ def _section(claim: Claim, judged: Verdict, lines: Table, history: History) -> s
             "".join(f"- {line}\n" for line in judged.detail),
             aligned(lines),
             *(f"![{name}]({claim.name}/{name}.png)\n" for name in claim.figures),
-            f"`python -m simulations paper --only {claim.name}`; {_seeds(seeds)}.{state} {keys}. "
+            *_choices(claim, tuning),
+            f"`python -m simulations paper --only {claim.name}`; {_seeds(claim, found)} {keys}. "
             f"{_environment(history.environment)}\n",
         ]
     )
 
 
+def _choices(claim: Claim, tuning: Table) -> list[str]:
+    """Say how the settings were chosen, with the scores that they were chosen by."""
+    if claim.tune is None or not tuning:
+        return []
+    seeds = range(claim.tune.seeds)
+    said = (
+        f"Chosen on a validation part, {100 * claim.tune.validation:g} % of each device's training "
+        f"samples, after {claim.tune.rounds} rounds ({_count(list(seeds))}); the devices' mean "
+        "accuracy on it:\n"
+    )
+    return [said, aligned(tuning)]
+
+
 def _table(claim: Claim, found: Sequence[Row]) -> Table:
     engines = ["engine"] * (len({v.engine for v in claim.variants}) > 1)
     facts = [*claim.columns]
+    keys = list(dict.fromkeys([*claim.keys, *(key for row in found for key in row.chosen)]))
     header = [
         "contender",
         *engines,
-        *claim.keys,
+        *keys,
         *facts,
         "accuracy",
         "worst device",
         "best device",
-        f"rounds to {100 * claim.reach:g}",
+        f"rounds to {_levels(claim)}",
         "busiest node/round",
         "server/round",
     ]
     lines = [header]
     for row in found:
-        own = [str(row.variant.value(key) or "") for key in (*engines, *claim.keys)]
+        chosen = row.variant.with_settings(row.chosen)
+        own = [_shown(chosen.value(key)) for key in (*engines, *keys)]
         known = [_fact(claim, row, name) for name in facts]
         lines.append([row.variant.contender, *own, *known, *_figures(claim, row)])
     return lines
 
 
+def _shown(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
 def _figures(claim: Claim, row: Row) -> list[str]:
-    spread = "" if row.deviation is None else f" ± {100 * row.deviation:.2f}"
-    rounds = row.rounds_to(claim.reach)
+    rounds = row.rounds_to(claim.level(row.variant))
     return [
-        f"{100 * row.mean:.2f}{spread}",
-        f"{100 * row.worst:.2f}",
-        f"{100 * row.best:.2f}",
+        *accuracies(row),
         "-" if rounds is None else str(rounds),
         human_bytes(row.bytes_of("bytes_sent_busiest")),
         human_bytes(row.bytes_of("bytes_through_server")),
     ]
+
+
+def accuracies(row: Row) -> list[str]:
+    """Return the cells for the devices' mean, the worst and the best, in percent."""
+    if row.diverged:
+        return ["diverged", "-", "-"]
+    mean, worst = (row.over_seeds(f) for f in (lambda r: final(r).mean, lambda r: final(r).min))
+    return [_percent(mean), _percent(worst), f"{100 * row.best:.2f}"]
+
+
+def _percent(share: Interval) -> str:
+    half = "" if share.half is None else f" ± {100 * share.half:.2f}"
+    return f"{100 * share.mean:.2f}{half}"
+
+
+def _levels(claim: Claim) -> str:
+    levels = claim.reach.values() if isinstance(claim.reach, Mapping) else [claim.reach]
+    return " / ".join(f"{100 * level:g}" for level in levels)
 
 
 def _fact(claim: Claim, row: Row, name: str) -> str:
@@ -133,7 +195,15 @@ def _fact(claim: Claim, row: Row, name: str) -> str:
     return "" if value is None else f"{value:.3g}"
 
 
-def _seeds(seeds: Sequence[int]) -> str:
+def _seeds(claim: Claim, found: Sequence[Row]) -> str:
+    """Say which seeds were run, and whether that is all of every variant."""
+    seeds = sorted({run.seed for row in found for run in row.runs})
+    runs = sum(len(row.runs) for row in found)
+    complete = runs == len(seeds) * len(claim.variants)
+    return _count(seeds) + ("." if complete else f". {runs} runs so far, not all are complete.")
+
+
+def _count(seeds: Sequence[int]) -> str:
     listed = ", ".join(map(str, seeds))
     return f"one seed, {listed}" if len(seeds) == 1 else f"{len(seeds)} seeds, {listed}"
 

@@ -138,7 +138,8 @@ def serverless(scenario: Scenario, folder: Path) -> Outcome:
 
 def peer_keys(scenario: Scenario, folder: Path, device: int) -> dict[str, Any]:
     keys = scenario.keys()
-    shared = ("algorithm", "consensus-steps", "consensus-gamma", "seed", "rounds")
+    shared = ["algorithm", "consensus-steps", "consensus-gamma", "seed", "rounds"]
+    shared += ["codec", "codec-memory"]
     ring = sorted({(device - 1) % DEVICES, (device + 1) % DEVICES})
     return {
         **{key: keys[key] for key in shared},

@@ -111,10 +111,11 @@ class Forgetful(MemoryRelay):
 
 
 @pytest.mark.parametrize("algorithm", ["p2pl", "exact-diffusion"])
+@pytest.mark.parametrize("memory", ["", "none", "public-copies"])
 @pytest.mark.parametrize("on_failure", ["skip", "raise"])
 @pytest.mark.parametrize("answers", [True, False], ids=["restarted", "down-for-a-round"])
 def test_a_relay_that_has_lost_a_model_gets_a_neighbors(
-    algorithm, on_failure, answers, caplog
+    memory, algorithm, on_failure, answers, caplog
 ) -> None:
     relay = Forgetful()
     app = make_app(draws=True)[0]
@@ -130,6 +131,7 @@ def test_a_relay_that_has_lost_a_model_gets_a_neighbors(
 
     options = {"topology": "ring", "on_round": on_round, "on_failure": on_failure}
     options["algorithm"] = algorithm
+    options |= {"codec": "float16", "codec_memory": memory} if memory else {}
     with caplog.at_level(logging.WARNING, "flwr.p2pl"):
         strategy, _ = run(grid, relay, rounds=5, num_devices=3, **options)
     assert "it sits out the round, and the others go on" in caplog.text

@@ -56,8 +56,17 @@ def test_options_travel_to_devices_as_flat_values(changes) -> None:
         ({"consensus_gamma": 0}, "consensus-gamma=0: must be in (0, 1]"),
         ({"consensus_steps": 1.5}, "consensus-steps=1.5: must be an integer"),
         ({"algorithm": "p2pl-affinity:strength=-1"}, "algorithm='p2pl-affinity:strength=-1'"),
-        ({"algorithm": "p2p"}, "choose one of: dsgd, eigenvector-correction, exact-diffusion"),
+        (
+            {"algorithm": "p2p"},
+            "choose one of: choco, dsgd, eigenvector-correction, exact-diffusion",
+        ),
         ({"seed": -1}, "seed=-1"),
+        (
+            {"codec": "int8", "algorithm": "push-sum", "weights": "out-degree"},
+            "codec='int8:block=256': cannot be used with algorithm='push-sum'",
+        ),
+        ({"codec": "zip"}, "codec='zip': unknown name; choose one of: bfloat16"),
+        ({"codec": "int8", "codec_memory": "all"}, "choose one of: none, error-feedback"),
         ({"init": "same"}, "init='same': unknown name; choose one of: max-norm"),
         ({"max_norm_scope": "layer"}, "choose one of: model, tensor"),
         ({"on_missing": "drop"}, "choose one of: self, neighbors"),

@@ -72,6 +72,7 @@ def test_compare_end_to_end(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "| p2pl" in done.stdout
+    assert "Models are scored on 355 images: each is 0.28 points." in done.stdout
     assert "centralized  round   3" in done.stderr
     written = {path.name for path in folder.iterdir()}
     assert written >= {"history.json", "report.md", "accuracy.png", "graph.png"}

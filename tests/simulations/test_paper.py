@@ -6,50 +6,20 @@ import json
 from dataclasses import replace
 
 import pytest
+from claim_runs import TOML, made
 
 from p2pl_flower.errors import ConfigError
-from p2pl_flower.history import History, Round, Run, Scores, Spread
+from p2pl_flower.history import History
 from simulations import paper
-from simulations.paper import facts, page, runner
-from simulations.paper.claims import CLAIMS, Claim, Variant
+from simulations.paper import facts, kept, page, runner
+from simulations.paper.claims import CLAIMS, Claim
+from simulations.paper.rule import Variant
 from simulations.paper.summary import rows
-from simulations.paper.verdict import CONDITIONS, HOLDS, NOT, UNKNOWN, judge, verdict
+from simulations.paper.verdict import judge
 from simulations.report import aligned
 from simulations.scenario import Scenario
 
 pytestmark = pytest.mark.slow
-
-TOML = """
-title = "A small claim"
-text = "On digits."
-reach = 0.2
-columns = ["spectral gap", "bias"]
-figures = ["accuracy", "oscillation", "spectral-gap", "spread"]
-
-[scenario]
-dataset = "digits"
-num-devices = 6
-topology = "ring"
-rounds = 2
-evaluate-every = 1
-
-[[vary]]
-contender = "p2pl"
-topology = ["ring", "complete"]
-
-[[vary]]
-contender = "p2pl"
-topology = "ring"
-consensus-steps = 3
-
-[[vary]]
-contender = "fedavg"
-
-[test]
-mean = 1.0
-worst = 2.0
-cases = ["topology"]
-"""
 
 
 @pytest.fixture
@@ -57,28 +27,6 @@ def claim(tmp_path):
     path = tmp_path / "small.toml"
     path.write_text(TOML, encoding="utf-8")
     return Claim.load(path)
-
-
-def made(claim: Claim, accuracies: list[tuple[float, float]], seed: int = 0) -> list[Run]:
-    """Return a run for each variant whose mean and worst accuracy are given."""
-    return [
-        Run(
-            variant.contender,
-            variant.engine,
-            seed,
-            6,
-            rounds=[
-                Round(1, after_consensus=Scores(Spread(mean / 2, 0, 1, 0), None), bytes_sent=1),
-                Round(2, after_consensus=Scores(Spread(mean, worst, 1, 0), None), bytes_sent=1),
-            ],
-            settings=variant.settings,
-        )
-        for variant, (mean, worst) in zip(claim.variants, accuracies, strict=True)
-    ]
-
-
-def judged(claim: Claim, accuracies: list[tuple[float, float]]):
-    return verdict(claim, rows(claim, History({}, {}, made(claim, accuracies))))
 
 
 def test_variants_are_products_in_order(claim):
@@ -91,51 +39,6 @@ def test_variants_are_products_in_order(claim):
     assert claim.keys == ["topology", "consensus-steps"]
     assert claim.scenario(claim.variants[2], seed=4).options.consensus_steps == 3
     assert claim.scenario(claim.variants[2], seed=4).seed == 4
-
-
-def test_words(claim):
-    good, bad = (0.9, 0.89), (0.8, 0.7)
-    assert judged(claim, [good, good, good, good]).word == HOLDS
-    assert judged(claim, [bad, good, good, good]).word == CONDITIONS
-    assert "for ring with consensus-steps 3" in judged(claim, [bad, good, good, good]).brief
-    partly = judged(claim, [bad, good, bad, good])
-    assert partly.word == CONDITIONS
-    assert "not for ring: mean 10.00 below, worst device 20.00 below" in partly.detail
-    assert judged(claim, [bad, bad, bad, good]).word == NOT
-    everything = rows(claim, History({}, {}, made(claim, [good] * 4)))
-    assert verdict(claim, everything[1:]).word == UNKNOWN
-    assert verdict(claim, []).brief == "0 of 4 variants have been run"
-
-
-def test_many_cases_are_counted(tmp_path):
-    path = tmp_path / "many.toml"
-    more = '["ring", "complete", "star", "path", "torus"]'
-    path.write_text(TOML.replace('["ring", "complete"]', more), encoding="utf-8")
-    many, good, bad = Claim.load(path), (0.9, 0.89), (0.8, 0.7)
-    found = judged(many, [bad, good, good, bad, good, good, good])
-    assert (
-        found.brief == "in 3 of 5 cases as they stand; in 1 more with other settings; not for path"
-    )
-    assert len(found.detail) == 3
-
-
-def test_the_worst_device_counts_too(claim):
-    lagging = (0.9, 0.8)
-    assert judged(claim, [lagging, lagging, lagging, (0.9, 0.9)]).word == NOT
-
-
-def test_seeds_are_averaged(claim):
-    ends = [(0.5, 0.4), (0.6, 0.5), (0.7, 0.6), (0.8, 0.8)]
-    better = [(mean + 0.1, worst) for mean, worst in ends]
-    history = History({}, {}, [*made(claim, ends, 1), *made(claim, better, 0)])
-    first, *_ = rows(claim, history)
-    assert [run.seed for run in first.runs] == [0, 1]
-    assert (first.mean, first.worst) == (pytest.approx(0.55), pytest.approx(0.4))
-    assert first.deviation == pytest.approx(0.1 / 2**0.5)
-    assert first.rounds_to(0.3) == 2  # one seed is there after round 1 already
-    assert first.rounds_to(0.55) is None
-    assert first.bytes_of("bytes_sent") == 1
-    assert first.bytes_of("bytes_through_server") is None
 
 
 def test_run_then_resume_then_render(claim, tmp_path, monkeypatch):
@@ -151,7 +54,7 @@ def test_run_then_resume_then_render(claim, tmp_path, monkeypatch):
     monkeypatch.setitem(runner.ENGINES, "swarm", stop_at_third)
     with pytest.raises(KeyboardInterrupt):
         runner.run([claim], 1, results)
-    assert len(runner.kept_history(claim, results).runs) == 2
+    assert len(kept.kept_history(claim, results).runs) == 2
     unfinished = page.texts([claim], results)[page.PAGE]
     assert "2 runs so far" in unfinished
 
@@ -179,9 +82,9 @@ def test_run_then_resume_then_render(claim, tmp_path, monkeypatch):
 def test_a_changed_scenario_is_run_again(claim, tmp_path):
     runner.run([claim], 1, tmp_path)
     longer = replace(claim, base={**claim.base, "rounds": 3})
-    assert runner.kept_history(longer, tmp_path).runs == []
+    assert kept.kept_history(longer, tmp_path).runs == []
     fewer = replace(claim, variants=claim.variants[1:])
-    assert len(runner.kept_history(fewer, tmp_path).runs) == 3
+    assert len(kept.kept_history(fewer, tmp_path).runs) == 3
 
 
 def test_theory(claim):
@@ -220,16 +123,19 @@ def test_unknown_claim():
 @pytest.mark.parametrize("name", [path.stem for path in sorted(CLAIMS.glob("*.toml"))])
 def test_every_judged_variant_has_a_reference(name):
     [found] = paper.claims([name])
+    untuned = replace(found, tune=None)
     accuracies = [(0.5, 0.5)] * len(found.variants)
-    everything = rows(found, History({}, {}, made(found, accuracies)))
+    everything = rows(untuned, History({}, {}, made(found, accuracies)))
     assert len(everything) == len(set(map(str, found.variants)))
-    wanted = [row.variant for row in everything if found.test.judges(row.variant)]
-    assert wanted
-    assert [j.row.variant for j in judge(found, everything)] == wanted
-    assert all(isinstance(j.reference.variant, Variant) for j in judge(found, everything))
+    for test in found.tests:
+        wanted = [row.variant for row in everything if test.judges(row.variant)]
+        assert wanted
+        beside = judge(untuned, everything, test)
+        assert [j.row.variant for j in beside] == wanted
+        assert all(isinstance(j.reference.variant, Variant) for j in beside)
 
 
 def test_the_committed_page_is_what_its_histories_say():
     for name, text in page.texts(paper.claims()).items():
-        committed = (runner.RESULTS / name).read_text(encoding="utf-8")
+        committed = (kept.RESULTS / name).read_text(encoding="utf-8")
         assert committed == text, f"{name} is stale: run python -m simulations paper --seeds 0"

@@ -38,6 +38,18 @@ def test_columns_are_aligned_on_a_terminal():
     assert lines[1].startswith("| --------- | -------: |")
 
 
+def test_what_was_spent_of_privacy_has_a_column():
+    history = small()
+    assert "epsilon" not in report.table(history)
+    history.runs[0].rounds[-1].epsilon = 3.14159
+    header, _, private, local = report.table(history).splitlines()
+    assert [line.split("|")[-2].strip() for line in (header, private, local)] == [
+        "epsilon",
+        "3.14",
+        "-",
+    ]
+
+
 def test_nothing_was_measured():
     history = History(
         {}, {}, [Run("p2pl", "flower", 0, 4, {}, [Round(1)]), Run("x", "flower", 0, 1)]
@@ -111,3 +123,12 @@ def test_a_failure_leaves_the_old_report_whole(tmp_path, monkeypatch):
         report.write(History({}, {}), folder)
     assert {file: file.read_bytes() for file in folder.iterdir()} == before
     assert [p.name for p in tmp_path.iterdir()] == ["result"]
+
+
+def test_how_much_one_image_is(tmp_path):
+    history = small()
+    assert report.resolution(history) == ""  # nothing says how many there were
+    history.environment = {**history.environment, report.IMAGES: 355}
+    line = "Models are scored on 355 images: each is 0.28 points.\n"
+    assert report.resolution(history) == line
+    assert line in report.markdown(history, {})

@@ -8,6 +8,8 @@ from flwr.app import MetricRecord
 from local_grid import LocalGrid
 from toy_app import START, make_app, values
 
+from p2pl_flower import Options
+from p2pl_flower.algorithms.codecs import CODECS
 from p2pl_flower.errors import ConfigError
 from strategies import Task, contender, contenders
 
@@ -45,6 +47,19 @@ def test_all_files_are_found() -> None:
         contender("p2pl-affinity:s=1")
     with pytest.raises(ConfigError, match="contenders='gossip': unknown name; choose one of: c"):
         contender("gossip")
+
+
+def test_a_contender_may_have_a_codec_and_a_memory() -> None:
+    made = contender("led:strength=0.5@top-k:fraction=0.2+int8@public-copies")
+    assert made.name == "led:strength=0.5@top-k:fraction=0.2+int8@public-copies"
+    options = Options(**made.options(task(options={"codec": "float16"})))
+    assert options.codec == CODECS.make("top-k:fraction=0.2+int8")
+    assert (options.codec_memory, options.algorithm.name) == ("public-copies", "led")
+    assert Options(**contender("choco@low-bit").options(task())).codec_memory == "public-copies"
+    with pytest.raises(
+        ConfigError, match=r"contenders='choco@zip': unknown name; choose one of: b"
+    ):
+        contender("choco@zip")
 
 
 @pytest.mark.parametrize("name", sorted(contenders()))

@@ -21,6 +21,14 @@ CASES: Mapping[str, Mapping[str, Any]] = {
     "several steps": {"consensus_steps": 3},
     "lossy": {"links": Bernoulli(0.6, 2), "consensus_steps": 2},
     "away": {"links": Churn(0.3, 2.0, 1), "algorithm": "exact-diffusion"},
+    "copies": {"codec": "random-k:fraction=0.5", "codec_memory": "public-copies"},
+    "lossy copies": {
+        "codec": "random-k:fraction=0.5",
+        "codec_memory": "public-copies",
+        "links": Bernoulli(0.6, 2),
+        "mixing": "trimmed-mean:share=0.2",
+        "consensus_steps": 2,
+    },
     "affinity": {"algorithm": "p2pl-affinity:strength=0.5"},
     "eigenvector": {"algorithm": "eigenvector-correction", "weights": "uniform"},
     "push-sum": {

@@ -103,8 +103,14 @@ def test_two_runs_are_identical() -> None:
     assert measured(one) == measured(two)
 
 
-def test_a_run_that_was_interrupted_ends_the_same(tmp_path) -> None:
-    whole = make_swarm(rounds=5)
+COPIES = {"codec": "low-bit", "codec_memory": "public-copies", "links": "bernoulli:up=0.8"}
+ERRORS = {"codec": "top-k", "codec_memory": "error-feedback", "consensus_gamma": 0.2}
+
+
+@pytest.mark.parametrize("changes", [{}, COPIES, ERRORS], ids=["whole", "copies", "errors"])
+def test_a_run_that_was_interrupted_ends_the_same(changes, tmp_path) -> None:
+    options = replace(OPTIONS, **changes)
+    whole = make_swarm(rounds=5, options=options)
     whole.run()
 
     def interrupt(measured: Round) -> None:
@@ -112,17 +118,30 @@ def test_a_run_that_was_interrupted_ends_the_same(tmp_path) -> None:
             raise KeyboardInterrupt
 
     path = tmp_path / "deep" / "state.pt"
-    first = make_swarm(rounds=5, checkpoint=path, checkpoint_every=2, on_round=interrupt)
+    common = {"rounds": 5, "options": options, "checkpoint": path}
+    first = make_swarm(**common, checkpoint_every=2, on_round=interrupt)
     with pytest.raises(KeyboardInterrupt):
         first.run()
     seen = []
-    second = make_swarm(rounds=5, checkpoint=path, on_round=lambda r: seen.append(r.round))
+    second = make_swarm(**common, on_round=lambda r: seen.append(r.round))
     run = second.run()
     assert seen == [3, 4, 5]
     assert_equal(whole, second)
     assert measured(whole) == measured(second)
     assert run.setup["synchronization_steps"] == whole.measured.setup["synchronization_steps"]
     assert [p.name for p in path.parent.iterdir()] == ["state.pt"]
+
+
+def test_privacy_that_was_spent_before_a_checkpoint_counts(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("p2pl_flower.options.spending.epsilon_of", lambda *given: float(given[2]))
+    monkeypatch.setattr("p2pl_flower.options.spending.check_accountant", lambda _: None)
+    options = replace(OPTIONS, privacy="gaussian:clip=1,noise=0.1")
+    path = tmp_path / "checkpoint.pt"
+    first = make_swarm(rounds=2, checkpoint=path, options=options).run()
+    assert [r.epsilon for r in first.rounds] == [1.0, 2.0]
+    assert first.setup["epsilon_per_round"] == 1.0
+    again = make_swarm(rounds=3, checkpoint=path, options=options).run()
+    assert [r.epsilon for r in again.rounds] == [1.0, 2.0, 3.0]
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path) -> None:

@@ -16,7 +16,18 @@ from ..grpc.protocol import RefusedError
 from ..mailbox import Collected, Mailbox, Slot
 from ..parts import split
 from ..spool import Spool
-from .framing import COLLECT, DESCRIBE, MEET, PUBLISH, RECALL, place, receive, send, slot_in
+from .framing import (
+    COLLECT,
+    DESCRIBE,
+    MEET,
+    PUBLISH,
+    RECALL,
+    REFUSE,
+    place,
+    receive,
+    send,
+    slot_in,
+)
 
 T = TypeVar("T")
 
@@ -59,6 +70,10 @@ class LocalMailbox(Mailbox):
             raise RelayError(f"no relay address is known of devices {missing}")
         listed = {str(j): address for j, address in neighbors.items()}
         self._ask(MEET, {"run": self._run, "neighbors": listed})
+
+    def refuse(self, sender: int, error: Exception) -> None:
+        """Let the daemon count it."""
+        self._ask(REFUSE, {"run": self._run, "sender": sender, "reason": str(error)})
 
     def publish(self, slot: Slot, model: Model, private: Collection[str] = ()) -> None:
         """Hand a model to the daemon, which keeps it."""

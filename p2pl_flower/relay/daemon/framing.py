@@ -14,6 +14,7 @@ from ..tensors import document
 
 DESCRIBE, MEET = "/p2pl.Local/Describe", "/p2pl.Local/Meet"
 PUBLISH, RECALL, COLLECT = "/p2pl.Local/Publish", "/p2pl.Local/Recall", "/p2pl.Local/Collect"
+REFUSE = "/p2pl.Local/Refuse"
 
 
 def send(fields: Mapping[str, Any], model: Model, private: Model | None) -> Iterator[bytes]:

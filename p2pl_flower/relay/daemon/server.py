@@ -18,7 +18,18 @@ from ..grpc.endpoint import Endpoint
 from ..grpc.endpoint_relay import EndpointMailbox
 from ..grpc.own_publications import OwnPublications, StoredPublication
 from . import local_address
-from .framing import COLLECT, DESCRIBE, MEET, PUBLISH, RECALL, place, receive, send, slot_in
+from .framing import (
+    COLLECT,
+    DESCRIBE,
+    MEET,
+    PUBLISH,
+    RECALL,
+    REFUSE,
+    place,
+    receive,
+    send,
+    slot_in,
+)
 
 _RUNS_KEPT = 2
 
@@ -52,6 +63,7 @@ class LocalServer:
             PUBLISH: grpc.stream_unary_rpc_method_handler(self._publish),
             RECALL: streamed(self._recall),
             COLLECT: streamed(self._collect),
+            REFUSE: unary(self._refuse),
         }
         self._server.add_generic_rpc_handlers((_Handlers(self._methods),))
         self.address = local_address.listen(self._server, "local", listen)
@@ -104,6 +116,13 @@ class LocalServer:
         collected = mailbox.collect(others, slot, fields["deadline"])
         for j, model in collected.items():
             yield from send({"sender": j, "age": collected.ages.get(j, 0)}, model, None)
+
+    def _refuse(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        fields = protocol.decode(request)
+        mailbox = EndpointMailbox(self._endpoint, protocol.text(fields, "run"))
+        reason = ValueError(protocol.text(fields, "reason"))
+        mailbox.refuse(protocol.whole(fields, "sender"), reason)
+        return protocol.encode({})
 
     def _publications(
         self, fields: dict[str, Any], context: grpc.ServicerContext

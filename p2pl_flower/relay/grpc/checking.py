@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...errors import LayoutError, RelayError
 from ...named_arrays import Model, check_layout
+from ..contents import MODEL, is_encoded
 from ..mailbox import Slot
 from ..spool import Document
 from ..tensors import not_finite, strangers_header
@@ -57,7 +58,9 @@ def _checked(document: Document, own: Document | None, slot: Slot, sender: int) 
 def _check_fit(own: Model, model: Model, slot: Slot, sender: int) -> None:
     """Compare with the own publication: a model exactly, what travels beside one in kind."""
     try:
-        if slot.channel == "model":
+        if slot.channel == MODEL and is_encoded(model) and not is_encoded(own):
+            return  # the device has nothing of this step itself, and will look at it
+        if slot.channel == MODEL:
             check_layout(own, model, f"device {sender}")
         elif _kinds(own) != _kinds(model):
             raise LayoutError(f"{slot.channel} has other arrays at device {sender} than here")

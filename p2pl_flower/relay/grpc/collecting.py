@@ -105,7 +105,9 @@ class _Fetching:
     def __init__(self, endpoint: Endpoint, run: str, slot: Slot, waits: bool) -> None:
         self._endpoint, self._run, self._slot, self._waits = endpoint, run, slot, waits
         kept = endpoint.publications(run).stored(slot.channel)
-        self._own = kept[0][1].document if kept else None
+        of_slot = dict(kept).get(slot, kept[0][1] if kept else None)
+        self._own = None if of_slot is None else of_slot.document
+        self._most = max((stored.document.size for _, stored in kept), default=None)
         self._within = MOST_STALE if waits and slot.channel == MODEL and slot.round > 0 else 0
         self._pending: dict[int, Transfer] = {}
         self._out_of_time = False
@@ -189,7 +191,7 @@ class _Fetching:
     def _fetch(self, transfer: Transfer, sender: int, seconds: float, wait_for: float) -> Fetched:
         """Fetch a publication; who cannot be reached is tried again and again."""
         remote = self._endpoint.remote(sender)
-        most = self._endpoint.most_bytes if self._own is None else self._own.size + _HEADER_SLACK
+        most = self._endpoint.most_bytes if self._most is None else self._most + _HEADER_SLACK
         after = self._endpoint.taken.get((self._run, self._slot.channel, sender))
         end = time.monotonic() + seconds
         absent: RefusedError | None = None

@@ -10,6 +10,7 @@ from ..base import MailboxRelay
 from ..mailbox import Collected, Mailbox, Slot
 from . import collecting
 from .endpoint import Endpoint
+from .protocol import Refusal
 
 
 class EndpointMailbox(Mailbox):
@@ -19,6 +20,10 @@ class EndpointMailbox(Mailbox):
         super().__init__(endpoint.device)
         endpoint.publications(run)  # raises where there is none
         self._endpoint, self._run = endpoint, run
+
+    def refuse(self, sender: int, error: Exception) -> None:
+        """Count it."""
+        self._endpoint.statistics.refused(sender, Refusal.MALFORMED, str(error))
 
     def publish(self, slot: Slot, model: Model, private: Collection[str] = ()) -> None:
         """Pack a model and keep it for neighbors to fetch."""

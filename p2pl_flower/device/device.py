@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import named_arrays
-from .algorithms import State, Training, each
-from .algorithms.max_norm import Candidates, choose
-from .algorithms.mixing import Weighted
-from .errors import ForgottenError
-from .named_arrays import Model
-from .options import Options
-from .relay import Mailbox, Slot
-from .relay.contents import (
+from ..algorithms import State, Training, each
+from ..algorithms.codecs import StepKey, moved, of_codec, with_codec, without_codec
+from ..algorithms.max_norm import Candidates, choose, claims_of
+from ..algorithms.mixing import Weighted
+from ..errors import ForgottenError, P2PLError
+from ..named_arrays import Model
+from ..options import Options
+from ..relay import Mailbox, Slot
+from ..relay.contents import (
+    COPY,
     MODEL,
     STATE,
     Holding,
@@ -31,46 +32,21 @@ from .relay.contents import (
     check_names,
     flattened,
     from_publication,
-    message_of,
+    is_encoded,
     to_publication,
     unflattened,
 )
-from .relay.mailbox import ages_of, fresh
-from .topology.neighborhood import Neighbor
-from .weights import StepWeights, keep_answered, row_of, told_weights, weaken_stale
+from ..relay.mailbox import ages_of, fresh
+from ..topology.neighborhood import Neighbor
+from ..weights import StepWeights, keep_answered, row_of, told_weights, weaken_stale
+from .exchange import Exchange, Step, as_arrays, put_together, sum_bytes
+from .hearing import heard_messages
 
 log = logging.getLogger("flwr.p2pl")
 
-CANDIDATES = "candidates"
+CANDIDATES, _BOUND = "candidates", "bound"
 THERE, HEARD = "there", "heard"
 """Channels on which a device says that its message is there, and whom it has heard saying so."""
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """What one exchange with neighbors brought.
-
-    Attributes
-    ----------
-    received : Mapping[int, int]
-        Bytes that arrived, by the device that sent them.
-    origins : tuple[int, ...]
-        In synchronization: whose initial model the device now holds, for each group.
-    told : Mapping[int, int]
-        Bytes of what devices said of whom they hear, by device.
-    """
-
-    received: Mapping[int, int]
-    origins: tuple[int, ...] = ()
-    told: Mapping[int, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a device holds after a consensus step, and what it took."""
-
-    holding: Holding
-    exchange: Exchange
 
 
 @dataclass(frozen=True)
@@ -97,12 +73,17 @@ class Device:
     options: Options
     without: frozenset[int] = frozenset()
 
-    def start(self, model: Model | None, drawn: bool = True) -> None:
+    def start(
+        self,
+        model: Model | None,
+        drawn: bool = True,
+        bound: NDArray[np.float64] | None = None,
+    ) -> None:
         """Begin with an initial model, or with none, to be given one by a neighbor.
 
         Neighbors see all of a model that this device was given: it is the common start,
         which they may need as a whole. Of one that was ``drawn`` here they never see the
-        arrays that stay at home.
+        arrays that stay at home. Claims of norms above ``bound``, shape (G,), are refused.
         """
         if model is None:
             self._stand(Candidates.nothing(0, self.me.id), held=0, step=0)
@@ -111,8 +92,9 @@ class Device:
         sharing.check(model)
         check_names(model)
         self.mailbox.publish(Slot(MODEL, 0, 0), model, sharing.personal(model) if drawn else ())
-        candidates = Candidates.of(sharing.part(model), self.options.max_norm_scope, self.me.id)
-        self._stand(candidates, held=0, step=0)
+        if bound is not None:
+            self.mailbox.publish(Slot(_BOUND, 0, 0), {_BOUND: bound}, [_BOUND])
+        self._stand(self._candidates(model).within(bound), held=0, step=0)
 
     @property
     def has_begun(self) -> bool:
@@ -129,6 +111,8 @@ class Device:
         own = from_publication(kept[0][1])[0] if kept else {}
         for neighbor in self.neighbors:
             for arrived in self.mailbox.collect([neighbor.id], slot, 0).values():
+                if is_encoded(arrived):
+                    continue
                 model = adopted(own, arrived)
                 private = model.keys() - self.options.shared.part(model).keys()
                 return self.mailbox.publish(Slot(MODEL, 0, 1), model, private)
@@ -139,21 +123,20 @@ class Device:
         """Make step ``step`` (from 1) of max norm synchronization.
 
         Neighbors' norms, a few bytes each, are compared first; a model is fetched only
-        from a neighbor that holds a stronger one. Links change from step to step as they
-        later do from round to round.
+        from a neighbor that holds a stronger one. One whose model has not the norm that it
+        claims is refused. Links change from step to step as they later do from round to round.
         """
         [(_, entry)] = self.mailbox.recall(CANDIDATES, newest=1)
-        own, held = _candidates(entry), int(entry["held"])
+        own, held = Candidates(entry["norms"], entry["origins"]), int(entry["held"])
         asked = self._reachable(round_number=step, step=0)
         entries = self.mailbox.collect(asked, Slot(CANDIDATES, 0, step - 1))
-        others = {j: _candidates(e) for j, e in entries.items() if e["norms"].size}
-        groups = own.norms.size or max([0, *(c.norms.size for c in others.values())])
-        others = {j: c for j, c in others.items() if c.norms.shape == c.origins.shape == (groups,)}
+        kept = self.mailbox.recall(_BOUND, newest=1)
+        others = claims_of(entries, own.norms.size, kept[0][1][_BOUND] if kept else None)
+        groups = next((c.norms.size for c in others.values()), own.norms.size)
         mine = own if own.norms.size else Candidates.nothing(groups, self.me.id)
-        scope, part = self.options.max_norm_scope, self.options.shared.part
-        held_by = {j: int(entry["held"]) for j, entry in entries.items()}
+        held_by = {j: int(entries[j]["held"].item()) for j in others}
         fetch = lambda sources: self._fetch({j: held_by[j] for j in sources})  # noqa: E731
-        norms_of = lambda offer: Candidates.of(part(offer), scope, 0).norms  # noqa: E731
+        norms_of = lambda offer: self._candidates(offer).norms  # noqa: E731
         holder, offers, liars = choose(self.me.id, mine, others, fetch, norms_of)
         if liars:
             log.warning("device %d: devices %s name norms that are not so", self.me.id, liars)
@@ -164,7 +147,7 @@ class Device:
             private = () if had_none else self.options.shared.personal(merged)
             self.mailbox.publish(Slot(MODEL, 0, step), merged, private)
         self._stand(own, held, step)
-        return Exchange(_sum_bytes(entries, offers), tuple(own.origins.tolist()))
+        return Exchange(sum_bytes(entries, offers), tuple(own.origins.tolist()))
 
     def model(self) -> Model:
         """Return the device's current model.
@@ -180,26 +163,61 @@ class Device:
         """Return what the device holds now, or raise as `model` does."""
         slot, publication = self._newest()
         model, message = from_publication(publication)
-        states = [] if self.options.algorithm.is_plain else self.mailbox.recall(STATE, newest=1)
+        states = self.mailbox.recall(STATE, newest=1) if self._keeps else []
         # another one is that of the run before, in a mailbox that outlives runs
         kept = next((state for at, state in states if at == slot._replace(channel=STATE)), None)
         return Holding(model, message, self._state(model, kept))
 
+    @property
+    def _keeps(self) -> bool:
+        """Whether anything beside the model is kept."""
+        return not self.options.algorithm.is_plain or self.options.coder.keeps
+
     def before_training(self, holding: Holding) -> Training:
         """Return the whole model to train from, the correction of local steps, and the state."""
         part = self.options.shared.part(holding.model)
-        model, correction, state = self.options.algorithm.before_training(part, holding.state)
-        return Training({**holding.model, **model}, correction, state)
+        algorithm, coder = self.options.algorithm, self.options.coder
+        kept = of_codec(holding.state)
+        if not coder.is_exact:
+            kept = coder.begin(part, kept)
+        model, correction, state = algorithm.before_training(part, without_codec(holding.state))
+        return Training({**holding.model, **model}, correction, with_codec(state, kept))
 
-    def after_training(self, round_number: int, trained: Model, state: State) -> None:
-        """Show neighbors what the algorithm makes of a trained model."""
+    def after_training(
+        self, round_number: int, trained: Model, state: State, begun: Model | None = None
+    ) -> None:
+        """Show neighbors what the algorithm makes of a trained model.
+
+        Where the options ask for privacy, what training had ``begun`` from is compared with what
+        came of it, and what is made private takes its place here, too.
+
+        Raises
+        ------
+        P2PLError
+            That is not known: nothing is shown then.
+        """
+        if self.options.privacy.is_private:
+            if begun is None:
+                raise P2PLError("privacy takes what training began from, to compare with")
+            part, draw = self.options.shared.part, np.random.default_rng()
+            trained = {**trained, **self.options.privacy.applied(part(begun), part(trained), draw)}
         self.publish(round_number, 0, self._sending(trained, state))
 
     def publish(self, round_number: int, step: int, holding: Holding) -> None:
-        """Show neighbors the message of what the device holds; the rest stays private."""
-        publication, private = to_publication(holding.model, holding.message)
-        if not self.options.algorithm.is_plain:  # first, so that a message never lacks its state
-            flat = flattened(holding.state)
+        """Show neighbors the message of what the device holds; the rest stays private.
+
+        After a round's last step nobody mixes it: then a codec leaves it as it is.
+        """
+        state, encoded, coder = holding.state, None, self.options.coder
+        if not coder.is_exact and 0 <= step < self.options.consensus_steps:
+            key = StepKey(self.options.seed, round_number, step)
+            sent = coder.send(holding.message, of_codec(state), key)
+            state, encoded = with_codec(state, sent.kept), sent.encoded
+            if coder.memory.adds_up:
+                self.mailbox.publish(Slot(COPY, round_number, step), as_arrays(sent.public))
+        publication, private = to_publication(holding.model, holding.message, encoded)
+        if self._keeps:  # first, so that a message never lacks its state
+            flat = flattened(state)
             self.mailbox.publish(Slot(STATE, round_number, step), flat, list(flat))
         self.mailbox.publish(Slot(MODEL, round_number, step), publication, private)
         if self.options.tells_heard:
@@ -222,24 +240,28 @@ class Device:
         weights, asked, told = self._weigh(round_number, step)
         collected = self.mailbox.collect([self.me.id, *asked], slot)
         ages, received = ages_of(collected), dict(collected)
-        if told or not self.options.algorithm.is_plain:  # what goes with it is of this step alone
+        whole = self.options.algorithm.is_plain and self.options.coder.is_exact
+        if told or not whole:  # what goes with it is of this step alone
             received = {j: publication for j, publication in received.items() if j not in ages}
         own = received.pop(self.me.id, None)
         holding = self._published(own, slot)
-        arrived = {j: message_of(publication) for j, publication in received.items()}
-        row = weaken_stale(keep_answered(weights.row, arrived, self.options.on_missing), ages)
+        heard = heard_messages(self.mailbox, self.options, holding, own, received, slot)
+        row = weaken_stale(
+            keep_answered(weights.row, heard.messages, self.options.on_missing), ages
+        )
         algorithm, sent = self.options.algorithm, holding.message
-        for j, message in sorted(arrived.items()):
-            named_arrays.check_layout(sent, message, f"device {j}")
         gamma = self.options.consensus_gamma * algorithm.mixing_step
         rule = self.options.mixing
         combine = algorithm.combine if isinstance(rule, Weighted) else rule.combine
         scale = weights.scale(row, gamma)  # else rows sum to 1, and it is 1
-        mixed = combine(sent, arrived, {j: a / scale for j, a in row.items()}, gamma)
-        mixed = _as_arrays(mixed if scale == 1 else each(lambda array: scale * array, mixed))
-        model, state = algorithm.after_mixing(sent, mixed, holding.state, gamma)
-        after = Holding({**holding.model, **model}, mixed, state)
-        return Step(after, Exchange(_sum_bytes(arrived), told=_sum_bytes(told)))
+        mixed = combine(heard.public, heard.messages, {j: a / scale for j, a in row.items()}, gamma)
+        mixed = as_arrays(mixed if scale == 1 else each(lambda array: scale * array, mixed))
+        if not self.options.coder.is_exact:
+            mixed = as_arrays(moved(sent, heard.public, mixed))
+        state = without_codec(holding.state)
+        model, state = algorithm.after_mixing(sent, mixed, state, gamma)
+        after = Holding({**holding.model, **model}, mixed, with_codec(state, heard.kept))
+        return Step(after, Exchange(sum_bytes(*heard.bodies), told=sum_bytes(told)))
 
     def _newest(self) -> tuple[Slot, Model]:
         kept = self.mailbox.recall(MODEL, newest=1)
@@ -255,7 +277,7 @@ class Device:
             model, _, state = self.before_training(self.holding())
             return self._sending(model, state)
         model, message = from_publication(own)
-        kept = {} if self.options.algorithm.is_plain else self._kept_state(slot)
+        kept = self._kept_state(slot) if self._keeps else {}
         return Holding(model, message, self._state(model, kept))
 
     def _kept_state(self, slot: Slot) -> Model | None:
@@ -263,8 +285,6 @@ class Device:
         return self.mailbox.collect([me], slot._replace(channel=STATE)).get(me)
 
     def _state(self, model: Model, kept: Model | None) -> State:
-        if self.options.algorithm.is_plain:
-            return {}
         if kept is not None:
             return unflattened(kept)
         algorithm, part = self.options.algorithm, self.options.shared.part(model)
@@ -275,8 +295,8 @@ class Device:
 
     def _sending(self, trained: Model, state: State) -> Holding:
         part = self.options.shared.part(trained)
-        message, kept = self.options.algorithm.after_training(part, state)
-        return Holding(trained, _as_arrays(message), kept)
+        message, own = self.options.algorithm.after_training(part, without_codec(state))
+        return Holding(trained, as_arrays(message), with_codec(own, of_codec(state)))
 
     def _weigh(
         self, round_number: int, step: int
@@ -315,35 +335,14 @@ class Device:
             offers |= self.mailbox.collect([j], Slot(MODEL, 0, held[j]))
         return offers
 
+    def _candidates(self, model: Model) -> Candidates:
+        part = self.options.shared.part(model)
+        return Candidates.of(part, self.options.max_norm_scope, self.me.id)
+
     def _merge(
         self, offers: dict[int, Model], holder: NDArray[np.int64]
     ) -> dict[str, NDArray[Any]] | None:
         """Put the strongest groups together; None while a device without a model lacks one."""
         kept = self.mailbox.recall(MODEL, newest=1)
         own = kept[0][1] if kept else None
-        template = next(iter(offers.values())) if own is None else own
-        mixed = self.options.shared.part(template)
-        for j, offer in offers.items():
-            named_arrays.check_layout(mixed, self.options.shared.part(offer), f"device {j}")
-        merged = dict(template)
-        sources = np.broadcast_to(holder, len(mixed)).tolist()
-        for name, source in zip(mixed, sources, strict=True):
-            chosen = offers.get(source, own)
-            if chosen is None:
-                return None
-            merged[name] = chosen[name]
-        return merged
-
-
-def _candidates(entry: Model) -> Candidates:
-    return Candidates(entry["norms"], entry["origins"])
-
-
-def _as_arrays(arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """Return NumPy's numbers, which its operators make of arrays of no dimension, as arrays."""
-    return {name: np.asarray(array) for name, array in arrays.items()}
-
-
-def _sum_bytes(*arrived: Mapping[int, Model]) -> dict[int, int]:
-    senders = sorted({j for models in arrived for j in models})
-    return {j: sum(named_arrays.nbytes(m[j]) for m in arrived if j in m) for j in senders}
+        return put_together(own, offers, holder, self.options)
