@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from p2pl_flower.config import change
+from p2pl_flower.config import add_shortcut, change
 from p2pl_flower.errors import ConfigError, P2PLError
+from p2pl_flower.options import LOGGERS_KEY
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -66,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key (repeatable)"
     )
+    add_shortcut(compare, "--log", LOGGERS_KEY)
     compare.add_argument(
         "--ray-address",
         default="",

@@ -1,8 +1,8 @@
 """Figures in sentences: each is from a cell of a committed file's table, as the page's tables are.
 
 ``<!-- figure: benchmarks/round_seconds.json [P2PL / FedAvg] -->0.88<!-- end -->`` is the first
-number in the first row's cell of that column. ``file.json [accuracy] fedavg; mnist`` is in the first
-row that has these cells, and ``file.json [accuracy] fedavg #2`` the second number of its cell.
+number in the first row's cell of that column. ``file.json [accuracy] fedavg; mnist`` is in the
+first row that has these cells, ``file.json [accuracy] fedavg #2`` the second number of its cell.
 """
 
 from __future__ import annotations
