@@ -211,7 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     asked = parsed.attack or list(ATTACKS), parsed.mixing or list(MIXINGS)
     rows = measure(parsed.rounds, *asked)
-    content = {"table": table(rows), "environment": environment()}
+    content: dict[str, Any] = {"table": table(rows), "environment": environment()}
     content |= {"rounds": parsed.rounds, "peers": PEERS, "hostile": HOSTILE, "rows": rows}
     parsed.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(aligned(content["table"]))

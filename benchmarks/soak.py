@@ -337,7 +337,7 @@ def main(arguments: list[str] | None = None) -> int:
         folder = parsed.folder or Path(scratch)
         storm = soak(plan, folder / "storm", "s")
         calm = soak(quiet, folder / "calm", "c")
-    content = {"table": table(plan, storm, calm), "environment": environment()}
+    content: dict[str, Any] = {"table": table(plan, storm, calm), "environment": environment()}
     content |= {"plan": vars(plan), "storm": storm, "undisturbed": calm}
     parsed.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(aligned(content["table"]))

@@ -7,15 +7,13 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from ..config import Option, Table
 from ..history import Round
 from .trackers import MLflow, TensorBoard, WeightsAndBiases
 
 RoundFunction = Callable[[Round], object]
-Told: TypeAlias = "str | Logger | RoundFunction | Sequence[Told] | None"
-"""Who is told of rounds, as users give it."""
 
 
 @runtime_checkable
@@ -24,6 +22,11 @@ class Logger(Protocol):
 
     def on_round(self, measured: Round) -> object:
         """Take what a round measured, at its end."""
+
+
+One: TypeAlias = str | Logger | RoundFunction
+Told: TypeAlias = One | Sequence[Any] | None  # of these again
+"""Who is told of rounds, as users give it."""
 
 
 @dataclass(frozen=True)
