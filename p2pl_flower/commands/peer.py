@@ -7,6 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
+from ..config import add_shortcut, keys
 from ..serverless.discovery import on_network
 from ..serverless.problems import exit_code, problems
 from ..serverless.process import run_alone
@@ -41,6 +42,7 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         help="find the others of the group on the local network, by mDNS, and let them find this "
         "device: with an interface's address, there alone",
     )
+    add_shortcut(parser, "--log", keys(Settings)["loggers"])
     parser.add_argument("--verbose", action="store_true", help="log every refusal, not the first")
     parser.add_argument("--log-file", default="", help="file to log to, instead of standard error")
     parser.add_argument("--log-format", default="text", help=" or ".join(FORMATS))
