@@ -223,6 +223,9 @@ def in_parts(tensor: Tensor) -> Tensor:
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
-def as_arrays(model: Mapping[str, Tensor]) -> dict[str, NDArray[np.generic]]:
-    """Return a model of tensors as the arrays of `p2pl_flower.named_arrays`."""
-    return {name: tensor.detach().cpu().numpy() for name, tensor in model.items()}
+def as_arrays(model: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """Return a model of tensors as NumPy's arrays, which have no type for bfloat16: as float32."""
+    return {
+        name: (t.float() if t.dtype == torch.bfloat16 else t).detach().cpu().numpy()
+        for name, t in model.items()
+    }

@@ -200,6 +200,12 @@ def test_what_is_no_codec_is_refused(text: str) -> None:
         CODECS.make(text)
 
 
+@pytest.mark.parametrize("second", ["int8", "top-k", "partial", "none"])
+def test_a_codec_that_is_left_nothing_is_refused(second: str) -> None:
+    with pytest.raises(ConfigError, match=rf"codec='bfloat16\+{second}': .* after BFloat16: name"):
+        CODECS.make(f"bfloat16+{second}")
+
+
 def test_complex_numbers_are_refused_in_one_sentence() -> None:
     with pytest.raises(LayoutError, match=r"'w'.*codec='none'"):
         Int8().encode({"w": np.ones(2, "complex64")}, KEY)

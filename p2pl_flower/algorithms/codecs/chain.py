@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ...errors import ConfigError
 from ...named_arrays import Layout
 from ..base import Arrays
 from .base import Codec, StepKey, layout_of
 
 _KEPT = "kept/"
+_MODEL: Layout = {"model": ((64,), "float32")}
+_KEY = StepKey(0, 1, 0)
 
 
 @dataclass(frozen=True)
@@ -24,9 +28,24 @@ class Chain(Codec):
     ----------
     parts : tuple[Codec, ...]
         In the order in which they encode; one at least.
+
+    Raises
+    ------
+    ConfigError
+        One would do nothing: those before it leave no floating-point array of a model in single
+        precision.
     """
 
     parts: tuple[Codec, ...]
+
+    def __post_init__(self) -> None:
+        layout = _MODEL
+        for before, codec in itertools.pairwise(self.parts):
+            layout = _floats(before.encoded_layout(layout, _KEY))
+            if not layout:
+                one, other = type(codec).__name__, type(before).__name__
+                rule = f"{one} has no floating-point array to encode after {other}: name it first"
+                raise ConfigError("codec", type(self).__name__, rule)
 
     def encode(self, message: Arrays, key: StepKey, shape: tuple[int, ...] = ()) -> dict[str, Any]:
         """Return what the last codec made, and what those before it had that is no such array."""
