@@ -27,6 +27,7 @@ from p2pl_flower.algorithms.codecs import (
 )
 from p2pl_flower.config import text_of
 from p2pl_flower.errors import ConfigError, LayoutError
+from p2pl_flower.options import Options
 
 KEY = StepKey(3, 2, 1)
 TEXTS = [
@@ -202,8 +203,11 @@ def test_what_is_no_codec_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("second", ["int8", "top-k", "partial", "none"])
 def test_a_codec_that_is_left_nothing_is_refused(second: str) -> None:
-    with pytest.raises(ConfigError, match=rf"codec='bfloat16\+{second}': .* after BFloat16: name"):
-        CODECS.make(f"bfloat16+{second}")
+    with pytest.raises(
+        ConfigError, match=rf"codec='bfloat16\+{second}.*': '{second}.*name it first"
+    ):
+        Options(codec=f"bfloat16+{second}")
+    assert Options(codec="top-k:fraction=0.5+int8").codec == CODECS.make("top-k:fraction=0.5+int8")
 
 
 def test_complex_numbers_are_refused_in_one_sentence() -> None:

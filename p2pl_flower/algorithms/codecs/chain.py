@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ConfigError
 from ...named_arrays import Layout
 from ..base import Arrays
 from .base import Codec, StepKey, layout_of
 
 _KEPT = "kept/"
-_MODEL: Layout = {"model": ((64,), "float32")}
-_KEY = StepKey(0, 1, 0)
 
 
 @dataclass(frozen=True)
@@ -28,24 +25,9 @@ class Chain(Codec):
     ----------
     parts : tuple[Codec, ...]
         In the order in which they encode; one at least.
-
-    Raises
-    ------
-    ConfigError
-        One would do nothing: those before it leave no floating-point array of a model in single
-        precision.
     """
 
     parts: tuple[Codec, ...]
-
-    def __post_init__(self) -> None:
-        layout = _MODEL
-        for before, codec in itertools.pairwise(self.parts):
-            layout = _floats(before.encoded_layout(layout, _KEY))
-            if not layout:
-                one, other = type(codec).__name__, type(before).__name__
-                rule = f"{one} has no floating-point array to encode after {other}: name it first"
-                raise ConfigError("codec", type(self).__name__, rule)
 
     def encode(self, message: Arrays, key: StepKey, shape: tuple[int, ...] = ()) -> dict[str, Any]:
         """Return what the last codec made, and what those before it had that is no such array."""
@@ -71,6 +53,16 @@ class Chain(Codec):
             own = {n.removeprefix(mark): encoded[n] for n in encoded if n.startswith(mark)}
             now = codec.decode({**own, **now}, layouts[place], key, shape)
         return now
+
+    @property
+    def idle(self) -> Codec | None:
+        """The first that has nothing to do, where those before it leave no floating-point array."""
+        layout: Layout = {"model": ((64,), "float32")}
+        for before, codec in itertools.pairwise(self.parts):
+            layout = _floats(before.encoded_layout(layout, StepKey(0, 1, 0)))
+            if not layout:
+                return codec
+        return None
 
     def encoded_layout(self, layout: Layout, key: StepKey) -> Layout:
         """Return the layouts of what is left and kept of all codecs."""
