@@ -36,6 +36,7 @@ from .own_failures import FunctionError, OwnFailures
 from .recorder import Recorder
 from .reports import Report
 from .settings import Settings
+from .spent import RoundsBegun
 from .starting import Start
 from .status import StatusSocket, description
 from .watch import Watch
@@ -116,6 +117,7 @@ class ServerlessPeer:
         self._failures = OwnFailures(settings.on_failure, self._setup)
         self._done, self._begun = 0, False
         self._spending = Spending(settings.options.privacy)
+        self._counted = RoundsBegun(Path(settings.checkpoint) if settings.checkpoint else None)
         self._resume()
         configs = settings.train_config, settings.evaluate_config
         self._instructions = Instructions(app, self._context, settings.options, *configs)
@@ -172,10 +174,17 @@ class ServerlessPeer:
             self._count_spent(len(state.run.rounds))
 
     def _count_spent(self, rounds: int) -> None:
-        """Count what was let out before, in the round too in which the device was stopped."""
+        """Count what was let out before, in rounds too that the checkpoint does not know of."""
         if self._settings.options.privacy.is_private:
-            again = self._setup["begun_again"] = self._setup.get("begun_again", 0) + 1
-            self._spending.trained([self._settings.device] * (rounds + again))
+            begun = self._counted.read()
+            known = rounds + 1 if begun is None else max(rounds, begun)
+            self._spending.trained([self._settings.device] * known)
+
+    def _spend(self) -> None:
+        """Count the round that begins, before anything of it leaves the device."""
+        self._spending.trained([self._settings.device])
+        if self._settings.options.privacy.is_private:
+            self._counted.write(self._spending.rounds)
 
     def _meet_all(self) -> None:
         """Wait for the neighbors, and say who is not there."""
@@ -214,6 +223,7 @@ class ServerlessPeer:
         self._publications.round = number
         self._metrics.begin(number, 0)
         report = Report(Round(number))
+        self._spend()
         try:
             trained = self._train(number)
         except FunctionError as error:
@@ -221,7 +231,6 @@ class ServerlessPeer:
         else:
             self._exchange_sample_counts(number, trained)
             self._mix_all(number, report)
-        self._spending.trained([self._settings.device])
         self._metrics.spent(self._spending.epsilon)
         report.measured = self._metrics.end(0)
         report.measured.bytes_sent = sum(report.received.values())

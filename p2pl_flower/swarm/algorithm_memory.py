@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..algorithms import Algorithm
 from ..algorithms.codecs import Coder
-from ..algorithms.mixing import MixingRule, Weighted
+from ..algorithms.mixing import MixingRule
 from .stack import Stack
 
 _EXACT = Coder()
@@ -34,7 +34,7 @@ def extra_bytes(algorithm: Algorithm, one: Stack, mixing: MixingRule, coder: Cod
 
 def _extra_bytes(algorithm: Algorithm, one: Stack, mixing: MixingRule) -> int:
     if algorithm.is_plain and algorithm.is_weighted_sum:
-        return 0 if isinstance(mixing, Weighted) else one.model_bytes
+        return 0 if mixing.is_weighted_sum else one.model_bytes
     model = {name: one.tensors[name] for name in one.mixed}
     started = algorithm.start(model, (1,))
     training = algorithm.before_training(model, started)

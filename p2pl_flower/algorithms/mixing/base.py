@@ -25,6 +25,11 @@ class MixingRule(ABC):
     arrays, in every engine.
     """
 
+    @property
+    def is_weighted_sum(self) -> bool:
+        """Whether nothing takes the place of the weighted sum, or of what the algorithm has."""
+        return type(self).combine is Weighted.combine
+
     @abstractmethod
     def combine(
         self, own: Model, received: Mapping[int, Model], row: Mapping[int, float], gamma: float
