@@ -110,3 +110,32 @@ def _shifted(seed: int) -> nn.Module:
     module = draw(tied, seed)
     nn.init.constant_(module[1].weight, seed)
     return module
+
+
+class Known:
+    """A factory that knows what it draws, and is asked for no module then."""
+
+    def __call__(self, seed: int) -> nn.Module:
+        raise AssertionError(seed)
+
+    def drawn(self, seed: int) -> dict[str, torch.Tensor]:
+        return draw(tied, seed).state_dict()
+
+
+def test_what_a_factory_knows_of_its_draws_is_drawn_in_tasks_to_the_same_models() -> None:
+    stacks, tasks = [stack_of(), stack_of()], []
+
+    def do(task, items) -> None:
+        for item in reversed(list(items)):
+            tasks.append(item)
+            task(item)
+
+    norms = []
+    for stack, factory in zip(stacks, (tied, Known()), strict=True):
+        draws = Draws(stack, factory, SEEDS)
+        norms.append(draws.norms("tensor", do))
+        draws.give(np.array([[1], [4], [4], [0], [2]]))
+    assert tasks == [range(DEVICES)]  # the tied one's are drawn in turn
+    np.testing.assert_array_equal(*norms)
+    for name, tensor in stacks[0].tensors.items():
+        assert torch.equal(tensor, stacks[1].tensors[name])
