@@ -15,7 +15,9 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Algorithm": "algorithms",
+    "Clock": "options",
     "Codec": "algorithms.codecs",
+    "Compute": "links.clock",
     "ConfigError": "errors",
     "DeviceError": "errors",
     "Elapsed": "history",
@@ -30,6 +32,7 @@ _HOME = {
     "MemoryRelay": "relay",
     "Mixed": "algorithms",
     "MixingRule": "algorithms.mixing",
+    "Network": "links.clock",
     "Neighbor": "topology.neighborhood",
     "Options": "options",
     "P2PL": "flower.strategy",
@@ -45,6 +48,7 @@ _HOME = {
     "Schedule": "topology",
     "Scores": "history",
     "Sending": "algorithms",
+    "ServerLink": "links.clock",
     "Sharing": "sharing",
     "Slot": "relay",
     "Spread": "history",

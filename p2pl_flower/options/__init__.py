@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ..links.clock import Step
 from .algorithm import Options
+from .clock import Clock, Timing, number_count, step_of, transmitted
 from .direction import check_direction
 from .loggers import LOGGERS, LOGGERS_KEY, Logger, Loggers, RoundFunction, check_loggers, told
 from .run import CONNECT_TIMEOUT, MIN_AVAILABLE_NODES, NUM_DEVICES, ROUNDS, TOPOLOGY
@@ -26,15 +28,21 @@ __all__ = [
     "NUM_DEVICES",
     "ROUNDS",
     "TOPOLOGY",
+    "Clock",
     "Logger",
     "Loggers",
     "Options",
     "RoundFunction",
     "ScoredRounds",
     "Spending",
+    "Step",
+    "Timing",
     "check_accountant",
     "check_direction",
     "check_loggers",
     "check_spectrum",
+    "number_count",
+    "step_of",
     "told",
+    "transmitted",
 ]

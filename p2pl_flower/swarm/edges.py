@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from ..topology.neighborhood import Neighbor
+from ..topology.neighborhood import Neighbor, directions
 from ..weights import Ends, FormulaRule, WeightRule, row_of
 
 Ints = NDArray[np.int64]
@@ -35,12 +35,9 @@ class Edges:
     @classmethod
     def of(cls, graph: nx.Graph) -> Edges:
         """Return the links of a graph on the nodes 0, ..., K - 1."""
-        pairs = np.array(list(graph.edges), dtype=np.int64).reshape(-1, 2)
-        heard = pairs[:, ::-1]
-        both = heard if graph.is_directed() else np.concatenate([pairs, heard])
-        to, source = both[np.lexsort((both[:, 1], both[:, 0]))].T
+        to, source = directions(graph)
         degrees = (np.bincount(ends, minlength=len(graph)) for ends in (to, source))
-        return cls(np.ascontiguousarray(to), np.ascontiguousarray(source), *degrees)
+        return cls(to, source, *degrees)
 
     def where(self, kept: NDArray[np.bool_]) -> Edges:
         """Return the directions that ``kept`` marks; degrees stay those of the graph."""
