@@ -32,6 +32,9 @@ class Stream(IntEnum):
     EVALUATE = 11
     VALIDATION = 12
     NOISE = 13
+    RATE = 14
+    SPEED = 15
+    PARTNER = 16
     CODEC = 20
 
 

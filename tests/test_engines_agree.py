@@ -12,7 +12,7 @@ import torch
 from local_grid import RUN_ID, LocalGrid
 
 from p2pl_flower import P2PL, MemoryRelay
-from p2pl_flower.history import Run
+from p2pl_flower.history import Round, Run
 from p2pl_flower.named_arrays import Model
 from p2pl_flower.relay.contents import MODEL, models_of
 from simulations.attacks.flower import relay_of
@@ -35,6 +35,8 @@ BASE: dict[str, Any] = {
     "evaluate-every": 3,
     "learning-rate": 0.05,
     "seed": 5,
+    "network": "wifi:spread=0.3,near=0.2",
+    "compute": "lognormal",
 }
 
 TROUBLE: dict[str, Any] = {
@@ -144,6 +146,7 @@ def run_flower(scenario: Scenario) -> tuple[Run, dict[int, Model]]:
         fraction_evaluate=task.fraction_evaluate,
         num_devices=task.devices,
         relay=relay_of(scenario, relay),
+        clock=task.clock,
     )
     strategy.start(grid, task.initial_arrays, task.rounds)
     return Run(
@@ -192,11 +195,22 @@ def assert_same_measures(ours: Run, theirs: Run, peers: bool) -> None:
         if peers:
             assert our.bytes_sent == their.bytes_sent
             assert our.bytes_sent_busiest == their.bytes_sent_busiest
+            assert our.bytes_transmitted == their.bytes_transmitted
+            assert_same_clock(our, their, rel=1e-9)
         else:  # Flower's arrays have headers
             assert our.bytes_sent == pytest.approx(their.bytes_sent, rel=0.02)
             assert our.bytes_sent_busiest == pytest.approx(their.bytes_sent_busiest, rel=0.02)
+            assert_same_clock(our, their, rel=0.02)
+    assert ours.setup.get("clock_seconds", 0) == theirs.setup.get("clock_seconds", 0)
     for key in ("synchronization_steps", "bytes_sent"):
         assert ours.setup.get(key) == theirs.setup.get(key)
+
+
+def assert_same_clock(our: Round, their: Round, rel: float) -> None:
+    assert our.clock.seconds == pytest.approx(their.clock.seconds, rel=rel)
+    for name in ("busy", "waiting", "energy"):
+        ours, theirs = (asdict(getattr(measured.clock, name)) for measured in (our, their))
+        assert ours == pytest.approx(theirs, rel=rel)
 
 
 def assert_same_scores(ours: Any, theirs: Any) -> None:

@@ -28,6 +28,7 @@ from ..options import (
     FRACTION_EVALUATE,
     MIN_AVAILABLE_NODES,
     NUM_DEVICES,
+    Clock,
     Logger,
     Options,
     RoundFunction,
@@ -81,6 +82,10 @@ class P2PL(RunningStrategy):
     consensus_steps, consensus_gamma, init, max_norm_scope, links, on_missing, mixing, codec, \
 codec_memory, privacy, seed
         See `p2pl_flower.Options`.
+    clock : Clock or str, optional
+        What simulated time is counted by (see `p2pl_flower.options.Clock`), or a network's name:
+        ``"wifi"``. Nothing waits for it; rounds have it as ``clock`` once all their bytes are
+        known, as they have ``bytes_sent``.
     evaluate_every : int
         Devices evaluate, after training and after consensus, in every n-th round and in
         the last; 0 means never.
@@ -159,6 +164,7 @@ evaluate_metrics_aggr_fn
         codec_memory: str = "auto",
         privacy: str | Privacy = "none",
         seed: int = 0,
+        clock: Clock | str | None = None,
         evaluate_every: int = 1,
         evaluate_trained: bool = True,
         fraction_evaluate: float = 1.0,
@@ -195,6 +201,7 @@ evaluate_metrics_aggr_fn
         )
         self.options.to_config()  # what cannot travel to devices is refused here
         check_accountant(self.options.privacy)
+        self.clock = Clock.of(clock, seed=seed)
         self.topology = topology
         self.evaluate_every = EVALUATE_EVERY.take(evaluate_every)
         self.evaluate_trained = EVALUATE_TRAINED.take(evaluate_trained)

@@ -69,6 +69,11 @@ class All(Links):
         masks = [part.present(i, round_number) for part in self.parts]
         return np.asarray(np.logical_and.reduce(masks))
 
+    def tried(self, i: ArrayLike, j: ArrayLike, round_number: ArrayLike, step: ArrayLike) -> Mask:
+        """Return whether all parts say that something is sent."""
+        masks = [part.tried(i, j, round_number, step) for part in self.parts]
+        return np.asarray(np.logical_and.reduce(masks))
+
     def up(self, i: ArrayLike, j: ArrayLike, round_number: ArrayLike, step: ArrayLike) -> Mask:
         """Return whether all parts say that links are up."""
         masks = [part.up(i, j, round_number, step) for part in self.parts]

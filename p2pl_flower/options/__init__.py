@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ..links.clock import Step
 from .algorithm import Options
+from .clock import Clock, Timing, number_count, step_of, transmitted
 from .direction import check_direction
 from .loggers import (
     LOGGERS,
@@ -35,16 +37,22 @@ __all__ = [
     "NUM_DEVICES",
     "ROUNDS",
     "TOPOLOGY",
+    "Clock",
     "Logger",
     "Loggers",
     "Options",
     "RoundFunction",
     "ScoredRounds",
     "Spending",
+    "Step",
+    "Timing",
     "Told",
     "check_accountant",
     "check_direction",
     "check_loggers",
     "check_spectrum",
+    "number_count",
+    "step_of",
     "told",
+    "transmitted",
 ]

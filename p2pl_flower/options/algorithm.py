@@ -27,7 +27,7 @@ from ..config import (
     text_of,
     within,
 )
-from ..links import LINKS, LinkFunction, Links
+from ..links import LINKS, LinkFunction, Links, Perfect
 from ..sharing import Sharing
 from ..weights import (
     MATRIX_FILE,
@@ -175,6 +175,11 @@ class Options:
     def tells_heard(self) -> bool:
         """Whether devices tell each other whom they hear before each consensus step."""
         return self.on_missing == REWEIGHT or self.weights.column_stochastic
+
+    @property
+    def may_lose(self) -> bool:
+        """Whether messages can get lost."""
+        return not isinstance(self.links, Perfect)
 
     @property
     def coder(self) -> Coder:

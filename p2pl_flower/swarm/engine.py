@@ -6,10 +6,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ..algorithms.max_norm import bound_of, plausible
 from ..errors import ConfigError
 from ..history import Round, Run, Scores
-from ..options import ScoredRounds, Spending
+from ..options import ScoredRounds, Spending, Timing
 from ..seeding import Stream, derive, generator, trial_draws
 from .block import Block
 from .checkpoint import Checkpoint
@@ -22,6 +25,9 @@ from .progress import Progress
 from .scoring import scores_of
 from .stack import Stack
 from .workers import Ids
+
+_NOW = "simulated time"
+"""Name of what a checkpoint holds."""
 
 
 class Swarm:
@@ -70,6 +76,7 @@ class Swarm:
             rule = "with hostile devices all are in one process: they may know what others send"
             raise ConfigError("machine", "RayCluster", rule)
         self.block = Blocks(job, common) if spread else Block(job, common)
+        self._timing = Timing.of(job.clock, plan.devices, self.block.one.numbers)
         if self.block.devices != plan.devices:
             rule = f"must hold {plan.devices} devices' samples, as many as the plan has devices"
             raise ConfigError("data", self.block.devices, rule)
@@ -95,7 +102,7 @@ class Swarm:
                 if job.on_round is not None:
                     job.on_round(measured)
                 if kept and (number == job.rounds or number % job.checkpoint_every == 0):
-                    kept.save(self.measured, self.block.state())
+                    kept.save(self.measured, {**self.block.state(), **self._times()})
         return self.measured
 
     def start(self) -> None:
@@ -115,7 +122,7 @@ class Swarm:
             size = block.one.all_bytes if plan.shared_start else block.one.drawn_bytes
             start = plan.start(norms, size)
             block.follow(seeds, start.origins)
-            setup = start.setup
+            setup = {**start.setup, **self._synchronized(start.setup)}
         block.begin()
         seconds = time.perf_counter() - started
         timed = {"seconds": seconds} if setup else {}
@@ -137,6 +144,9 @@ class Swarm:
         traffic = self.plan.traffic(sent, number, block.message_bytes)
         for name, value in traffic.items():
             setattr(measured, name, value)
+        if self._timing is not None:
+            sizes = sent, block.message_bytes
+            measured.clock = self.plan.elapsed(self._timing, number, *sizes)
         block.wait()
         measured.seconds = time.perf_counter() - started
         return measured
@@ -146,6 +156,16 @@ class Swarm:
         chosen = self._scored.drawn(devices, draw)
         values = self.block.values(chosen) if len(chosen) else None
         return None if values is None else scores_of(values)
+
+    def _synchronized(self, setup: Mapping[str, int]) -> dict[str, float]:
+        """Return what the start took by the clock, where there is one."""
+        if self._timing is None:
+            return {}
+        return {"clock_seconds": self.plan.synchronized(self._timing, setup)}
+
+    def _times(self) -> dict[str, Tensor]:
+        """Return each device's simulated time, for a checkpoint."""
+        return {} if self._timing is None else {_NOW: torch.from_numpy(self._timing.watch.now)}
 
     def _identity(self) -> dict[str, Any]:
         """Return what must be the same for a checkpoint to be continued."""
@@ -157,6 +177,7 @@ class Swarm:
             "samples": self.block.samples.tolist(),
             "model": shapes,
             "path": self.block.path,
+            **({} if self._timing is None else self.job.clock.described()),
             **{f"training-{k}": v for k, v in self.job.training.describe().items()},
         }
 
@@ -170,6 +191,8 @@ class Swarm:
             rule = f"must be at least the {len(run.rounds)} rounds of the checkpoint"
             raise ConfigError("rounds", self.job.rounds, rule)
         self.measured.setup, self.measured.rounds = run.setup, run.rounds
+        if self._timing is not None:
+            self._timing.watch.set(tensors.pop(_NOW).cpu().numpy())
         self.block.restore(tensors)
         for done in run.rounds:
             trained = self.plan.trains(done.round)  # plans note who has trained

@@ -95,6 +95,12 @@ class Stack:
         self.all_bytes = nbytes(arrays)
 
     @property
+    def numbers(self) -> int:
+        """How many floating-point numbers each device's model has."""
+        floats = (t for t in self.tensors.values() if t.is_floating_point())
+        return sum(t.numel() for t in floats) // self.devices
+
+    @property
     def nbytes(self) -> int:
         """Size of all models in bytes."""
         return sum(t[:1].nbytes if is_held_once(t) else t.nbytes for t in self.tensors.values())
