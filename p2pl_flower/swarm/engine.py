@@ -130,7 +130,7 @@ class Swarm:
         draw = generator(self.plan.seed, Stream.EVALUATE, number)
         chosen = self._scored.drawn(devices, draw)
         values = self.block.values(chosen) if len(chosen) else None
-        return None if values is None else scores_of(values)
+        return None if values is None else scores_of(values, chosen.tolist())
 
     def _identity(self) -> dict[str, Any]:
         """Return what must be the same for a checkpoint to be continued."""
