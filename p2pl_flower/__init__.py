@@ -35,6 +35,7 @@ _HOME = {
     "P2PLError": "errors",
     "PeerApp": "flower.peer_app",
     "PeerServerApp": "flower.server_fn",
+    "Privacy": "algorithms.privacy",
     "RayRelay": "relay",
     "Relay": "relay",
     "RelayError": "errors",

@@ -3,6 +3,7 @@
 from .algorithms import Algorithm, Mixed, Sending, Training
 from .algorithms.codecs import Codec, StepKey
 from .algorithms.mixing import MixingRule
+from .algorithms.privacy import Privacy
 from .errors import (
     ConfigError,
     DeviceError,
@@ -50,6 +51,7 @@ __all__ = [
     "P2PLError",
     "PeerApp",
     "PeerServerApp",
+    "Privacy",
     "RayRelay",
     "Relay",
     "RelayError",

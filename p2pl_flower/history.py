@@ -95,6 +95,9 @@ class Round:
         Bytes of all messages, both ways, between the server and the devices.
     seconds : float or None
         Wall time of the round, its evaluations included.
+    epsilon : float or None
+        What the device that trained most has spent of its privacy until the end of this round,
+        at the delta of the options; None where nothing is private.
     """
 
     round: int
@@ -105,6 +108,7 @@ class Round:
     bytes_sent_busiest: int | None = None
     bytes_through_server: int | None = None
     seconds: float | None = None
+    epsilon: float | None = None
 
 
 @dataclass
@@ -166,6 +170,9 @@ class History:
             for key in _RATHER:
                 if entry is not None and not entry[key]:
                     del entry[key]
+        for entry in (r for run in content["runs"] for r in run["rounds"]):
+            if entry["epsilon"] is None:
+                del entry["epsilon"]
         text = json.dumps(content, indent=1, allow_nan=False)
         return _NUMBERS.sub(lambda found: " ".join(found[0].split()), text) + "\n"
 

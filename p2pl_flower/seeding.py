@@ -31,6 +31,7 @@ class Stream(IntEnum):
     TRANSFORM = 10
     EVALUATE = 11
     VALIDATION = 12
+    NOISE = 13
     CODEC = 20
 
 
@@ -42,6 +43,16 @@ def generator(seed: int, stream: Stream, *coordinates: int) -> np.random.Generat
 def derive(seed: int, stream: Stream, *coordinates: int) -> int:
     """Return a seed of 63 bits for other libraries, ``torch.manual_seed`` for one."""
     return int(generator(seed, stream, *coordinates).integers(2**63))
+
+
+def common_start(seed: int) -> int:
+    """Return the seed from which all devices draw one model: device 0's where each has its own."""
+    return derive(seed, Stream.INIT, 0)
+
+
+def trial_draws(seed: int, count: int = 8) -> list[int]:
+    """Return the seeds of the draws that say what is usual, the same on all devices."""
+    return [derive(seed, Stream.INIT, 0, number) for number in range(1, count + 1)]
 
 
 def batch_order(

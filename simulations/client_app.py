@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from p2pl_flower import PeerApp, Relay, local_correction
-from p2pl_flower.relay import make_relay
 from p2pl_flower.seeding import batch_order
 from p2pl_flower.swarm import PRECISIONS
 from p2pl_flower.swarm.augmentation import Draw
 
 from . import datasets, models, training
+from .attacks.flower import AttackedApp, attacks, claims
 from .evaluation import evaluate
 from .samples import device_samples, scored_samples
 from .scenario import Scenario
@@ -31,11 +31,14 @@ _OPTIMIZER = "optimizer"
 
 def make_client_app(read: Read, relay: Relay | None = None) -> PeerApp:
     """Return the ClientApp of the scenario that ``read`` finds, given a device's context."""
-    app = PeerApp(relay=relay or (lambda context: make_relay(read(context).relay)))
+    app = AttackedApp(read, relay)
 
     @app.init()
     def init(context: Context, seed: int) -> ArrayRecord:
-        return ArrayRecord(make_model(read(context), seed).state_dict())
+        scenario = read(context)
+        drawn = make_model(scenario, seed).state_dict()
+        lies = claims(scenario, context, seed)
+        return ArrayRecord(dict(scenario.attacking.drawn(drawn)) if lies else drawn)
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
@@ -63,7 +66,10 @@ def make_client_app(read: Read, relay: Relay | None = None) -> PeerApp:
     @app.evaluate()
     def evaluate(message: Message, context: Context) -> Message:
         scenario = read(context)
-        metrics = score(scenario, _received_model(scenario, message))
+        if attacks(scenario, context):  # is not scored
+            metrics = MetricRecord({"num-examples": 0})
+        else:
+            metrics = score(scenario, _received_model(scenario, message))
         return Message(RecordDict({"metrics": metrics}), reply_to=message)
 
     return app
@@ -114,6 +120,8 @@ def _own_samples(scenario: Scenario, context: Context) -> tuple[Tensor, Tensor]:
     count = int(context.node_config["num-partitions"])
     own = device_samples(scenario, count)[int(context.node_config["partition-id"])]
     x, y = torch.from_numpy(data.pixels(data.train_x[own])), torch.from_numpy(data.train_y[own])
+    if attacks(scenario, context):
+        y = scenario.attacking.labels(y, data.classes)
     return x.to(scenario.torch_device), y.to(scenario.torch_device)
 
 

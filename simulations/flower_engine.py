@@ -17,9 +17,10 @@ from p2pl_flower.history import Round, Run
 from strategies import Contender
 
 from . import trained
+from .attacks.flower import attacked
 from .client_app import make_client_app
 from .scenario import Scenario
-from .task import make_task, reported
+from .task import make_task, reported, with_attackers
 
 OnRound = Callable[[str, Round], None]
 
@@ -52,6 +53,7 @@ def run_contender(
             trained.save(models, contender.name, arrays.to_torch_state_dict())
 
     task = make_task(scenario, reported(scenario, contender, on_round), on_result=keep)
+    task = attacked(task, scenario.attacking, contender)
     finished: list[Run] = []
     server_app = ServerApp()
 
@@ -68,7 +70,7 @@ def run_contender(
             backend_config=_backend(scenario),
         )
     [run] = finished
-    return run
+    return with_attackers(run, scenario.attacking.attackers(scenario.seed, run.devices))
 
 
 @contextmanager

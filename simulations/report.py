@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pl_flower.history import History
-from p2pl_flower.report.table import HEADER, LEGEND, rows
+from p2pl_flower.report.table import LEGEND, rows
 from p2pl_flower.system.files import filling
 
 from . import pages, plots
@@ -20,9 +20,10 @@ def table(history: History) -> str:
     """Return the results as a Markdown table that also reads well on a terminal.
 
     There is one row for each run; a value that was not measured is a dash. Accuracy and
-    its standard deviation are in percent, sizes in decimal units.
+    its standard deviation are in percent, sizes in decimal units. Where devices are private there
+    is a column for what was spent of it.
     """
-    return aligned([HEADER, *rows(history)])
+    return aligned(rows(history))
 
 
 def resolution(history: History) -> str:

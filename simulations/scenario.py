@@ -45,8 +45,10 @@ from p2pl_flower.swarm.options import EVALUATE_PRECISION, TORCH_DEVICE, TrainOpt
 from p2pl_flower.topology import schedule
 from p2pl_flower.weights import check_matrix
 from strategies import Contender, contender
+from strategies.base import PeerToPeer
 
 from . import models
+from .attacks import ATTACKS, Attack, NoAttack
 from .partition import SCHEMES
 
 FOLDER = Path(__file__).parent / "scenarios"
@@ -100,6 +102,13 @@ class Scenario:
     )
     topology: str = TOPOLOGY.field("erdos-renyi:p=0.1")
     options: Options = group(Options)
+    attack: str = option(
+        "none",
+        help="what hostile devices do, which are never scored: `sign-flip:fraction=0.1,scale=1`, "
+        "`scaling:scale=10`, `noise:deviation=1`, `nan`, `replay`, `same-model`, `label-flip`, "
+        "`large-norm:scale=100` (claims the start); in the swarm also `alie:tau=1.5` and "
+        "`inner-product:tau=2` (ByzFL's), `dissensus:epsilon=1`",
+    )
     fraction_train: float = option(
         1.0, rule=within("(0, 1]"), help="share of the devices that FedAvg picks in each round"
     )
@@ -148,6 +157,7 @@ class Scenario:
             raise ConfigError("validation", self.validation, rule)
         make_relay(self.relay)
         self.named_contenders()
+        self._check_attack()
         check_loggers(self.loggers)
         self._check_graph()
 
@@ -181,6 +191,11 @@ class Scenario:
         """The seed of everything."""
         return self.options.seed
 
+    @property
+    def attacking(self) -> Attack:
+        """What hostile devices do."""
+        return ATTACKS.make(self.attack)
+
     def keys(self) -> dict[str, Scalar]:
         """Return the scenario as flat keys, those of its groups as they were given."""
         own = {known.name: getattr(self, name) for name, known in declared(type(self)).items()}
@@ -200,6 +215,24 @@ class Scenario:
     def peer_options(self) -> dict[str, Any]:
         """Return the keyword options of P2PL."""
         return {name_of(key): self.flat[key] for key in keys(Options) if key != "seed"}
+
+    def _check_attack(self) -> None:
+        """Refuse an attack that nobody makes."""
+        attack = self.attacking
+        nobody = not attack.attackers(self.seed, self.num_devices or 100)
+        if nobody and not isinstance(attack, NoAttack):
+            rule = f"fraction={attack.fraction}: is nobody among {self.num_devices} devices"
+            raise ConfigError("attack", self.attack, rule)
+        coded = [c.name for c in self.named_contenders() if self._encodes(c)]
+        if attack.lies and coded:
+            rule = f"lies are sent as they are, and {coded[0]} has a codec: leave out either"
+            raise ConfigError("attack", self.attack, rule)
+
+    def _encodes(self, named: Contender) -> bool:
+        """Return whether a contender's devices send anything else than whole messages."""
+        if not isinstance(named, PeerToPeer):
+            return False
+        return "codec" in named.changes or not self.options.coder.is_exact
 
     def _check_graph(self) -> None:
         if not self.num_devices:

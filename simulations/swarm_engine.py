@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -17,9 +18,10 @@ from strategies import Contender
 
 from . import datasets, trained
 from . import models as networks
+from .attacks.swarm import HostileDevices, attacked
 from .samples import device_samples, scored_samples
 from .scenario import Scenario
-from .task import make_task, reported
+from .task import make_task, reported, with_attackers
 
 OnRound = Callable[[str, Round], None]
 
@@ -43,9 +45,11 @@ def run_contender(
     """
     swarm = make_swarm(scenario, contender, on_round, ray_address)
     run = swarm.run()
+    hostile = swarm.plan.hostile
     if models is not None:
-        trained.save(models, contender.name, mean_of(swarm.stack))
-    return run
+        honest = hostile.honest(np.arange(swarm.plan.devices))
+        trained.save(models, contender.name, mean_of(swarm.stack, honest))
+    return with_attackers(run, hostile.devices.tolist())
 
 
 def make_swarm(
@@ -59,17 +63,27 @@ def make_swarm(
     if ray_address:
         where = RayCluster(scenario.torch_device, keep_memory=True, address=ray_address)
         job = replace(job, machine=where)
-    return Swarm(job, contender.plan(make_task(scenario), [len(y) for _, y in job.data]))
+    plan = contender.plan(make_task(scenario), [len(y) for _, y in job.data])
+    plan.hostile = HostileDevices(scenario.attacking, scenario.seed, plan.devices)
+    if not plan.shared_start:  # else attackers' draws are nobody's start
+        model = attacked(job.model, scenario.attacking, scenario.seed, plan.devices)
+        job = replace(job, model=model)
+    return Swarm(job, plan)
 
 
 def make_job(scenario: Scenario, contender: Contender, on_round: OnRound) -> Job:
     """Return what a contender's swarm is given to do."""
     data = datasets.load(scenario.dataset, scenario.data_dir)
-    split = device_samples(scenario, contender.devices(scenario.num_devices))
+    count = contender.devices(scenario.num_devices)
+    split = device_samples(scenario, count)
     shares = [
         (torch.from_numpy(data.pixels(data.train_x[own])), torch.from_numpy(data.train_y[own]))
         for own in split
     ]
+    attack = scenario.attacking
+    for device in attack.attackers(scenario.seed, count):
+        x, y = shares[device]
+        shares[device] = x, attack.labels(y, data.classes)
 
     def model(seed: int) -> nn.Module:
         return networks.build(scenario.model, data.shape, data.classes, seed)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from flwr.app import ArrayRecord, MetricRecord
 
-from p2pl_flower.history import Round
+from p2pl_flower.history import Round, Run
 from p2pl_flower.options import told
 from p2pl_flower.seeding import Stream, derive
 from strategies import Contender, Task
 
+from .attacks.flower import relay_of
 from .client_app import make_model, score
 from .scenario import Scenario
 
@@ -28,6 +30,12 @@ def reported(
             log(measured)
 
     return on_round
+
+
+def with_attackers(run: Run, attackers: Sequence[int]) -> Run:
+    """Return a run whose history says who attacked."""
+    told = {"attackers": list(attackers)} if attackers else {}
+    return replace(run, setup={**run.setup, **told})
 
 
 def make_task(
@@ -62,5 +70,5 @@ def make_task(
         on_result=on_result,
         fraction_train=scenario.fraction_train,
         connect_timeout=connect_timeout,
-        relay=scenario.relay,
+        relay=relay_of(scenario, scenario.relay),
     )

@@ -11,7 +11,7 @@ import numpy as np
 from flwr.app import ArrayRecord, MetricRecord
 from flwr.serverapp import Grid
 
-from p2pl_flower import P2PL
+from p2pl_flower import P2PL, Relay
 from p2pl_flower.history import Round, Run
 from p2pl_flower.options import Options
 from p2pl_flower.swarm.plans import Gossip, Plan
@@ -48,8 +48,8 @@ class Task:
         Called at the end with the trained model: the mean of those of all devices.
     fraction_train : float
         Share of the devices that train in a round, where a server picks them.
-    relay : str or None
-        How models move from device to device, by name; None is `P2PL`'s own choice.
+    relay : Relay, str or None
+        How models move from device to device; None is `P2PL`'s own choice.
     timeout, connect_timeout : float
         Seconds to wait for replies, and for nodes.
     """
@@ -67,7 +67,7 @@ class Task:
     on_round: Callable[[Round], None] | None = None
     on_result: Callable[[ArrayRecord], None] | None = None
     fraction_train: float = 1.0
-    relay: str | None = None
+    relay: Relay | str | None = None
     timeout: float = 3600.0
     connect_timeout: float = 60.0
 

@@ -15,6 +15,7 @@ from p2pl_flower import P2PL, MemoryRelay
 from p2pl_flower.history import Run
 from p2pl_flower.named_arrays import Model
 from p2pl_flower.relay.contents import MODEL, models_of
+from simulations.attacks.flower import relay_of
 from simulations.client_app import make_client_app
 from simulations.scenario import Scenario
 from simulations.swarm_engine import make_swarm
@@ -61,6 +62,12 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "matchings": ("p2pl", {"topology": "random-matchings", "consensus-gamma": 0.5}),
     "tensor-scope": ("p2pl", {"max-norm-scope": "tensor"}),
     "shared": ("p2pl", {"init": "shared"}),
+    "seed": ("p2pl", {"init": "seed", "shared": "!5.*"}),
+    "bounded-norm": ("p2pl", {"init": "bounded-norm"}),
+    "bounded-norm-attacked": (
+        "p2pl",
+        {"init": "bounded-norm", "max-norm-scope": "tensor", "attack": "large-norm:fraction=0.3"},
+    ),
     "personal": ("p2pl", {"shared": "!5.*", "consensus-steps": 2}),
     "personal-tensor-scope": ("p2pl", {"shared": "1.*,3.*", "max-norm-scope": "tensor"}),
     "personal-shared-start": ("p2pl-affinity", {"shared": "!5.*", "init": "shared"}),
@@ -136,7 +143,7 @@ def run_flower(scenario: Scenario) -> tuple[Run, dict[int, Model]]:
         evaluate_trained=task.evaluate_trained,
         fraction_evaluate=task.fraction_evaluate,
         num_devices=task.devices,
-        relay=relay,
+        relay=relay_of(scenario, relay),
     )
     strategy.start(grid, task.initial_arrays, task.rounds)
     return Run(

@@ -50,6 +50,7 @@ def test_exported_names_are_pinned() -> None:
         "P2PLError",
         "PeerApp",
         "PeerServerApp",
+        "Privacy",
         "RayRelay",
         "Relay",
         "RelayError",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,12 @@ NOTHING = -1.0
 """Norm that a device without a model names: it loses to every model."""
 
 NOT_FINITE = -0.5
-"""Norm of arrays with a NaN or an infinity in them: they lose to all others."""
+"""Norm of arrays with a NaN or an infinity in them, and of implausible ones: it loses to others."""
+
+FLOODS = ("max-norm", "bounded-norm")
+"""What ``init`` is where the largest norm is flooded."""
+
+_MARGIN, _SAME = 3.0, 1e-6
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,18 @@ class Candidates:
         larger = other.norms > self.norms
         tie = (other.norms == self.norms) & (other.origins < self.origins)
         return np.asarray(larger | tie)
+
+    @classmethod
+    def claimed(cls, norms: NDArray[Any], origins: NDArray[Any], groups: int) -> Candidates | None:
+        """Return what a neighbor claims to hold; None for what is no claim on as many groups."""
+        real = norms.dtype.kind in "fiu" and origins.dtype.kind in "iu"
+        if not real or norms.shape != (groups,) or origins.shape != (groups,):
+            return None
+        return cls(comparable(norms.astype(np.float64)), origins.astype(np.int64))
+
+    def within(self, bound: NDArray[np.float64] | None) -> Candidates:
+        """Return them with norms above a bound, shape (G,), such that they lose to all others."""
+        return self if bound is None else Candidates(plausible(self.norms, bound), self.origins)
 
     def taking(self, others: Mapping[int, Candidates], holder: NDArray[np.int64]) -> Candidates:
         """Return them with the groups that ``holder`` says others hold taken over."""
@@ -111,7 +128,7 @@ def choose(
     norms_of : Callable
         Returns the norm of each group of a model.
     """
-    left = {j: other for j, other in others.items() if _is_believable(own, other)}
+    left = {j: c for j, c in others.items() if bool(are_believed(own.norms, c.norms))}
     while True:
         holder = strongest(device, own, left)
         offers = fetch(set(holder.tolist()) - {device})
@@ -123,12 +140,19 @@ def choose(
             del left[j]
 
 
-def _is_believable(own: Candidates, other: Candidates) -> bool:
-    """Return whether norms are at most a thousand times the largest own one, or 1."""
-    if not own.norms.size or (own.norms < 0).all():
-        return True  # there is nothing to compare with
-    most = _BEYOND_BELIEF * max(1.0, float(own.norms.max()))
-    return bool((other.norms <= most).all())
+def are_believed(own: NDArray[np.float64], claimed: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return whether claims are at most a thousand times the own largest norm, or 1,000.
+
+    A device without a model has nothing to compare with, and believes.
+
+    Parameters
+    ----------
+    own, claimed : NDArray[float64], shape (..., G)
+        The norms that a device holds, and those that a neighbor names.
+    """
+    largest = own.max(axis=-1, initial=NOTHING)
+    most = _BEYOND_BELIEF * np.maximum(1.0, largest)
+    return np.asarray((largest < 0) | (claimed <= most[..., None]).all(axis=-1))
 
 
 def _are_equal(
@@ -145,6 +169,53 @@ def comparable(norms: NDArray[np.float64]) -> NDArray[np.float64]:
     Else a NaN would lose to nothing, on the device that drew it, and an infinity win everywhere.
     """
     return np.where(np.isfinite(norms), norms, NOT_FINITE)
+
+
+def bound_of(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    r"""Return the largest plausible norms, given those of draws of one's own.
+
+    .. math:: \max_d n_d + 3 (\max_d n_d - \min_d n_d)
+
+    for each group, some ten standard deviations above the mean: it refuses no honest draw, and
+    leaves whoever lies that much. The norms of large layers hardly spread, so it is close.
+
+    Parameters
+    ----------
+    drawn : NDArray[float64], shape (D, G)
+        Norms of D draws.
+    """
+    largest, smallest = drawn.max(axis=0), drawn.min(axis=0)
+    return np.asarray((largest + _MARGIN * (largest - smallest)) * (1 + _SAME))
+
+
+def plausible(norms: NDArray[np.float64], bound: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return norms, shape (..., G), with those above the bound such that they lose to others."""
+    return np.where(norms > bound, NOT_FINITE, norms)
+
+
+def claims_of(
+    entries: Mapping[int, Model], groups: int, bound: NDArray[np.float64] | None
+) -> dict[int, Candidates]:
+    """Return what neighbors claim to hold; those without a model claim nothing.
+
+    Parameters
+    ----------
+    entries : Mapping[int, Model]
+        What each has published: ``norms`` and ``origins``, and when it was ``held`` first.
+    groups : int
+        G, or 0 on a device that has no model to know it from.
+    bound : NDArray[float64] of shape (G,), or None
+        The largest plausible norms.
+    """
+    said = {j: e for j, e in entries.items() if _is_claim(e) and e["norms"].size}
+    groups = groups or max([0, *(e["norms"].size for e in said.values())])
+    read = {j: Candidates.claimed(e["norms"], e["origins"], groups) for j, e in said.items()}
+    return {j: claim.within(bound) for j, claim in read.items() if claim is not None}
+
+
+def _is_claim(entry: Model) -> bool:
+    whole = {"norms", "origins", "held"} <= entry.keys()
+    return whole and entry["held"].size == 1 and entry["held"].dtype.kind in "iu"
 
 
 def strongest(device: int, own: Candidates, others: Mapping[int, Candidates]) -> NDArray[np.int64]:

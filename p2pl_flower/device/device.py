@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import named_arrays
 from ..algorithms import State, Training, each
 from ..algorithms.codecs import StepKey, moved, of_codec, with_codec, without_codec
-from ..algorithms.max_norm import Candidates, choose
+from ..algorithms.max_norm import Candidates, choose, claims_of
 from ..algorithms.mixing import Weighted
-from ..errors import ForgottenError
+from ..errors import ForgottenError, P2PLError
 from ..named_arrays import Model
 from ..options import Options
 from ..relay import Mailbox, Slot
@@ -40,12 +39,12 @@ from ..relay.contents import (
 from ..relay.mailbox import ages_of, fresh
 from ..topology.neighborhood import Neighbor
 from ..weights import StepWeights, keep_answered, row_of, told_weights, weaken_stale
-from .exchange import Exchange, Step, as_arrays, sum_bytes
+from .exchange import Exchange, Step, as_arrays, put_together, sum_bytes
 from .hearing import heard_messages
 
 log = logging.getLogger("flwr.p2pl")
 
-CANDIDATES = "candidates"
+CANDIDATES, _BOUND = "candidates", "bound"
 THERE, HEARD = "there", "heard"
 """Channels on which a device says that its message is there, and whom it has heard saying so."""
 
@@ -74,12 +73,17 @@ class Device:
     options: Options
     without: frozenset[int] = frozenset()
 
-    def start(self, model: Model | None, drawn: bool = True) -> None:
+    def start(
+        self,
+        model: Model | None,
+        drawn: bool = True,
+        bound: NDArray[np.float64] | None = None,
+    ) -> None:
         """Begin with an initial model, or with none, to be given one by a neighbor.
 
         Neighbors see all of a model that this device was given: it is the common start,
         which they may need as a whole. Of one that was ``drawn`` here they never see the
-        arrays that stay at home.
+        arrays that stay at home. Claims of norms above ``bound``, shape (G,), are refused.
         """
         if model is None:
             self._stand(Candidates.nothing(0, self.me.id), held=0, step=0)
@@ -88,8 +92,9 @@ class Device:
         sharing.check(model)
         check_names(model)
         self.mailbox.publish(Slot(MODEL, 0, 0), model, sharing.personal(model) if drawn else ())
-        candidates = Candidates.of(sharing.part(model), self.options.max_norm_scope, self.me.id)
-        self._stand(candidates, held=0, step=0)
+        if bound is not None:
+            self.mailbox.publish(Slot(_BOUND, 0, 0), {_BOUND: bound}, [_BOUND])
+        self._stand(self._candidates(model).within(bound), held=0, step=0)
 
     @property
     def has_begun(self) -> bool:
@@ -118,21 +123,20 @@ class Device:
         """Make step ``step`` (from 1) of max norm synchronization.
 
         Neighbors' norms, a few bytes each, are compared first; a model is fetched only
-        from a neighbor that holds a stronger one. Links change from step to step as they
-        later do from round to round.
+        from a neighbor that holds a stronger one. One whose model has not the norm that it
+        claims is refused. Links change from step to step as they later do from round to round.
         """
         [(_, entry)] = self.mailbox.recall(CANDIDATES, newest=1)
-        own, held = _candidates(entry), int(entry["held"])
+        own, held = Candidates(entry["norms"], entry["origins"]), int(entry["held"])
         asked = self._reachable(round_number=step, step=0)
         entries = self.mailbox.collect(asked, Slot(CANDIDATES, 0, step - 1))
-        others = {j: _candidates(e) for j, e in entries.items() if e["norms"].size}
-        groups = own.norms.size or max([0, *(c.norms.size for c in others.values())])
-        others = {j: c for j, c in others.items() if c.norms.shape == c.origins.shape == (groups,)}
+        kept = self.mailbox.recall(_BOUND, newest=1)
+        others = claims_of(entries, own.norms.size, kept[0][1][_BOUND] if kept else None)
+        groups = next((c.norms.size for c in others.values()), own.norms.size)
         mine = own if own.norms.size else Candidates.nothing(groups, self.me.id)
-        scope, part = self.options.max_norm_scope, self.options.shared.part
-        held_by = {j: int(entry["held"]) for j, entry in entries.items()}
+        held_by = {j: int(entries[j]["held"].item()) for j in others}
         fetch = lambda sources: self._fetch({j: held_by[j] for j in sources})  # noqa: E731
-        norms_of = lambda offer: Candidates.of(part(offer), scope, 0).norms  # noqa: E731
+        norms_of = lambda offer: self._candidates(offer).norms  # noqa: E731
         holder, offers, liars = choose(self.me.id, mine, others, fetch, norms_of)
         if liars:
             log.warning("device %d: devices %s name norms that are not so", self.me.id, liars)
@@ -179,8 +183,24 @@ class Device:
         model, correction, state = algorithm.before_training(part, without_codec(holding.state))
         return Training({**holding.model, **model}, correction, with_codec(state, kept))
 
-    def after_training(self, round_number: int, trained: Model, state: State) -> None:
-        """Show neighbors what the algorithm makes of a trained model."""
+    def after_training(
+        self, round_number: int, trained: Model, state: State, begun: Model | None = None
+    ) -> None:
+        """Show neighbors what the algorithm makes of a trained model.
+
+        Where the options ask for privacy, what training had ``begun`` from is compared with what
+        came of it, and what is made private takes its place here, too.
+
+        Raises
+        ------
+        P2PLError
+            That is not known: nothing is shown then.
+        """
+        if self.options.privacy.is_private:
+            if begun is None:
+                raise P2PLError("privacy takes what training began from, to compare with")
+            part, draw = self.options.shared.part, np.random.default_rng()
+            trained = {**trained, **self.options.privacy.applied(part(begun), part(trained), draw)}
         self.publish(round_number, 0, self._sending(trained, state))
 
     def publish(self, round_number: int, step: int, holding: Holding) -> None:
@@ -315,25 +335,14 @@ class Device:
             offers |= self.mailbox.collect([j], Slot(MODEL, 0, held[j]))
         return offers
 
+    def _candidates(self, model: Model) -> Candidates:
+        part = self.options.shared.part(model)
+        return Candidates.of(part, self.options.max_norm_scope, self.me.id)
+
     def _merge(
         self, offers: dict[int, Model], holder: NDArray[np.int64]
     ) -> dict[str, NDArray[Any]] | None:
         """Put the strongest groups together; None while a device without a model lacks one."""
         kept = self.mailbox.recall(MODEL, newest=1)
         own = kept[0][1] if kept else None
-        template = next(iter(offers.values())) if own is None else own
-        mixed = self.options.shared.part(template)
-        for j, offer in offers.items():
-            named_arrays.check_layout(mixed, self.options.shared.part(offer), f"device {j}")
-        merged = dict(template)
-        sources = np.broadcast_to(holder, len(mixed)).tolist()
-        for name, source in zip(mixed, sources, strict=True):
-            chosen = offers.get(source, own)
-            if chosen is None:
-                return None
-            merged[name] = chosen[name]
-        return merged
-
-
-def _candidates(entry: Model) -> Candidates:
-    return Candidates(entry["norms"], entry["origins"])
+        return put_together(own, offers, holder, self.options)

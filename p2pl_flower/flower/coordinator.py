@@ -21,7 +21,7 @@ from ..relay.contents import MODEL, models_of
 from ..topology import Schedule, diameter, schedule
 from . import failures, messages, records
 from .due import Due
-from .initial_models import check_finite, check_layouts, given_arrays
+from .initial_models import check_finite, check_layouts, check_seeds, given_arrays
 from .lists import Lists
 from .membership import Membership
 
@@ -119,7 +119,8 @@ class Coordinator:
         replies = self.hear(messages.INIT, contents, self._membership.send(sent))
         check_layouts(initial_arrays, replies, self._options.shared)
         check_finite(replies, self._options.init)
-        if self._options.init == "independent" and any(draws.values()):
+        check_seeds(replies)
+        if self._options.init in ("independent", "seed") and any(draws.values()):
             return {"synchronization_steps": 0, "bytes_sent": 0}
         return self._synchronize()
 

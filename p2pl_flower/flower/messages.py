@@ -79,6 +79,10 @@ LAYOUT, NOT_FINITE = "layout", "not-finite"
 """Keys of what a device says of its initial model: the digest of its names, shapes and dtypes, and
 the name of the first array with a NaN or an infinity in it."""
 
+NUMBERS, SEEDLESS = "numbers", "seedless"
+"""Keys of the same, where all are to draw one model: the digest of its numbers, and whether they
+are the same whatever the seed."""
+
 SENDERS, BYTES, ORIGINS = "senders", "bytes", "origins"
 TELLERS, TOLD = "tellers", "told"
 """Keys of what an exchange with neighbors brought."""
@@ -248,3 +252,11 @@ def layout_digest(model: Model) -> str:
     """Return a short digest of the names, shapes and dtypes of a model's arrays."""
     text = repr(sorted(named_arrays.layout(model).items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def numbers_digest(model: Model) -> str:
+    """Return a digest of the numbers of a model's arrays, in hexadecimal digits."""
+    found = hashlib.blake2b(digest_size=16)
+    for name in sorted(model):
+        found.update(np.ascontiguousarray(model[name]).reshape(-1).view(np.uint8).data)
+    return found.hexdigest()

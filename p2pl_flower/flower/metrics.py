@@ -71,6 +71,10 @@ class RoundMetrics:
         """Note the consensus distance."""
         self._current.consensus_distance = consensus_distance
 
+    def spent(self, epsilon: float | None) -> None:
+        """Note what the device that let out most has spent of its privacy so far."""
+        self._current.epsilon = epsilon
+
     def end(self, server_bytes: int) -> Round:
         """End the round and hand it to ``on_round``."""
         self._current.seconds = time.perf_counter() - self._started

@@ -7,6 +7,7 @@ the device's own model. It still answers FedAvg, and every other Flower strategy
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -15,15 +16,15 @@ from flwr.app import ArrayRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from ..device import Device, Step
-from ..errors import DeviceError, P2PLError
-from ..named_arrays import conformed, layout
+from ..errors import P2PLError
+from ..named_arrays import Model, conformed, layout
 from ..relay import Relay, Slot, make_relay
 from ..relay.contents import MODEL
 from ..relay.tensors import not_finite
-from ..seeding import Stream, derive
 from . import client_fn as legacy
 from . import failures, messages, records, told
 from ._compat import registered
+from .drawing import Drawing
 from .local_steps import correcting
 from .unsupported import refused_mod
 from .user_functions import UserFunctions
@@ -173,22 +174,25 @@ class PeerApp(UserFunctions):
         order, device = self._open(message, context)
         if messages.ADOPT_ROUND in order and device.has_begun:
             return records.reply_to(message, {messages.LAYOUT: ""})  # it has lost nothing
-        model, drawn = None, False
+        model: Model | None = None
+        drawn, bound = False, None
+        said: dict[str, Any] = {}
         if message.content.array_records:
             [arrays] = message.content.array_records.values()
             model = messages.to_model(arrays)
         elif order.get(messages.OWN_PARAMETERS, False):
             model = messages.to_model(self._parameters(message, context))
         elif self._init is not None and device.options.init != "shared":
-            seed = derive(device.options.seed, Stream.INIT, device.me.id)
-            model, drawn = messages.to_model(_drawn(self._init(context, seed))), True
-        device.start(model, drawn)
+            draws = Drawing(functools.partial(self._init, context), device.options)
+            model, drawn, said = draws.model(device.me.id), True, draws.told()
+            bound = draws.bound()
+        device.start(model, drawn, bound)
         if messages.ADOPT_ROUND in order:
             device.take_over(Slot(MODEL, order[messages.ADOPT_ROUND], order[messages.ADOPT_STEP]))
         if model is None:
             return records.reply_to(message, {messages.LAYOUT: ""})
         part = device.options.shared.part(model)
-        said = {messages.LAYOUT: messages.layout_digest(part)}
+        said[messages.LAYOUT] = messages.layout_digest(part)
         if name := not_finite(part):
             said[messages.NOT_FINITE] = name
         return records.reply_to(message, said)
@@ -230,6 +234,7 @@ class PeerApp(UserFunctions):
         )
         content = records.with_arrays(message.content, order[messages.ARRAYS_KEY], model)
         before = layout(model)
+        begun = model if device.options.privacy.is_private else None
         del step, model  # while the user's function runs, the message alone holds it
         algorithm = device.options.algorithm
         try:
@@ -241,7 +246,7 @@ class PeerApp(UserFunctions):
             raise
         used.require_use(algorithm.name)
         trained = messages.to_model(records.only_arrays(reply.content))
-        device.after_training(order[messages.ROUND], conformed(before, trained), state)
+        device.after_training(order[messages.ROUND], conformed(before, trained), state, begun)
         records.take_arrays(reply.content)
         return records.filtered(reply, exchange)
 
@@ -285,16 +290,6 @@ class PeerApp(UserFunctions):
         me, neighbors, options = told.keep(mailbox, order)
         without = frozenset(order.get(messages.MIX_WITHOUT, ()))
         return order, Device(me, neighbors, mailbox, options, without)
-
-
-def _drawn(returned: object) -> ArrayRecord:
-    """Return what an init function has returned, or refuse what is no model."""
-    if not isinstance(returned, ArrayRecord):
-        raise DeviceError(
-            f"the init function returned {type(returned).__name__}, and must return an "
-            "ArrayRecord: ArrayRecord(model.state_dict()), say"
-        )
-    return returned
 
 
 def _checked(given: Relay | str | RelayFunction | None) -> Relay | RelayFunction:

@@ -18,7 +18,7 @@ from flwr.serverapp import Grid
 from .. import named_arrays
 from ..errors import ConfigError, DeviceError
 from ..history import Round, accuracies
-from ..options import ScoredRounds
+from ..options import ScoredRounds, Spending
 from ..seeding import Stream, generator
 from . import failures, messages, records
 from ._compat import is_simulated
@@ -74,6 +74,7 @@ class OpenRun:
         self.round, self._stage, self._moments = 0, _OVER, 0
         self._strategy = strategy
         self._metrics = RoundMetrics(strategy.on_round, strategy.weighted_by_key)
+        self._spending = Spending(strategy.options.privacy)
         self.rounds: list[Round] = self._metrics.rounds
         kinds = strategy.evaluate_trained, strategy.fraction_evaluate
         self._scored = ScoredRounds(strategy.evaluate_every, plan.num_rounds, *kinds)
@@ -120,6 +121,7 @@ class OpenRun:
             **taken,
             "bytes_through_server": self._membership.server_bytes,
             "seconds": time.perf_counter() - started,
+            **self._spending.each,
         }
         self._initial = messages.to_model(initial_arrays)
         shared = strategy.options.shared
@@ -142,6 +144,7 @@ class OpenRun:
         self.round = server_round
         self._metrics.begin(server_round, self._membership.server_bytes)
         self._called = self._coordinator.begin_round(server_round)
+        self._spending.trained(self._called)
         return self._instruct(messages.TRAIN, config)
 
     def sends_only(self, kind: str, sent: Collection[Message]) -> None:
@@ -215,6 +218,7 @@ class OpenRun:
             )
             self._metrics.distance(named_arrays.consensus_distance(models))
         self._metrics.sent(self._coordinator.sent)
+        self._metrics.spent(self._spending.epsilon)
         self._report(self._metrics.end(self._membership.server_bytes))
 
     def finish(self) -> ArrayRecord:

@@ -19,6 +19,7 @@ from flwr.serverapp.strategy import FedAvg, Result
 from ..algorithms import Algorithm
 from ..algorithms.codecs import Codec
 from ..algorithms.mixing import MixingRule
+from ..algorithms.privacy import Privacy
 from ..errors import ConfigError
 from ..options import (
     CONNECT_TIMEOUT,
@@ -30,6 +31,7 @@ from ..options import (
     Logger,
     Options,
     RoundFunction,
+    check_accountant,
     told,
 )
 from ..relay import Relay, make_relay
@@ -76,7 +78,7 @@ class P2PL(RunningStrategy):
         Globs on array names, such as ``"features.*"`` or ``"!head.*"``: which arrays are
         mixed, synchronized and shown to neighbors. The others stay at home, as in FedPer.
     consensus_steps, consensus_gamma, init, max_norm_scope, links, on_missing, mixing, codec, \
-codec_memory, seed
+codec_memory, privacy, seed
         See `p2pl_flower.Options`.
     evaluate_every : int
         Devices evaluate, after training and after consensus, in every n-th round and in
@@ -152,6 +154,7 @@ evaluate_metrics_aggr_fn
         mixing: str | MixingRule = "weighted",
         codec: str | Codec = "none",
         codec_memory: str = "auto",
+        privacy: str | Privacy = "none",
         seed: int = 0,
         evaluate_every: int = 1,
         evaluate_trained: bool = True,
@@ -182,10 +185,12 @@ evaluate_metrics_aggr_fn
             mixing=mixing,
             codec=codec,
             codec_memory=codec_memory,
+            privacy=privacy,
             shared=shared,
             seed=seed,
         )
         self.options.to_config()  # what cannot travel to devices is refused here
+        check_accountant(self.options.privacy)
         self.topology = topology
         self.evaluate_every = EVALUATE_EVERY.take(evaluate_every)
         self.evaluate_trained = EVALUATE_TRAINED.take(evaluate_trained)

@@ -13,6 +13,7 @@ from .scored_rounds import (
     ScoredRounds,
 )
 from .spectrum import check_spectrum
+from .spending import Spending, check_accountant
 
 __all__ = [
     "CONNECT_TIMEOUT",
@@ -30,6 +31,8 @@ __all__ = [
     "Options",
     "RoundFunction",
     "ScoredRounds",
+    "Spending",
+    "check_accountant",
     "check_direction",
     "check_loggers",
     "check_spectrum",

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..algorithms import ALGORITHMS, Algorithm
 from ..algorithms.codecs import CODECS, MEMORIES, Codec, Coder
 from ..algorithms.mixing import MIXINGS, MixingRule
+from ..algorithms.privacy import PRIVACIES, Privacy
 from ..config import (
     Converted,
     at_least,
@@ -87,9 +88,10 @@ class Options:
     consensus_gamma: float = option(1.0, rule=within("(0, 1]"), help="gamma, their step size")
     init: str = option(
         "auto",
-        rule=one_of("max-norm", "shared", "independent", "auto"),
-        help="initial models: the largest of those that devices draw is flooded, all start from a "
-        "common one, every device keeps what it has drawn, or as is the algorithm's own way",
+        rule=one_of("max-norm", "bounded-norm", "seed", "shared", "independent", "auto"),
+        help="initial models: the largest of those that devices draw is flooded, the largest that "
+        "is plausible, all draw the same one from the run's seed, all start from a common one, "
+        "every device keeps what it has drawn, or as is the algorithm's own way",
     )
     max_norm_scope: str = option(
         "model",
@@ -132,6 +134,13 @@ class Options:
         help="what becomes of what a codec did not send: it is forgotten, added to the next "
         "message, or sent later to copies that neighbors keep; or as is the algorithm's own way",
     )
+    privacy: Converted[Privacy, str | Privacy] = option(
+        "none",
+        converted=True,
+        help="what is done to a trained model before anything of it leaves the device: "
+        "`gaussian:clip=1.0,noise=1.1` clips the round's update to a norm and adds noise of so "
+        "many times that (docs/privacy.md)",
+    )
     shared: Converted[Sharing, str | Iterable[str] | Sharing] = option(
         "*",
         converted=True,
@@ -156,7 +165,8 @@ class Options:
         check_columns(algorithm, rule, self.on_missing, mixing)
         check_mixing(algorithm, mixing)
         made: dict[str, Any] = {"algorithm": algorithm, "weights": rule, "matrix": matrix}
-        made["mixing"], made["codec"] = mixing, CODECS.of(self.codec)
+        made["mixing"], made["privacy"] = mixing, PRIVACIES.of(self.privacy)
+        made["codec"] = CODECS.of(self.codec)
         made["codec_memory"] = check_codec(algorithm, made["codec"], self.codec_memory)
         made["init"] = algorithm.init if self.init == "auto" else self.init
         made |= {"links": links, "shared": Sharing.of(self.shared)}
@@ -197,6 +207,7 @@ class Options:
             "links": described_text(self.links, LINKS),
             "mixing": described_text(self.mixing, MIXINGS),
             "codec": described_text(self.codec, CODECS),
+            "privacy": described_text(self.privacy, PRIVACIES),
             "shared": self.shared.spec(),
         }
         return {**{name: getattr(self, name) for name in declared(type(self))}, **texts}
@@ -217,6 +228,7 @@ class Options:
             "links": text_of(self.links, LINKS),
             "mixing": text_of(self.mixing, MIXINGS),
             "codec": text_of(self.codec, CODECS),
+            "privacy": text_of(self.privacy, PRIVACIES),
             "shared": self.shared.spec(),
         }
         if not same(self.shared, Sharing.of(texts["shared"])):

@@ -15,7 +15,7 @@ import tomli_w
 from ..history import History
 from .colors import color
 from .series import AXES, drawn, series
-from .table import HEADER, LEGEND, rows
+from .table import LEGEND, rows
 from .words import labels, sentences, title
 
 if TYPE_CHECKING:
@@ -97,10 +97,10 @@ def _data(history: History, network: Network | None) -> dict[str, Any]:
 
 
 def _table(history: History) -> str:
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in HEADER)
+    header, *found = rows(history)
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-        for row in rows(history)
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in found
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from ..history import History, Round, Run
 from .words import accuracy_of, human_bytes, labels
 
-HEADER = (
+_HEADER = (
     "contender",
     "accuracy",
     "worst device",
@@ -24,7 +24,8 @@ HEADER = (
 LEGEND = """\
 Accuracy is that of the devices' models on the test set after the last consensus: mean,
 worst and best device, standard deviation over devices; and the mean before it, after local
-training. *Sent in all* counts model bytes over all links, those of the start included;
+training. Devices that attack are not scored. *Sent in all* counts model bytes over all links,
+those of the start included;
 *busiest node* is the one that sends most (the server, where there is one); *server* counts
 all messages to and from the server. Both are means over rounds; seconds are the median over
 the rounds in which no model was evaluated.
@@ -32,13 +33,18 @@ the rounds in which no model was evaluated.
 
 
 def rows(history: History) -> list[tuple[str, ...]]:
-    """Return the cells under `HEADER` for each run.
+    """Return the cells of the table: a header, and a row for each run.
 
     A value that was not measured is a dash. Accuracy and its standard deviation are in percent,
-    sizes in decimal units.
+    sizes in decimal units. Where devices are private there is a column for what was spent of it.
     """
-    names = labels(history)
-    return [(name, *_cells(run)) for name, run in zip(names, history.runs, strict=True)]
+    named = zip(labels(history), history.runs, strict=True)
+    found = [_HEADER, *((name, *_cells(run)) for name, run in named)]
+    spent = [run.rounds[-1].epsilon if run.rounds else None for run in history.runs]
+    if all(epsilon is None for epsilon in spent):
+        return found
+    column = ["epsilon", *("-" if each is None else f"{each:.2f}" for each in spent)]
+    return [(*row, cell) for row, cell in zip(found, column, strict=True)]
 
 
 def _cells(run: Run) -> Sequence[str]:

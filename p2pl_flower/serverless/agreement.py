@@ -6,7 +6,6 @@ connected, all agree; and where they do not, the two ends of some link know it.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -16,10 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..flower.messages import numbers_digest
 from ..named_arrays import Model
 
 log = logging.getLogger("flwr.p2pl")
 
+_SEEDED = (
+    "with init='seed' an init function must draw all of a model from the seed that it is given, "
+    "by the same libraries on all devices; or begin anew with init='max-norm' on all devices"
+)
 _DIGEST_BYTES = 16
 _DIGEST = re.compile(rf"[0-9a-f]{{{2 * _DIGEST_BYTES}}}")
 _MOST_DEVICES, _LISTED = 1 << 31, 20
@@ -48,10 +52,7 @@ class InitialModel:
     @classmethod
     def of(cls, model: Model, origins: Iterable[int]) -> InitialModel:
         """Describe the mixed arrays of a model, each of which was drawn by one of ``origins``."""
-        found = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-        for name in sorted(model):
-            found.update(np.ascontiguousarray(model[name]).reshape(-1).view(np.uint8).data)
-        return cls(found.hexdigest(), tuple(sorted(set(origins))))
+        return cls(numbers_digest(model), tuple(sorted(set(origins))))
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a part of a greeting, and of a checkpoint."""
@@ -81,7 +82,9 @@ class InitialModel:
         return cls(arrays["digest"].tobytes().hex(), tuple(origins))
 
     def __str__(self) -> str:
-        """Return whose it is, for a sentence."""
+        """Return whose it is, for a sentence: of no device where all draw it themselves."""
+        if not self.origins:
+            return "its own draw from the run's seed"
         listed = ", ".join(map(str, self.origins[:_LISTED]))
         listed += ", ..." if len(self.origins) > _LISTED else ""
         return f"device {listed}" if len(self.origins) == 1 else f"devices {listed}"
@@ -116,10 +119,11 @@ class Agreement:
         self._warned |= set(news)
         listed = "; ".join(f"neighbor {j} from that of {self._heard[j]}" for j in news)
         log.warning(
-            f"device %d starts from the initial model of %s, but %s: {_WHAT_TO_DO}",
+            "device %d starts from the initial model of %s, but %s: %s",
             self._device,
             self.own,
             listed,
+            _WHAT_TO_DO if self.own and self.own.origins else _SEEDED,
         )
 
     def heard_of(self, neighbor: int) -> InitialModel | None:

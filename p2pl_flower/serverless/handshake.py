@@ -278,7 +278,7 @@ class Handshake:
 
     def _steps(self) -> dict[str, int]:
         """Return the steps of synchronization, which neighbors wait for: those of all devices."""
-        if self._settings.options.init == "independent":
+        if self._settings.options.init in ("independent", "seed"):
             return {}
         return {"sync-steps": self._settings.synchronization_steps}
 

@@ -19,7 +19,7 @@ from ..flower.metrics import as_number, sample_count
 from ..flower.records import only_metrics, received_in, told_in, unscored_why
 from ..history import Round, Run
 from ..named_arrays import Model
-from ..options import ScoredRounds
+from ..options import ScoredRounds, Spending
 from ..relay import Slot
 from ..relay.contents import MODEL, from_publication
 from ..relay.grpc import EndpointMailbox, EndpointRelay
@@ -114,6 +114,7 @@ class ServerlessPeer:
         self._metrics, self._setup = self._recorder.metrics, self._recorder.setup
         self._failures = OwnFailures(settings.on_failure, self._setup)
         self._done, self._begun = 0, False
+        self._spending = Spending(settings.options.privacy)
         self._resume()
         configs = settings.train_config, settings.evaluate_config
         self._instructions = Instructions(app, self._context, settings.options, *configs)
@@ -167,6 +168,13 @@ class ServerlessPeer:
             seconds = [r.seconds for r in self._recorder.metrics.rounds]
             self._known.restore(self._recorder.known, seconds)
             self._publications.round = max(self._publications.round, state.round)
+            self._count_spent(len(state.run.rounds))
+
+    def _count_spent(self, rounds: int) -> None:
+        """Count what was let out before, in the round too in which the device was stopped."""
+        if self._settings.options.privacy.is_private:
+            again = self._setup["begun_again"] = self._setup.get("begun_again", 0) + 1
+            self._spending.trained([self._settings.device] * (rounds + again))
 
     def _meet_all(self) -> None:
         """Wait for the neighbors, and say who is not there."""
@@ -179,7 +187,7 @@ class ServerlessPeer:
 
     def _begin(self) -> None:
         parts = self._settings, self.endpoint, self._mailbox, self._known
-        self._setup |= Start(*parts, self._send).begin()
+        self._setup |= {**Start(*parts, self._send).begin(), **self._spending.each}
         self._begun = True
         self._save()
 
@@ -212,6 +220,8 @@ class ServerlessPeer:
         else:
             self._exchange_sample_counts(number, trained)
             self._mix_all(number, report)
+        self._spending.trained([self._settings.device])
+        self._metrics.spent(self._spending.epsilon)
         report.measured = self._metrics.end(0)
         report.measured.bytes_sent = sum(report.received.values())
         self._recorder.count(report)

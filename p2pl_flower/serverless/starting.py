@@ -9,6 +9,7 @@ from typing import Any
 
 from flwr.app import RecordDict
 
+from ..errors import DeviceError
 from ..flower import messages
 from ..flower.records import received_in
 from ..named_arrays import Model, square_norm
@@ -69,7 +70,11 @@ class Start:
             setup |= self._settle()
         elif self._handshake.is_under_way():
             setup |= self._join()
+        elif self._settings.options.init == "seed":
+            self._agree()
         else:
+            if self._settings.options.init == "bounded-norm":
+                self._drawn()
             setup |= self._synchronize()
         return {**setup, "seconds": time.perf_counter() - started}
 
@@ -87,6 +92,33 @@ class Start:
         self._compare()
         self._endpoint.waiting = self._settings.waiting
         return {"synchronization_steps": steps, "bytes_sent": received}
+
+    def _agree(self) -> None:
+        """Start from the model that all draw of the run's seed, and see whether neighbors do."""
+        drawn = self._drawn()
+        seconds = max(self._settings.start, self._settings.waiting.deadline)
+        self._endpoint.waiting = Waiting(deadline=seconds)
+        self._start_from(drawn)
+        self._compare()
+        self._endpoint.waiting = self._settings.waiting
+
+    def _drawn(self) -> InitialModel:
+        """Describe the model that the device has drawn, which some starts cannot do without.
+
+        Raises
+        ------
+        DeviceError
+            The app draws none.
+        """
+        drawn = self._described([])
+        if drawn is None:
+            init = self._settings.options.init
+            raise DeviceError(
+                f"device {self._settings.device} draws no initial model, which init={init!r} "
+                "takes: give the app an @app.init() or an init-function, or set init = 'max-norm' "
+                "on all devices"
+            )
+        return drawn
 
     def _compare(self) -> None:
         """Ask neighbors what they start from."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
@@ -11,13 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..algorithms import Algorithm
-from ..algorithms.codecs import Coder, size_of
-from ..algorithms.mixing import MixingRule
+from ..algorithms.codecs import size_of
 from ..named_arrays import Layout
 from ..seeding import Stream, derive, generator
-from ..sharing import Sharing
+from . import privacy
 from .algorithm_memory import extra_bytes
+from .common import Common
 from .compiled import compile_steps, compiling
 from .drawing import Draws, draw
 from .hooks import Hooks
@@ -40,40 +38,6 @@ from .workers import Ids, Workers
 
 Values = dict[str, NDArray[np.float64]]
 """What is measured of each of several devices, by name."""
-
-
-ALL = Coder()
-
-
-@dataclass(frozen=True)
-class Common:
-    """What all devices of a run have in common.
-
-    Attributes
-    ----------
-    seed : int
-        Seed of everything.
-    algorithm : Algorithm
-        What devices train from, send, and make of what arrives.
-    shared : Sharing
-        Which tensors are mixed.
-    scope : str
-        Which groups of tensors synchronization compares: ``model`` or ``tensor``.
-    mixing : MixingRule
-        How messages are mixed.
-    devices : int
-        How many there are in all.
-    coder : Coder
-        What is sent of them.
-    """
-
-    seed: int
-    algorithm: Algorithm
-    shared: Sharing
-    scope: str
-    mixing: MixingRule
-    devices: int
-    coder: Coder = ALL
 
 
 class Block:
@@ -121,8 +85,15 @@ class Block:
         chunk = self._fit(template)
         self.stack = Stack(template, self.devices, machine.torch_device, common.shared)
         self.stack.check_types()
-        self._hooks = Hooks(common.algorithm, self.stack, common.mixing, common.coder, common.seed)
         self._traffic = Traffic(common.coder, common.seed, self.devices)
+        self._hooks = Hooks(
+            common.algorithm,
+            self.stack,
+            common.mixing,
+            common.coder,
+            common.seed,
+            common.hostile,
+        )
         self._trainer = Trainer(self.stack, self._samples, job.training, chunk, common.seed)
         self._workers: Workers[Learner] | None = None
         if machine.compile:
@@ -210,9 +181,12 @@ class Block:
 
     def train(self, devices: Ids, number: int) -> None:
         """Let devices train for a round, and make their messages."""
-        correction = self._hooks.before_training(devices)
+        common, correction = self._common, self._hooks.before_training(devices)
+        begun = privacy.begun(common.privacy, self.stack)
         self._trainer.train(devices, number, correction, self._pool)
         del correction
+        place = self._first, common.seed, number
+        privacy.apply(common.privacy, self.stack, begun, devices, *place, self._pool.do)
         self._hooks.after_training(devices)
 
     def mix(self, mixings: Iterable[Mixing]) -> Ids:
@@ -265,8 +239,9 @@ class Block:
         return self._scoring.values(self.stack, devices, self._pool)
 
     def consensus_distance(self) -> float:
-        """Return how far models are from their mean (see `mixing.consensus_distance`)."""
-        return consensus_distance(self.stack, self._pool.do)
+        """Return how far honest models are from their mean (see `mixing.consensus_distance`)."""
+        honest = self._common.hostile.honest(np.arange(self.devices))
+        return consensus_distance(self.stack, self._pool.do, honest)
 
     @property
     def path(self) -> str:
@@ -318,12 +293,13 @@ class Block:
         footprint, two = self.learners.footprint, Stack(template, 2, "meta", common.shared)
         once = two.once_bytes  # one device has nothing in common with others
         own = (two.nbytes - once) // 2
+        extra = extra_bytes(common.algorithm, one, common.mixing, common.coder)
+        extra += one.model_bytes if common.privacy.is_private else 0
         chunk = pick_chunk(machine, own + footprint.each, self.devices)
         together = min(self.devices, chunk * self._threads)
         self.needs = Needs(
             models=once + self.devices * own,
-            algorithm=self.devices
-            * extra_bytes(common.algorithm, one, common.mixing, common.coder),
+            algorithm=self.devices * extra,
             training=footprint.training(together, self._threads),
             kept=footprint.kept,
             mixing=min(self.devices * own, self._threads * MIXING_BYTES),

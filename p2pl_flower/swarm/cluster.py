@@ -17,7 +17,8 @@ from ..config import Rule, at_least, check_fields, described, option
 from ..errors import ConfigError, P2PLError
 from ..named_arrays import Layout
 from ..seeding import Stream, derive
-from .block import Common, Values
+from .block import Values
+from .common import Common
 from .drawing import draw
 from .hooks import Hooks
 from .initial import Initial, set_initial

@@ -127,6 +127,15 @@ def one_core() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def drawn_norms(
+    stack: Stack, factory: ModelFactory, seeds: Sequence[int], scope: str
+) -> NDArray[np.float64]:
+    """Return the norms, shape (D, G), of what a factory draws from D seeds; none is kept."""
+    with one_core():
+        squares = [_squares(stack, _model(factory, seed)) for seed in seeds]
+    return _roots(torch.stack(squares), scope)
+
+
 def norms(stack: Stack, scope: str) -> NDArray[np.float64]:
     """Return the norms that synchronization compares of models that are set: see `Draws.norms`."""
     models = map(stack.model, range(stack.devices))

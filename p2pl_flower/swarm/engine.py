@@ -6,13 +6,16 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ..algorithms.max_norm import bound_of, plausible
 from ..errors import ConfigError
 from ..history import Round, Run, Scores
-from ..options import ScoredRounds
-from ..seeding import Stream, derive, generator
-from .block import Block, Common
+from ..options import ScoredRounds, Spending
+from ..seeding import Stream, derive, generator, trial_draws
+from .block import Block
 from .checkpoint import Checkpoint
 from .cluster import Blocks, RayCluster
+from .common import Common
+from .drawing import drawn_norms
 from .job import Job
 from .plans import Plan
 from .progress import Progress
@@ -49,6 +52,7 @@ class Swarm:
         self.job, self.plan = job, plan
         self.measured = Run(job.name, "swarm", plan.seed, plan.devices)
         every = 0 if job.test is None else job.evaluate_every
+        self._spending = Spending(plan.privacy)
         self._scored = ScoredRounds(every, job.rounds, job.evaluate_trained, job.fraction_evaluate)
         common = Common(
             plan.seed,
@@ -58,8 +62,13 @@ class Swarm:
             plan.mixing,
             plan.devices,
             plan.coder,
+            plan.privacy,
+            plan.hostile,
         )
         spread = isinstance(job.machine, RayCluster)
+        if spread and len(plan.hostile.devices):
+            rule = "with hostile devices all are in one process: they may know what others send"
+            raise ConfigError("machine", "RayCluster", rule)
         self.block = Blocks(job, common) if spread else Block(job, common)
         if self.block.devices != plan.devices:
             rule = f"must hold {plan.devices} devices' samples, as many as the plan has devices"
@@ -99,6 +108,10 @@ class Swarm:
             drawn = 1 if plan.shared_start else plan.devices
             seeds = [derive(plan.seed, Stream.INIT, device) for device in range(drawn)]
             norms = block.draw(seeds)
+            if plan.bounded:
+                trials = trial_draws(plan.seed)
+                usual = drawn_norms(block.one, self.job.model, trials, plan.scope)
+                norms = plausible(norms, bound_of(usual))
             size = block.one.all_bytes if plan.shared_start else block.one.drawn_bytes
             start = plan.start(norms, size)
             block.follow(seeds, start.origins)
@@ -106,15 +119,17 @@ class Swarm:
         block.begin()
         seconds = time.perf_counter() - started
         timed = {"seconds": seconds} if setup else {}
-        self.measured.setup = {**setup, **timed, "path": block.path}
+        self.measured.setup = {**setup, **timed, "path": block.path, **self._spending.each}
 
     def _round(self, number: int) -> Round:
         """Train, mix and measure once."""
         started, block = time.perf_counter(), self.block
         measured, devices = Round(number), self.plan.trains(number)
         block.train(devices, number)
+        self._spending.trained(devices.tolist())
+        measured.epsilon = self._spending.epsilon
         if self._scored.due_after_training(number):
-            measured.after_training = self._scores(devices, number)
+            measured.after_training = self._scores(self.plan.hostile.honest(devices), number)
         sent = block.mix(self.plan.mixings(number))
         if self._scored.due(number):
             measured.after_consensus = self._scores(self.plan.scored(number), number)
@@ -157,5 +172,6 @@ class Swarm:
         self.measured.setup, self.measured.rounds = run.setup, run.rounds
         self.block.restore(tensors)
         for done in run.rounds:
-            self.plan.trains(done.round)  # plans note who has trained
+            trained = self.plan.trains(done.round)  # plans note who has trained
+            self._spending.trained(trained.tolist())
         return True

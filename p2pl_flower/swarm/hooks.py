@@ -14,7 +14,9 @@ from ..algorithms import Algorithm
 from ..algorithms.codecs import Coder, layout_of, moved
 from ..algorithms.mixing import MixingRule, Weighted
 from ..named_arrays import Layout
+from .hostile import NOBODY, Hostile
 from .mixing import Mixing, folded
+from .robust import combined
 from .sending import Sender, state_from, state_of
 from .stack import Stack, rows_of
 from .workers import Do, Ids, in_turn
@@ -43,6 +45,8 @@ class Hooks:
         What is sent of them.
     seed : int
         Seed of everything.
+    hostile : Hostile
+        Who lies to neighbors.
 
     Attributes
     ----------
@@ -57,10 +61,12 @@ class Hooks:
         mixing: MixingRule,
         coder: Coder = _EXACT,
         seed: int = 0,
+        hostile: Hostile = NOBODY,
     ) -> None:
         self._algorithm, self._stack, self._rule = algorithm, stack, mixing
         self._coder, self._sender = coder, Sender(coder, seed, stack.devices)
         self._public: Stacked = {}
+        self._hostile = hostile
         self._is_product = isinstance(mixing, Weighted) and algorithm.is_weighted_sum
         self.state: dict[str, Stacked] = {}
         self._message: Stacked = {}
@@ -116,7 +122,8 @@ class Hooks:
 
     def steps(self, mixings: Iterable[Mixing]) -> Iterable[Mixing]:
         """Return a round's consensus steps, as few as do the same."""
-        if not (self._algorithm.is_plain and self._is_product and self._coder.is_exact):
+        plain = self._algorithm.is_plain and self._is_product and self._coder.is_exact
+        if not plain or len(self._hostile.devices):
             return self._until_last(mixings)
         return folded(mixings, self._stack.mixed_size)
 
@@ -157,6 +164,8 @@ class Hooks:
         """
         if not len(self._message):
             self._message = self._models()
+        if len(self._hostile.devices):
+            mixing, beside = self._hostile.heard(self._message, mixing)
         plain = self._algorithm.is_plain and self._is_product
         looks_back = not plain and self._algorithm.looks_back
         sent = _copies(self._message) if looks_back else self._message
@@ -165,7 +174,7 @@ class Hooks:
         elif self._is_product:
             mixing.apply(self._message, do, beside)
         else:
-            self._message = self._combined(self._message, mixing, beside or {})
+            self._message = self._combined(self._message, mixing, beside or {}, do)
         devices = np.flatnonzero(mixing.active)
         if plain or not len(devices):
             return
@@ -207,8 +216,14 @@ class Hooks:
         kept = {n.removeprefix(_CODEC): t for n, t in tensors.items() if n.startswith(_CODEC)}
         self.state, self._sender.kept = state_from(own), state_from(kept)
 
-    def _combined(self, messages: Stacked, mixing: Mixing, beside: Stacked) -> Stacked:
-        """Return messages after a step that is no weighted sum: device by device."""
+    def _combined(
+        self, messages: Stacked, mixing: Mixing, beside: Stacked, do: Do = in_turn
+    ) -> Stacked:
+        """Return messages after a step that is no weighted sum."""
+        if not isinstance(self._rule, Weighted):
+            together = combined(self._rule, messages, beside, mixing, do)
+            if together is not None:
+                return together
         after, count = _copies(messages), self._stack.devices
         for device in np.flatnonzero(mixing.active).tolist():
             row = mixing.row(device)

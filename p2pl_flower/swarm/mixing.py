@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .edges import Edges
 from .products import linear
-from .stack import Stack, in_parts
+from .stack import Stack, in_parts, rows_of
 from .workers import Do, in_turn
 
 DENSE_FROM = 0.1
@@ -228,9 +228,20 @@ def _multiply(work: tuple[Tensor, Tensor, Tensor]) -> None:
     """Multiply a block of columns, and what is beside it, by a matrix, in place."""
     matrix, block, beside = work
     before = block.to(matrix.dtype).contiguous()
-    if len(beside):
-        before = torch.cat([before, beside.to(before)])
-    block.copy_(matrix @ before if matrix.is_sparse_csr else linear(matrix, before.T))
+    if not len(beside):
+        block.copy_(matrix @ before if matrix.is_sparse_csr else linear(matrix, before.T))
+        return
+    before = torch.cat([before, beside.to(before)])
+    broken = ~before.isfinite().all(1)
+    if matrix.is_sparse_csr or not bool(broken.any()):
+        block.copy_(matrix @ before if matrix.is_sparse_csr else linear(matrix, before.T))
+        return
+    # 0 times a NaN is one, too: it is to reach those alone that hear it
+    reached = (matrix[:, broken] != 0).any(1)
+    before[broken] = 0.0
+    product = linear(matrix, before.T)
+    product[reached] = torch.nan
+    block.copy_(product)
 
 
 def folded(mixings: Iterable[Mixing], width: int) -> list[Mixing]:
@@ -263,20 +274,26 @@ def column_blocks(flat: Tensor, size: int = _DENSE_BLOCK) -> Iterator[slice]:
         yield slice(start, start + width)
 
 
-def consensus_distance(stack: Stack, do: Do = in_turn) -> float:
+def consensus_distance(
+    stack: Stack, do: Do = in_turn, devices: NDArray[np.int64] | None = None
+) -> float:
     r"""Return :math:`\sqrt{\frac{1}{K} \sum_k \|w_k - \bar{w}\|^2}` over the mixed tensors.
 
-    In double precision, from the differences to device 0: equal models have distance 0.
+    Of all devices unless some are named. In double precision, from the differences to the first:
+    equal models have distance 0.
     """
-    blocks = []
+    rows = slice(None) if devices is None or len(devices) == stack.devices else rows_of(devices)
+    count, blocks = stack.devices if devices is None else len(devices), []
     for name in stack.mixed:
         flat = in_parts(stack.tensors[name]).view(stack.devices, -1)
-        blocks += [flat[:, block] for block in column_blocks(flat)]
+        blocks += [(flat, block) for block in column_blocks(flat)]
     squares = np.zeros(len(blocks))
 
     def measure(number: int) -> None:
-        apart = blocks[number].double() - blocks[number][0].double()
+        flat, block = blocks[number]
+        own = flat[rows, block].double()
+        apart = own - own[0]
         squares[number] = float((apart - apart.mean(0)).square().sum())
 
     do(measure, range(len(blocks)))
-    return float(np.sqrt(squares.sum() / stack.devices))
+    return float(np.sqrt(squares.sum() / count))

@@ -13,8 +13,9 @@ from torch import Tensor
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
-    from .block import Block, Common
+    from .block import Block
     from .cluster import RayCluster
+    from .common import Common
     from .job import Job
 
 

@@ -21,6 +21,7 @@ from ..algorithms import Algorithm
 from ..algorithms.codecs import Coder
 from ..algorithms.mixing import MixingRule, Weighted
 from ..algorithms.p2pl import P2PL
+from ..algorithms.privacy import NOT_PRIVATE, Privacy
 from ..config import take, within
 from ..errors import ConfigError
 from ..options import Options, check_direction, check_spectrum
@@ -29,6 +30,7 @@ from ..sharing import EVERYTHING, Sharing
 from ..topology import Schedule
 from ..weights import check_matrix
 from .edges import Edges, edge_weights, keep_heard
+from .hostile import NOBODY, Hostile
 from .mixing import Mixing
 from .synchronization import Start, flood
 
@@ -53,12 +55,18 @@ class Plan(ABC):
         Which groups of tensors synchronization compares: ``model`` or ``tensor``.
     shared_start : bool
         Whether all devices start from device 0's draw.
+    bounded : bool
+        Whether norms of initial models are to be plausible.
     shared : Sharing
         Which tensors are mixed.
     mixing : MixingRule
         How messages are mixed.
     coder : Coder
         What is sent of them.
+    privacy : Privacy
+        What is done to trained models before anything of them is sent.
+    hostile : Hostile
+        Who lies to neighbors, in an experiment with attackers: they are never scored.
     """
 
     samples: Ids
@@ -66,9 +74,12 @@ class Plan(ABC):
     algorithm: Algorithm = P2PL()
     scope: str = "model"
     shared_start: bool = False
+    bounded: bool = False
     shared: Sharing = EVERYTHING
     mixing: MixingRule = Weighted()
     coder: Coder = Coder()
+    privacy: Privacy = NOT_PRIVATE
+    hostile: Hostile = NOBODY
 
     @property
     def devices(self) -> int:
@@ -156,9 +167,11 @@ class Gossip(Plan):
         check_direction(self.options, self.schedule)
         self.seed, self.algorithm = self.options.seed, self.options.algorithm
         self.scope = self.options.max_norm_scope
-        self.shared_start = self.options.init == "shared"
+        self.shared_start = self.options.init in ("shared", "seed")
+        self.bounded = self.options.init == "bounded-norm"
         self.shared, self.mixing = self.options.shared, self.options.mixing
         self.coder = self.options.coder
+        self.privacy = self.options.privacy
         self._edges = (None, Edges.of(self.schedule.graph(1)))
         self._known = np.zeros_like(self.samples)  # until a device has trained
         self._told = np.zeros_like(self.samples)
@@ -167,6 +180,8 @@ class Gossip(Plan):
         """Flood the largest norm, or device 0's model, or keep what was drawn."""
         if self.options.init == "independent":
             return Start.own(norms.shape)
+        if self.options.init == "seed":
+            return Start.common(norms.shape)
         drew = np.arange(self.devices) == 0 if self.shared_start else np.full(self.devices, True)
         return flood(self.schedule, self.options.links, norms, drew, model_bytes)
 
@@ -199,8 +214,8 @@ class Gossip(Plan):
             yield replace(mixing, moment=(round_number, step - 1))
 
     def scored(self, round_number: int) -> Ids:
-        """Return the devices that are there."""
-        return np.flatnonzero(self._present(round_number))
+        """Return the honest devices that are there."""
+        return self.hostile.honest(np.flatnonzero(self._present(round_number)))
 
     def traffic(self, sent: Ids, round_number: int, message_bytes: int) -> Mapping[str, int]:
         """Return what devices sent to each other; none goes through a server."""
@@ -300,7 +315,7 @@ class Averaging(Plan):
         chosen = self.trains(round_number)
         weights = np.zeros(self.devices)
         weights[chosen] = self.samples[chosen] / self.samples[chosen].sum()
-        yield Mixing.average(weights)
+        yield replace(Mixing.average(weights), moment=(round_number, 0))
 
     def scored(self, round_number: int) -> Ids:
         """Return one device: all hold the same model."""

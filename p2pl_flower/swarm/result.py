@@ -15,7 +15,8 @@ from ..options import Options
 from ..report import Network, write
 from ..topology import Schedule
 from .initial import STACKED
-from .stack import Stack
+from .stack import Stack, rows_of
+from .workers import Ids
 
 
 @dataclass(frozen=True)
@@ -111,15 +112,19 @@ class Result:
         save_file(tensors, path, metadata={STACKED: str(self.stack.devices)})
 
 
-def mean_of(stack: Stack) -> dict[str, Tensor]:
-    """Return the mean of all models; integers and booleans are device 0's.
+def mean_of(stack: Stack, devices: Ids | None = None) -> dict[str, Tensor]:
+    """Return the mean of models, of all or some; integers and booleans are the first's.
 
     Computed in double precision, and returned in the model's own, under all its names.
     """
+    rows = slice(None) if devices is None else rows_of(devices)
     model = {
-        name: tensor.to(torch.promote_types(tensor.dtype, torch.float64)).mean(0).to(tensor.dtype)
+        name: tensor[rows]
+        .to(torch.promote_types(tensor.dtype, torch.float64))
+        .mean(0)
+        .to(tensor.dtype)
         if tensor.is_floating_point() or tensor.is_complex()
-        else tensor[0].clone()
+        else tensor[rows][0].clone()
         for name, tensor in stack.tensors.items()
     }
     return {name: model[first] for name, first in stack.names.items()}

@@ -125,7 +125,7 @@ def test_nodes_without_partition_ids_are_numbered() -> None:
         ({"weights": np.full((5, 5), 0.3)}, WeightsError, "sum"),
         ({"consensus_gamma": 1.5}, ConfigError, "consensus-gamma=1.5"),
         ({"consensus_steps": -1}, ConfigError, "consensus-steps=-1"),
-        ({"init": "zeros"}, ConfigError, "max-norm, shared, independent"),
+        ({"init": "zeros"}, ConfigError, "max-norm, bounded-norm, seed, shared"),
         ({"links": "bernoulli:up=0"}, ConfigError, "links='bernoulli:up=0'"),
     ],
 )

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from devices import own_model, run_here, settings, setup_of
 from documents import pack
-from flwr.app import Context, RecordDict
+from flwr.app import ArrayRecord, Context, RecordDict
 
+from p2pl_flower.errors import DeviceError
 from p2pl_flower.flower.messages import to_model
 from p2pl_flower.seeding import Stream, derive
 from p2pl_flower.serverless.agreement import Agreement, InitialModel
@@ -168,3 +169,31 @@ def test_what_is_known_survives_a_checkpoint() -> None:
     assert InitialModel.from_arrays(before.own.to_arrays()) == before.own
     for nonsense in (None, 3, {}, {"digest": 3, "origins": []}, {"digest": "a", "origins": ["x"]}):
         assert InitialModel.from_json(nonsense) is None
+
+
+def test_all_draw_from_the_runs_seed_and_send_nothing_for_it(tmp_path) -> None:
+    made = settings(nx.path_graph(3), tmp_path, init="seed", seed=SEED, rounds=1)
+    run_here(made)
+    for device in made:
+        setup = setup_of(tmp_path, device)
+        assert (setup["synchronization_steps"], setup["bytes_sent"]) == (0, 0)
+        assert (setup["initial_model_of"], setup["agrees"]) == ([], True)
+
+
+def by_device(context: Context, seed: int) -> ArrayRecord:
+    return numbers_app.draw(context, seed + int(context.node_config["partition-id"]))
+
+
+def test_draws_that_depend_on_the_device_are_told(tmp_path, caplog) -> None:
+    drawing = f"{__name__}:by_device"
+    app = {"app": "numbers_app:plain_app", "init_function": drawing}
+    run_here(settings(nx.path_graph(2), tmp_path, init="seed", rounds=1, **app))
+    assert "its own draw from the run's seed" in caplog.text
+    assert "must draw all of a model from the seed that it is given" in caplog.text
+    assert setup_of(tmp_path, 0)["disagrees_with"] == [1]
+
+
+def test_a_device_that_draws_nothing_cannot_start_from_a_seed(tmp_path) -> None:
+    made = settings(nx.path_graph(2), tmp_path, init="seed", app="numbers_app:plain_app")
+    with pytest.raises(DeviceError, match="draws no initial model, which init='seed' takes"):
+        run_here(made)

@@ -38,6 +38,18 @@ def test_columns_are_aligned_on_a_terminal():
     assert lines[1].startswith("| --------- | -------: |")
 
 
+def test_what_was_spent_of_privacy_has_a_column():
+    history = small()
+    assert "epsilon" not in report.table(history)
+    history.runs[0].rounds[-1].epsilon = 3.14159
+    header, _, private, local = report.table(history).splitlines()
+    assert [line.split("|")[-2].strip() for line in (header, private, local)] == [
+        "epsilon",
+        "3.14",
+        "-",
+    ]
+
+
 def test_nothing_was_measured():
     history = History(
         {}, {}, [Run("p2pl", "flower", 0, 4, {}, [Round(1)]), Run("x", "flower", 0, 1)]

@@ -45,7 +45,7 @@ def test_flwr_run_knows_the_same_keys() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"colour": "red"}, "colour='red': unknown key; choose one of: algorithm, batch-size"),
+        ({"colour": "red"}, "colour='red': unknown key; choose one of: algorithm, attack,"),
         ({"dataset": "imagenet"}, "choose one of: cifar10, digits, fashion-mnist, mnist"),
         ({"model": "cnn"}, "does not fit digits with 8x8"),
         ({"topology": "erdos-renyi:p=0"}, "topology='erdos-renyi:p=0': p=0.0: must be in (0, 1]"),
@@ -56,7 +56,7 @@ def test_flwr_run_knows_the_same_keys() -> None:
         ({"links": "bernoulli"}, "needs up, as in 'bernoulli:up=...'"),
         ({"partition": "shards:0"}, "partition='shards:0'"),
         ({"shared": ""}, "shared='': must hold a glob on array names"),
-        ({"init": "zeros"}, "choose one of: max-norm, shared, independent"),
+        ({"init": "zeros"}, "choose one of: max-norm, bounded-norm, seed, shared"),
         ({"contenders": "p2pl,fedsgd"}, "contenders='fedsgd'"),
         ({"contenders": ","}, "must name at least one"),
         ({"rounds": 0}, "rounds=0: must be at least 1"),

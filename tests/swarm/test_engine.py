@@ -132,6 +132,18 @@ def test_a_run_that_was_interrupted_ends_the_same(changes, tmp_path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["state.pt"]
 
 
+def test_privacy_that_was_spent_before_a_checkpoint_counts(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("p2pl_flower.options.spending.epsilon_of", lambda *given: float(given[2]))
+    monkeypatch.setattr("p2pl_flower.options.spending.check_accountant", lambda _: None)
+    options = replace(OPTIONS, privacy="gaussian:clip=1,noise=0.1")
+    path = tmp_path / "checkpoint.pt"
+    first = make_swarm(rounds=2, checkpoint=path, options=options).run()
+    assert [r.epsilon for r in first.rounds] == [1.0, 2.0]
+    assert first.setup["epsilon_per_round"] == 1.0
+    again = make_swarm(rounds=3, checkpoint=path, options=options).run()
+    assert [r.epsilon for r in again.rounds] == [1.0, 2.0, 3.0]
+
+
 def test_a_checkpoint_of_another_run_is_refused(tmp_path) -> None:
     path = tmp_path / "state.pt"
     make_swarm(checkpoint=path).run()

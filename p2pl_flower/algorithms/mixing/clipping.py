@@ -53,7 +53,7 @@ class ClippedGossip(MixingRule):
         """Return the own message, moved by what was clipped."""
         heard = finite(own, received)
         distances = {j: math.sqrt(square_distance(own, message)) for j, message in heard.items()}
-        radius = self.radius or self._radius(distances, row)
+        radius = self.radius or self.adapted(distances, row)
         sums = {name: wide(array).copy() for name, array in own.items()}
         for j, message in heard.items():
             factor = gamma * row[j] * min(1.0, radius / distances[j] if distances[j] else 1.0)
@@ -61,7 +61,7 @@ class ClippedGossip(MixingRule):
                 total += factor * (wide(message[name]) - wide(own[name]))
         return {name: np.asarray(total, dtype=own[name].dtype) for name, total in sums.items()}
 
-    def _radius(self, distances: Mapping[int, float], row: Mapping[int, float]) -> float:
+    def adapted(self, distances: Mapping[int, float], row: Mapping[int, float]) -> float:
         """Return the smallest distance beyond which neighbors weigh no more than the share."""
         ordered = sorted(distances, key=lambda j: distances[j])
         most = (1 - self.share) * sum(row[j] for j in ordered)

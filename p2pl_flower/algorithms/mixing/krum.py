@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...named_arrays import Model
 from .base import ByShare, finite, hostile, square_distance, towards
 
@@ -37,14 +40,18 @@ class Krum(ByShare):
         """Return the own message, moved to the one that was chosen."""
         messages = [own, *finite(own, received).values()]
         count = len(messages)
-        near = max(1, count - hostile(self.share, count) - 2)
-        scores = [0.0] * count
-        apart = {
-            (i, j): square_distance(messages[i], messages[j])
-            for i in range(count)
-            for j in range(i + 1, count)
-        }
+        apart = np.zeros((count, count))
         for i in range(count):
-            others = sorted(apart[min(i, j), max(i, j)] for j in range(count) if j != i)
-            scores[i] = sum(others[:near])
-        return towards(own, messages[scores.index(min(scores))], gamma)
+            for j in range(i + 1, count):
+                apart[i, j] = apart[j, i] = square_distance(messages[i], messages[j])
+        return towards(own, messages[self.chosen(apart)], gamma)
+
+    def chosen(self, apart: NDArray[np.float64]) -> int:
+        """Return which of n messages is chosen, by their squared distances, shape (n, n).
+
+        The diagonal does not count; of equal ones it is the first.
+        """
+        count = len(apart)
+        near = max(1, count - hostile(self.share, count) - 2)
+        others = apart[~np.eye(count, dtype=np.bool_)].reshape(count, count - 1)
+        return int(np.sort(others, axis=1)[:, :near].sum(1).argmin())
