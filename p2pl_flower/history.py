@@ -8,8 +8,9 @@ import json
 import math
 import os
 import platform
+import re
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from .errors import ConfigError, P2PLError
 
 SCHEMA = 2
 _KNOWN_SCHEMAS = (1, 2)
+_MOST_DEVICES = 10_000
 _VERSIONS_OF = ("p2pl-flower", "flwr", "torch", "ray", "numpy", "networkx")
 
 
@@ -44,11 +46,33 @@ class Spread:
 
 @dataclass(frozen=True)
 class Scores:
-    """Accuracy (a fraction of 1), loss (nats), and other metrics by name, over all devices."""
+    """Accuracy (a fraction of 1), loss (nats), and other metrics by name, over all devices.
+
+    Attributes
+    ----------
+    devices : Sequence[float | None] or None
+        Each device's own accuracy, by its number; None for those that were not scored. None as a
+        whole where there is one model, or where nobody kept them: see `each_device`.
+    """
 
     accuracy: Spread | None
     loss: Spread | None
     metrics: Mapping[str, Spread] = field(default_factory=dict)
+    devices: Sequence[float | None] | None = None
+
+
+def each_device(accuracies: Mapping[int, float]) -> list[float | None] | None:
+    """Return accuracies by device as a list, to 5 decimals, for `Scores`.
+
+    None where there are fewer than two, or where devices are so many (more than 10,000) that a
+    history would be mostly these.
+    """
+    if len(accuracies) < 2 or max(accuracies) >= _MOST_DEVICES:
+        return None
+    return [
+        round(float(accuracies[k]), 5) if k in accuracies else None
+        for k in range(max(accuracies) + 1)
+    ]
 
 
 @dataclass(frozen=True)
@@ -173,13 +197,15 @@ class History:
         """Return the history as JSON text; what is not a finite number is null in it."""
         content = _finite({"schema": SCHEMA, **dataclasses.asdict(self)})
         for entry in (r[key] for run in content["runs"] for r in run["rounds"] for key in _SCORED):
-            if entry is not None and not entry["metrics"]:
-                del entry["metrics"]
+            for key in _RATHER:
+                if entry is not None and not entry[key]:
+                    del entry[key]
         for entry in (r for run in content["runs"] for r in run["rounds"]):
             for key in _LEFT_OUT:
                 if entry[key] is None:
                     del entry[key]
-        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+        text = json.dumps(content, indent=1, allow_nan=False)
+        return _NUMBERS.sub(lambda found: " ".join(found[0].split()), text) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> History:
@@ -301,14 +327,18 @@ def _renamed(keys: Mapping[str, Any]) -> dict[str, Any]:
 _SCORED = ("after_training", "after_consensus")
 _LEFT_OUT = ("epsilon", "bytes_transmitted", "clock")
 """What rounds have in JSON only where it is known."""
+_RATHER = ("metrics", "devices")
+"""What of `Scores` is no spread."""
+_NUMBERS = re.compile(r"\[(?:\s+(?:null|[\d.eE+-]+),?)+\s+\]")
+"""A list of numbers, one on each line, as `json` indents it."""
 
 
 def _scores(entry: Mapping[str, Any] | None) -> Scores | None:
     if entry is None:
         return None
-    means = {k: v if v is None else _spread(v) for k, v in entry.items() if k != "metrics"}
+    means = {k: v if v is None else _spread(v) for k, v in entry.items() if k not in _RATHER}
     others = {name: _spread(v) for name, v in entry.get("metrics", {}).items()}
-    return Scores(**means, metrics=others)
+    return Scores(**means, metrics=others, devices=entry.get("devices"))
 
 
 def _spread(entry: Mapping[str, float | None]) -> Spread:

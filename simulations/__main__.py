@@ -37,10 +37,14 @@ def _compare(parsed: argparse.Namespace) -> int:
 
 
 def _paper(parsed: argparse.Namespace) -> int:
+    from . import pages
     from .paper import claims, kept, page, runner
 
     runner.run(claims(parsed.only), parsed.seeds)
     page.write(claims())
+    for claim in claims():
+        if (history := kept.kept_history(claim)).runs:
+            pages.write(history, kept.RESULTS / claim.name / pages.NAME)
     sys.stdout.write(f"Results are in {kept.RESULTS / page.PAGE}\n")
     return 0
 

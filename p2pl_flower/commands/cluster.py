@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from .. import report
 from ..config import add_argument, add_shortcut, change, keys
 from ..errors import ConfigError
 from ..history import History, Run, environment
@@ -90,8 +91,8 @@ def _run(options: argparse.Namespace) -> int:
             make_certificates(Path(folder), range(options.num_devices), days=30)
             common["certificates"] = folder
         cluster = Cluster(common, options.topology, options.num_devices, options.seed, _show)
-        for settings in cluster.settings().values():
-            Settings.of(settings)  # what is wrong is said once, before anything starts
+        # What is wrong is said once, before anything starts.
+        first, *_ = [Settings.of(settings) for settings in cluster.settings().values()]
         merged = cluster.run()
     scenario = {k: v for k, v in common.items() if type(v) in (str, int, float)}
     scenario |= {
@@ -102,8 +103,22 @@ def _run(options: argparse.Namespace) -> int:
     for key in ("certificates", "checkpoint", "model"):  # where things were, here
         scenario.pop(key, None)
     file = options.out / "history.json"
-    write_text(file, History(scenario, environment(), [merged]).to_json())
+    history = History(scenario, environment(), [merged])
+    write_text(file, history.to_json())
+    _report(history, cluster, first, options.out / "report.html")
     return _end(merged, cluster, file, common.get("model", "") if options.save_models else "")
+
+
+def _report(history: History, cluster: Cluster, settings: Settings, path: Path) -> None:
+    """Write the page that shows the run, where what draws it is installed."""
+    rounds, options = max(len(history.runs[0].rounds), 1), settings.options
+    made = cluster.topology, cluster.graphs, rounds, options.consensus_steps, options.links
+    try:
+        report.write(history, path, report.Network.over(*made))
+    except ImportError as error:
+        sys.stdout.write(f"no report.html: {error}\n")
+        return
+    sys.stdout.write(f"{report.sentences(history)}\n{path}\n")
 
 
 def _end(merged: Run, cluster: Cluster, file: Path, models: str) -> int:

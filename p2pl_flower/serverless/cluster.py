@@ -64,7 +64,7 @@ class Cluster:
     interrupted: bool = False
 
     def __post_init__(self) -> None:
-        graphs = schedule(self.topology, self.devices, self.seed)
+        graphs = self.graphs = schedule(self.topology, self.devices, self.seed)
         for key in _OWN:
             if key in self.common:
                 rule = (

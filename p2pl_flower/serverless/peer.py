@@ -24,7 +24,6 @@ from ..relay import Slot
 from ..relay.contents import MODEL, from_publication
 from ..relay.grpc import EndpointMailbox, EndpointRelay
 from ..relay.grpc.own_publications import KEPT_FAR_AHEAD, KEPT_FOR_THE_SLOW
-from ..weights import needs_samples
 from . import model_file
 from .handshake import Handshake
 from .healing import Healing
@@ -287,7 +286,7 @@ class ServerlessPeer:
     def _exchange_sample_counts(self, number: int, trained: MetricRecord) -> None:
         """Tell neighbors the number of samples, where the weights depend on theirs."""
         own, count = self._settings.device, trained.get(_COUNT)
-        weighed = needs_samples(self._settings.options.weights)
+        weighed = self._settings.options.needs_samples
         if weighed and not isinstance(count, int | float):
             rule = "weights by numbers of samples need a number in every reply"
             raise DeviceError(f"device {own} trained, and returned {_COUNT}={count!r}: {rule}")

@@ -101,7 +101,7 @@ def simulate(
     swarm = Swarm(job, Gossip(graphs, options, np.array([len(y) for _, y in pairs])))
     run = swarm.run()
     scenario = {"topology": str(topology), **_configuration(job, options, swarm)}
-    return Result(History(scenario, environment(), [run]), swarm.stack)
+    return Result(History(scenario, environment(), [run]), swarm.stack, graphs, options)
 
 
 def _configuration(job: Job, options: Options, swarm: Swarm) -> Mapping[str, Any]:

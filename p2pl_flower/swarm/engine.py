@@ -155,7 +155,7 @@ class Swarm:
         draw = generator(self.plan.seed, Stream.EVALUATE, number)
         chosen = self._scored.drawn(devices, draw)
         values = self.block.values(chosen) if len(chosen) else None
-        return None if values is None else scores_of(values)
+        return None if values is None else scores_of(values, chosen.tolist())
 
     def _synchronized(self, setup: Mapping[str, int]) -> dict[str, float]:
         """Return what the start took by the clock, where there is one."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from p2pl_flower.history import History, Run, environment
+from p2pl_flower.history import History, Run, Scores, environment
 from p2pl_flower.system.files import write_text
 from strategies import contender
 
@@ -73,7 +73,23 @@ class _Files:
 def _run(claim: Claim, variant: Variant, seed: int) -> Run:
     scenario = claim.scenario(variant, seed)
     done = ENGINES[variant.engine](scenario, contender(variant.contender), lambda *_: None)
-    return replace(done, settings=dict(variant.settings))
+    return replace(_slim(done), settings=dict(variant.settings))
+
+
+def _slim(run: Run) -> Run:
+    """Return a run that has each device's own accuracy in the last scored round only."""
+    scored = [entry.after_consensus for entry in run.rounds if entry.after_consensus]
+    rounds = [
+        replace(entry, after_training=_means(entry.after_training), after_consensus=_means(after))
+        if (after := entry.after_consensus) is not scored[-1]
+        else replace(entry, after_training=_means(entry.after_training))
+        for entry in run.rounds
+    ]
+    return replace(run, rounds=rounds)
+
+
+def _means(scores: Scores | None) -> Scores | None:
+    return scores and replace(scores, devices=None)
 
 
 def _both(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
