@@ -14,8 +14,6 @@ from ..history import Round
 from .trackers import MLflow, TensorBoard, WeightsAndBiases
 
 RoundFunction = Callable[[Round], object]
-Told: TypeAlias = "str | Logger | RoundFunction | Sequence[Told] | None"
-"""Who is told of rounds, as users give it."""
 
 
 @runtime_checkable
@@ -24,6 +22,12 @@ class Logger(Protocol):
 
     def on_round(self, measured: Round) -> object:
         """Take what a round measured, at its end."""
+
+
+Told: TypeAlias = (
+    str | Logger | RoundFunction | Sequence[str | Logger | RoundFunction | None] | None
+)
+"""Who is told of rounds, as users give it."""
 
 
 @dataclass(frozen=True)
