@@ -17,6 +17,7 @@ _HOME = {
     "Codec": "algorithms.codecs",
     "ConfigError": "errors",
     "DeviceError": "errors",
+    "Elapsed": "history",
     "AutoRelay": "relay",
     "FileRelay": "relay",
     "GrpcRelay": "relay.daemon.relay",

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from ..config import Option, Table
 from ..history import Round
@@ -24,9 +24,8 @@ class Logger(Protocol):
         """Take what a round measured, at its end."""
 
 
-Told: TypeAlias = (
-    str | Logger | RoundFunction | Sequence[str | Logger | RoundFunction | None] | None
-)
+One: TypeAlias = str | Logger | RoundFunction
+Told: TypeAlias = One | Sequence[Any] | None  # of these again
 """Who is told of rounds, as users give it."""
 
 
