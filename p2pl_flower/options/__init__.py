@@ -12,6 +12,7 @@ from .loggers import (
     RoundFunction,
     Told,
     check_loggers,
+    end,
     told,
 )
 from .run import CONNECT_TIMEOUT, MIN_AVAILABLE_NODES, NUM_DEVICES, ROUNDS, TOPOLOGY
@@ -46,5 +47,6 @@ __all__ = [
     "check_direction",
     "check_loggers",
     "check_spectrum",
+    "end",
     "told",
 ]

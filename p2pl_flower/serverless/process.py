@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 
 from ..history import Run
-from ..options import told
+from ..options import end, told
 from ..system import open_files
 from ..system.allocator import share_one_arena
 from ..system.metrics_page import MetricsPage
@@ -37,6 +37,7 @@ def run_alone(settings: Settings, on_round: Callable[[Report], None]) -> Run:
             log(report.measured)
 
     with contextlib.ExitStack() as closing:
+        closing.callback(end, log)
         peer = ServerlessPeer(settings, _after_first(gc.freeze, tell))
         closing.callback(peer.close)
         metrics = PeerMetrics(peer.describe, peer.endpoint.statistics.counts)

@@ -1,4 +1,4 @@
-"""A running peer's page of metrics, read as Prometheus does."""
+"""What a running peer tells others: a page of metrics, and a tracker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.request import urlopen
 
 import networkx as nx
 import pytest
-from devices import settings, start
+from devices import ended, settings, start
 
 from p2pl_flower.serverless.cluster import free_ports
 
@@ -47,3 +47,13 @@ def test_a_peer_says_how_far_it_is_and_what_neighbors_answer(tmp_path) -> None:
     assert told["p2pl_answers_total", "arrived", "1"] >= 2
     assert told["p2pl_round_seconds",] > 0
     assert told["process_resident_memory_bytes",] > 0
+
+
+def test_a_peers_tracker_is_ended_with_its_process(tmp_path) -> None:
+    pytest.importorskip("tensorboardX")
+    made = settings(nx.path_graph(2), tmp_path, loggers=f"tensorboard:{tmp_path / 'runs'}")
+    processes = [start(values, tmp_path) for values in made.values()]
+    assert [ended(process, 60) for process in processes] == [0, 0]
+    for device in made:
+        assert list((tmp_path / "runs" / f"device-{device}").glob("events.*"))
+        assert "Traceback" not in (tmp_path / f"device-{device}.log").read_text()
