@@ -14,6 +14,7 @@ from .loggers import (
     RoundFunction,
     Told,
     check_loggers,
+    end,
     told,
 )
 from .run import CONNECT_TIMEOUT, MIN_AVAILABLE_NODES, NUM_DEVICES, ROUNDS, TOPOLOGY
@@ -51,6 +52,7 @@ __all__ = [
     "check_direction",
     "check_loggers",
     "check_spectrum",
+    "end",
     "number_count",
     "step_of",
     "told",

@@ -142,12 +142,17 @@ class ServerlessPeer:
             raise P2PLError(f"device {self._settings.device} has no model yet")
         return from_publication(kept[0][1])[0]
 
+    def describe(self) -> dict[str, Any]:
+        """Return what the peer says of itself, in JSON's types."""
+        return description(self._settings, self.endpoint, self._done)
+
     def run(self) -> Run:
         """Run all rounds that are left, write the model, and return what was measured."""
         self.endpoint.start()
-        told = lambda: description(self._settings, self.endpoint, self._done)  # noqa: E731
         if self._settings.checkpoint:
-            self._closing.callback(StatusSocket(Path(self._settings.checkpoint), told).close)
+            self._closing.callback(
+                StatusSocket(Path(self._settings.checkpoint), self.describe).close
+            )
         self._running = True
         self._meet_all()
         self._watch.start()

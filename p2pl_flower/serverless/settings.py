@@ -41,6 +41,7 @@ from ..options import (
 )
 from ..relay.grpc import Waiting
 from ..relay.tunnel import DIAL_OUT
+from ..system.metrics_page import check_metrics
 from ..topology import Schedule, schedule
 from . import model_file
 from .addresses import check_address, is_everywhere
@@ -126,6 +127,11 @@ class Settings:
         "", is_path=True, help="file for what was measured, in the same format as everywhere"
     )
     loggers: str = LOGGERS_KEY.field()
+    metrics: str = option(
+        "",
+        help="port of a page of metrics for Prometheus, on loopback, or `host:port`; none if left "
+        "out",
+    )
     init_function: str = option(
         "", help="draws the initial model, if the app has no `@app.init()`: `package.module:name`"
     )
@@ -182,6 +188,7 @@ class Settings:
             self._check_topology,
             self._check_options,
             lambda: check_loggers(self.loggers),
+            lambda: check_metrics(self.metrics),
             self.common,  # refuses objects that the file could not have named
             self._check_certificates,
         ):
