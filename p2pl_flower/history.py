@@ -51,6 +51,29 @@ class Scores:
     metrics: Mapping[str, Spread] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Elapsed:
+    """What a round took by the simulated clock, which is no clock of this machine.
+
+    Attributes
+    ----------
+    seconds : float
+        From the end of the round before, that of the last device, to the end of this one: over
+        the rounds they add up, beginning with ``clock_seconds`` in the run's setup.
+    busy : Spread
+        Seconds in which devices computed and sent.
+    waiting : Spread
+        Seconds in which they waited for others.
+    energy : Spread or None
+        Joules that devices took to compute, send and receive; None where nothing states it.
+    """
+
+    seconds: float
+    busy: Spread
+    waiting: Spread
+    energy: Spread | None = None
+
+
 @dataclass
 class Round:
     """What one round measured; a field that was not measured is None.
@@ -74,6 +97,11 @@ class Round:
     epsilon : float or None
         What the device that trained most has spent of its privacy until the end of this round,
         at the delta of the options; None where nothing is private.
+    bytes_transmitted : int or None
+        Model bytes that radios would have sent: those of messages that were lost are among them.
+        None where no link loses any.
+    clock : Elapsed or None
+        What the round took by the simulated clock; None where the run has none.
     """
 
     round: int
@@ -85,6 +113,8 @@ class Round:
     bytes_through_server: int | None = None
     seconds: float | None = None
     epsilon: float | None = None
+    bytes_transmitted: int | None = None
+    clock: Elapsed | None = None
 
 
 @dataclass
@@ -146,8 +176,9 @@ class History:
             if entry is not None and not entry["metrics"]:
                 del entry["metrics"]
         for entry in (r for run in content["runs"] for r in run["rounds"]):
-            if entry["epsilon"] is None:
-                del entry["epsilon"]
+            for key in _LEFT_OUT:
+                if entry[key] is None:
+                    del entry[key]
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
     @classmethod
@@ -214,8 +245,20 @@ def environment() -> dict[str, Any]:
 
 
 def _run(entry: Mapping[str, Any]) -> Run:
-    rounds = [Round(**{**r, **{k: _scores(r[k]) for k in _SCORED}}) for r in entry["rounds"]]
-    return Run(**{**entry, "rounds": rounds})
+    return Run(**{**entry, "rounds": [_round(measured) for measured in entry["rounds"]]})
+
+
+def _round(entry: Mapping[str, Any]) -> Round:
+    scored = {key: _scores(entry[key]) for key in _SCORED}
+    return Round(**{**entry, **scored, "clock": _elapsed(entry.get("clock"))})
+
+
+def _elapsed(entry: Mapping[str, Any] | None) -> Elapsed | None:
+    if entry is None:
+        return None
+    spreads = {key: _spread(entry[key]) for key in ("busy", "waiting")}
+    energy = entry.get("energy")
+    return Elapsed(entry["seconds"], **spreads, energy=energy and _spread(energy))
 
 
 _RENAMED = {
@@ -256,6 +299,8 @@ def _renamed(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _SCORED = ("after_training", "after_consensus")
+_LEFT_OUT = ("epsilon", "bytes_transmitted", "clock")
+"""What rounds have in JSON only where it is known."""
 
 
 def _scores(entry: Mapping[str, Any] | None) -> Scores | None:

@@ -9,7 +9,7 @@ import pytest
 
 import p2pl_flower.history as history_module
 from p2pl_flower.errors import ConfigError
-from p2pl_flower.history import SCHEMA, History, Round, Run, Scores, Spread, environment
+from p2pl_flower.history import SCHEMA, Elapsed, History, Round, Run, Scores, Spread, environment
 
 
 def test_spread_is_that_of_the_population() -> None:
@@ -29,6 +29,16 @@ def test_json_there_and_back() -> None:
     made = history()
     assert History.from_json(made.to_json()) == made
     assert made.runs[0].final() is made.runs[0].rounds[1]
+
+
+def test_the_clock_is_kept_where_there_is_one() -> None:
+    made = history()
+    spread = Spread(2.0, 1.0, 3.0, 0.5)
+    made.runs[0].rounds[1].clock = Elapsed(3.5, spread, spread, spread)
+    made.runs[0].rounds[1].bytes_transmitted = 20
+    made.runs[0].rounds[0].clock = Elapsed(1.5, spread, spread)
+    assert History.from_json(made.to_json()) == made
+    assert "clock" not in history().to_json()
 
 
 def test_a_run_that_diverged_is_kept() -> None:

@@ -128,7 +128,7 @@ def choose(
     norms_of : Callable
         Returns the norm of each group of a model.
     """
-    left = {j: other for j, other in others.items() if _is_believable(own, other)}
+    left = {j: c for j, c in others.items() if bool(are_believed(own.norms, c.norms))}
     while True:
         holder = strongest(device, own, left)
         offers = fetch(set(holder.tolist()) - {device})
@@ -140,12 +140,19 @@ def choose(
             del left[j]
 
 
-def _is_believable(own: Candidates, other: Candidates) -> bool:
-    """Return whether norms are at most a thousand times the largest own one, or 1."""
-    if not own.norms.size or (own.norms < 0).all():
-        return True  # there is nothing to compare with
-    most = _BEYOND_BELIEF * max(1.0, float(own.norms.max()))
-    return bool((other.norms <= most).all())
+def are_believed(own: NDArray[np.float64], claimed: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return whether claims are at most a thousand times the own largest norm, or 1,000.
+
+    A device without a model has nothing to compare with, and believes.
+
+    Parameters
+    ----------
+    own, claimed : NDArray[float64], shape (..., G)
+        The norms that a device holds, and those that a neighbor names.
+    """
+    largest = own.max(axis=-1, initial=NOTHING)
+    most = _BEYOND_BELIEF * np.maximum(1.0, largest)
+    return np.asarray((largest < 0) | (claimed <= most[..., None]).all(axis=-1))
 
 
 def _are_equal(

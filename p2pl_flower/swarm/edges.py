@@ -23,14 +23,16 @@ class Edges:
     ----------
     to, source : NDArray[int64], shape (2 E,) or, of one-way links, (E,)
         Device k = to[e] hears device j = source[e].
-    degrees, out_degrees : NDArray[int64], shape (K,)
-        How many each device hears, and how many hear it.
+    degrees : NDArray[int64], shape (K,)
+        How many each device hears.
+    out_degrees : NDArray[int64] of shape (K,), or None
+        How many hear it, where links are one-way; None where these are the same ones.
     """
 
     to: Ints
     source: Ints
     degrees: Ints
-    out_degrees: Ints
+    out_degrees: Ints | None = None
 
     @classmethod
     def of(cls, graph: nx.Graph) -> Edges:
@@ -39,8 +41,14 @@ class Edges:
         heard = pairs[:, ::-1]
         both = heard if graph.is_directed() else np.concatenate([pairs, heard])
         to, source = both[np.lexsort((both[:, 1], both[:, 0]))].T
-        degrees = (np.bincount(ends, minlength=len(graph)) for ends in (to, source))
-        return cls(np.ascontiguousarray(to), np.ascontiguousarray(source), *degrees)
+        degrees = np.bincount(to, minlength=len(graph))
+        out = np.bincount(source, minlength=len(graph)) if graph.is_directed() else None
+        return cls(np.ascontiguousarray(to), np.ascontiguousarray(source), degrees, out)
+
+    @property
+    def heard_by(self) -> Ints:
+        """How many devices hear each."""
+        return self.degrees if self.out_degrees is None else self.out_degrees
 
     def where(self, kept: NDArray[np.bool_]) -> Edges:
         """Return the directions that ``kept`` marks; degrees stay those of the graph."""
@@ -92,7 +100,7 @@ def edge_weights(rule: WeightRule, edges: Edges, samples: Ints, matrix: Floats |
         return np.asarray(rule.weigh(*_ends(edges, samples, matrix)), dtype=np.float64)
     weights = np.zeros(len(edges.to))
     devices, firsts = np.unique(edges.to, return_index=True)  # edges are in order of them
-    for k, first, end in zip(devices, firsts, [*firsts[1:], len(weights)], strict=True):
+    for k, first, end in zip(devices, firsts, [*firsts, len(weights)][1:], strict=True):
         places = slice(int(first), int(end))
         own, *others = (
             Neighbor(
@@ -100,7 +108,7 @@ def edge_weights(rule: WeightRule, edges: Edges, samples: Ints, matrix: Floats |
                 int(edges.degrees[j]),
                 int(samples[j]),
                 weight=None if matrix is None else float(matrix[k, j]),
-                out_degree=int(edges.out_degrees[j]),
+                out_degree=None if edges.out_degrees is None else int(edges.out_degrees[j]),
             )
             for j in (int(k), *edges.source[places].tolist())
         )
@@ -114,8 +122,8 @@ def _ends(edges: Edges, samples: Ints, matrix: Floats | None) -> tuple[Ends, End
     unknown = np.full(len(to), np.nan)
     weights = unknown if matrix is None else matrix[to, source]
     counts = samples.astype(np.float64)
-    own = Ends(to, edges.degrees[to], counts[to], unknown, edges.out_degrees[to])
-    other = Ends(source, edges.degrees[source], counts[source], weights, edges.out_degrees[source])
+    own = Ends(to, edges.degrees[to], counts[to], unknown, edges.heard_by[to])
+    other = Ends(source, edges.degrees[source], counts[source], weights, edges.heard_by[source])
     return own, other, Ends(*(edges.sums(column)[to] for column in other))
 
 

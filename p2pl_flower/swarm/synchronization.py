@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..algorithms.max_norm import NOTHING, are_believed
 from ..errors import DeviceError
 from ..links import Links
 from ..topology import Schedule
@@ -76,6 +77,9 @@ def flood(
         Over unreliable links, some devices have no initial model in the end.
     """
     ranks, origin_of = _ranks(norms, drew)
+    every = np.arange(norms.shape[1])
+    named = np.concatenate([norms, np.full((1, norms.shape[1]), NOTHING)])
+    origin_of[-1] = len(norms)  # who has no model names nothing
     count, groups = ranks.shape
     limit = PATIENCE * count  # a static graph's diameter, which suffices there, is far less
     step = sent = 0
@@ -85,13 +89,17 @@ def flood(
         edges = Edges.of(schedule.graph(step))
         up = np.broadcast_to(links.up(edges.to, edges.source, step, 0), edges.to.shape)
         edges = edges.where(up)
-        better, fetched = _step(ranks, edges)
-        sent += _claim_bytes(ranks[edges.source, 0], count, groups) + fetched * model_bytes
+        sent += _claim_bytes(ranks[edges.source, 0], count, groups)
+        held = named[origin_of[ranks, every], every]
+        better, fetched = _step(
+            ranks, edges.where(are_believed(held[edges.to], held[edges.source]))
+        )
+        sent += fetched * model_bytes
         ranks = better
         done = bool((ranks == ranks[0]).all() and (ranks < count).all())
     if not done:
         _give_up(ranks, step)
-    return Start(origin_of[ranks, np.arange(groups)], _setup(step, sent))
+    return Start(origin_of[ranks, every], _setup(step, sent))
 
 
 def _ranks(

@@ -261,3 +261,13 @@ def test_what_a_device_cannot_know_is_for_the_swarm() -> None:
         run_contender(scenario, contender("p2pl"), lambda *_: None)
     with pytest.raises(ConfigError, match="leave out fedavg"):
         run_in_swarm(scenario, contender("fedavg"), lambda *_: None)
+
+
+def test_lies_are_not_encoded() -> None:
+    keys = {**KEYS, "attack": "sign-flip:fraction=0.34"}
+    for chosen in ({"codec": "int8"}, {"contenders": "p2pl,choco@int8"}):
+        with pytest.raises(ConfigError, match="has a codec: leave out either"):
+            Scenario.of({**keys, **chosen})
+    wrong_labels = {**KEYS, "attack": "label-flip:fraction=0.34", "codec": "int8"}
+    [chosen] = Scenario.of(wrong_labels).named_contenders()
+    assert len(run_in_swarm(Scenario.of(wrong_labels), chosen, lambda *_: None).rounds) == 3

@@ -60,7 +60,7 @@ def test_edges_have_one_direction() -> None:
     ]  # fmt: skip
     assert edges.degrees.tolist() == [1, 1, 2]
     assert edges.out_degrees.tolist() == [2, 1, 1]
-    assert Edges.of(nx.path_graph(3)).out_degrees.tolist() == [1, 2, 1]
+    assert Edges.of(nx.path_graph(3)).heard_by.tolist() == [1, 2, 1]
 
 
 def test_the_diameter_is_along_the_links() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -12,7 +14,15 @@ from p2pl_flower import Options
 from p2pl_flower.errors import WeightsError
 from p2pl_flower.swarm.edges import Edges, edge_weights
 from p2pl_flower.topology.neighborhood import neighborhood
-from p2pl_flower.weights import DataSize, FunctionRule, Metropolis, Uniform, live_row, own_weight
+from p2pl_flower.weights import (
+    DataSize,
+    FunctionRule,
+    Metropolis,
+    Uniform,
+    WeightRule,
+    live_row,
+    own_weight,
+)
 
 STAR = nx.star_graph(3)  # 0 is linked to 1, 2 and 3
 SAMPLES = {0: 10, 1: 30, 2: 60, 3: 100}
@@ -50,7 +60,18 @@ def test_a_neighbor_that_has_not_said_whom_it_hears() -> None:
     assert row(Uniform(), 0, {}) == {}
 
 
-@pytest.mark.parametrize("rule", [Metropolis(), Uniform(), DataSize()])
+@dataclass(frozen=True)
+class ByAudience(WeightRule):
+    """A rule of a user's own, by how many hear a neighbor."""
+
+    name = "by-audience"
+
+    def row(self, own, neighbors):
+        assert all(j.out_degree is None for j in (own, *neighbors)), "these links are both ways"
+        return {j.id: 1 / (1 + j.heard_by) / (1 + len(neighbors)) for j in neighbors}
+
+
+@pytest.mark.parametrize("rule", [Metropolis(), Uniform(), DataSize(), ByAudience()])
 @given(seed=st.integers(0, 2**32), up=st.floats(0, 1))
 def test_any_losses(rule, seed, up) -> None:
     """Rows sum to 1, symmetric rules stay doubly stochastic, and the swarm has the same weights."""

@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from .pump import end
@@ -47,8 +48,8 @@ class ControlStream:
         self._lock = threading.Lock()  # one thread at a time may use a TLS connection
         self.heard_at = time.monotonic()
 
-    def say(self, fields: dict[str, Any]) -> None:
-        """Send a line.
+    def say(self, fields: dict[str, Any], once: Callable[[], None] | None = None) -> None:
+        """Send a line; before that, do ``once``, since when nobody else sends one sooner.
 
         Raises
         ------
@@ -57,6 +58,8 @@ class ControlStream:
         """
         line = json.dumps(fields).encode() + b"\n"
         with self._lock:
+            if once is not None:
+                once()
             self._connection.sendall(line)
 
     def hear(self, seconds: float) -> dict[str, Any] | None:

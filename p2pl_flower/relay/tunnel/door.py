@@ -158,8 +158,11 @@ class Door:
             if device is None or not self._is_welcome(device):
                 stream.say({"refused": "this device is on no list here"})
                 return
-            stream.say({"welcome": device})
-            self._listen_to(device, stream)
+            try:  # who has been welcomed can be called
+                stream.say({"welcome": device}, lambda: self.registry.enter(device, stream))
+                self._listen_to(stream)
+            finally:
+                self.registry.leave(device, stream)
         finally:
             stream.close()
 
@@ -168,16 +171,12 @@ class Door:
             return False
         return self._passes_on or self._admitted is None or device in self._admitted
 
-    def _listen_to(self, device: int, stream: ControlStream) -> None:
-        self.registry.enter(device, stream)
-        try:
-            while (said := stream.hear(SILENCE_SECONDS)) is not None:
-                if "connect" in said:
-                    stream.say({**self._connected(said["connect"]), "call": said.get("call")})
-                else:
-                    stream.say({"pong": 1})
-        finally:
-            self.registry.leave(device, stream)
+    def _listen_to(self, stream: ControlStream) -> None:
+        while (said := stream.hear(SILENCE_SECONDS)) is not None:
+            if "connect" in said:
+                stream.say({**self._connected(said["connect"]), "call": said.get("call")})
+            else:
+                stream.say({"pong": 1})
 
     def _connected(self, device: object) -> dict[str, str]:
         """Call a device for another one, and return the token for both, or why not."""

@@ -187,7 +187,7 @@ def test_no_proxy_sees_what_passes(serve, monkeypatch) -> None:
         with pytest.raises(TimeoutError):
             proxy.accept()
         with grpc.insecure_channel(server.address) as ordinary:  # so gRPC would have gone there
-            ready = grpc.channel_ready_future(ordinary)
+            call = ordinary.unary_unary("/any/Call").future(b"", wait_for_ready=True)
             proxy.settimeout(10)
             proxy.accept()[0].close()
-            ready.cancel()
+            call.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
 
 import pytest
@@ -55,6 +56,21 @@ def test_a_call_reaches_the_device_and_both_are_joined(door) -> None:
     assert ends[1].recv(9) == b" and more"
     ends[0].close()
     assert ends[1].recv(1) == b""
+
+
+def test_who_has_been_welcomed_can_be_called(door, monkeypatch) -> None:
+    enters, may = door.registry.enter, threading.Event()
+
+    def late(*args: object) -> None:
+        assert may.wait(10)
+        enters(*args)
+
+    monkeypatch.setattr(door.registry, "enter", late)
+    one = enter(door, 1)
+    assert one.hear(0.2) is None
+    may.set()
+    assert answer(one) == {"welcome": 1}
+    assert door.registry.devices() == [1]
 
 
 def test_a_token_opens_once(door) -> None:
