@@ -29,9 +29,9 @@ class Needs:
     Attributes
     ----------
     models, algorithm, training, kept, mixing : int
-        Bytes of all devices' models, of what the algorithm keeps beside them, of what trains
-        at the same time, of what training keeps from round to round, and of what is mixed at
-        the same time: threads' memory for one is not free for the other.
+        Bytes of all devices' models, of what the algorithm keeps beside them, of what trains, or is
+        scored, at the same time, of what training keeps from round to round, and of what is mixed
+        at the same time: threads' memory for one is not free for the other.
     """
 
     models: int

@@ -41,6 +41,7 @@ class OneByOneLearner(Learner):
             take_shortcuts(template)
         grouped = self.channels_last and Grouped.suits(template)
         self._grouped = Grouped(template) if grouped else None
+        self.together = TOGETHER if grouped else 1
         self._trained = {n: p for n, p in template.named_parameters() if p.requires_grad}
         named = template.named_parameters()
         self._borrowed = {n for n, p in named if not p.requires_grad}  # see `copy_of`
