@@ -298,10 +298,11 @@ class Block:
         extra += one.model_bytes if common.privacy.is_private else 0
         chunk = pick_chunk(machine, own + footprint.each, self.devices)
         together = min(self.devices, chunk * self._threads)
+        scoring = 0 if self._scoring is None else self._threads * self._scoring.worker_bytes
         self.needs = Needs(
             models=once + self.devices * own,
             algorithm=self.devices * extra,
-            training=footprint.training(together, self._threads),
+            training=max(footprint.training(together, self._threads), scoring),
             kept=footprint.kept,
             mixing=min(self.devices * own, self._threads * MIXING_BYTES),
         )

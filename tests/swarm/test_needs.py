@@ -13,7 +13,7 @@ from p2pl_flower.algorithms.k_gt import KGradientTracking
 from p2pl_flower.algorithms.mixing import Weighted
 from p2pl_flower.algorithms.p2pl import P2PL
 from p2pl_flower.options import Options
-from p2pl_flower.swarm import Gossip, Job, Swarm, TrainOptions
+from p2pl_flower.swarm import Gossip, Job, Machine, Swarm, TrainOptions
 from p2pl_flower.swarm.algorithm_memory import extra_bytes
 from p2pl_flower.swarm.stack import Stack, is_held_once
 from p2pl_flower.swarm.trial import two_of
@@ -85,3 +85,21 @@ def test_public_messages_are_as_large_as_what_an_algorithm_sends(algorithm, sent
         coder = Coder(CODECS.make("int8"), memory)
         found = extra_bytes(algorithm, one(), Weighted(), coder)
         assert found - plain == copies * sent * 112
+
+
+def test_what_scoring_makes_at_the_same_time_is_announced() -> None:
+    def net() -> nn.Module:
+        front = nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3), nn.Flatten()
+        return nn.Sequential(*front, nn.Linear(2 * 18 * 18, 3))
+
+    data = [(torch.randn(2, 1, 20, 20), torch.tensor([0, 1]))] * DEVICES
+    test = torch.randn(100, 1, 20, 20), torch.zeros(100, dtype=torch.int64)
+    machine = Machine(workers=1)
+
+    def training(scored: object) -> int:
+        job = Job(net, data, scored, 1, machine=machine)
+        graph = schedule("ring", DEVICES, 0)
+        return Swarm(job, Gossip(graph, Options(), [2] * DEVICES)).block.needs.training
+
+    largest = 4 * 20 * 20 * 4  # of the first layer; two such are there, of 32 images and 4 devices
+    assert training(test) == 2 * 32 * 4 * largest > training(None)
