@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..links.clock import Step
+from ..links.clock import Pairwise, Step
 from .algorithm import Options
-from .clock import Clock, Timing, number_count, step_of, transmitted
+from .clock import Clock, Timing, elapsed, number_count, step_of, transmitted
 from .direction import check_direction
 from .loggers import LOGGERS, LOGGERS_KEY, Logger, Loggers, RoundFunction, check_loggers, told
 from .run import CONNECT_TIMEOUT, MIN_AVAILABLE_NODES, NUM_DEVICES, ROUNDS, TOPOLOGY
@@ -32,6 +32,7 @@ __all__ = [
     "Logger",
     "Loggers",
     "Options",
+    "Pairwise",
     "RoundFunction",
     "ScoredRounds",
     "Spending",
@@ -41,6 +42,7 @@ __all__ = [
     "check_direction",
     "check_loggers",
     "check_spectrum",
+    "elapsed",
     "number_count",
     "step_of",
     "told",

@@ -83,6 +83,13 @@ class Options:
         help="S, steps of averaging with neighbors in each round, "
         "w_k += gamma sum_j a_kj (w_j - w_k); with 0 devices never communicate",
     )
+    mode: str = option(
+        "sync",
+        rule=one_of("sync", "async"),
+        help="whether devices wait for their neighbors in every round, or each goes on with what "
+        "it has: in the swarm each averages with one neighbor drawn at random, S times after each "
+        "training, by the clock of `network` and `compute`",
+    )
     consensus_gamma: float = option(1.0, rule=within("(0, 1]"), help="gamma, their step size")
     init: str = option(
         "auto",

@@ -295,6 +295,7 @@ class Block:
         own = (two.nbytes - once) // 2
         extra = extra_bytes(common.algorithm, one, common.mixing, common.coder)
         extra += one.model_bytes if common.privacy.is_private else 0
+        extra += one.model_bytes * common.copies
         chunk = pick_chunk(machine, own + footprint.each, self.devices)
         together = min(self.devices, chunk * self._threads)
         self.needs = Needs(
