@@ -47,14 +47,19 @@ def table(history: History) -> str:
     its standard deviation are in percent, sizes in decimal units. Where devices are private there
     is a column for what was spent of it.
     """
+    return aligned(header_and_rows(history))
+
+
+def header_and_rows(history: History) -> list[Sequence[str]]:
+    """Return the cells of that table, its header first."""
     names = plots.labels(history)
     rows = [(name, *_cells(run)) for name, run in zip(names, history.runs, strict=True)]
     spent = [run.rounds[-1].epsilon if run.rounds else None for run in history.runs]
     if all(epsilon is None for epsilon in spent):
-        return aligned([_HEADER, *rows])
+        return [_HEADER, *rows]
     column = ["-" if epsilon is None else f"{epsilon:.2f}" for epsilon in spent]
     both = zip(rows, column, strict=True)
-    return aligned([(*_HEADER, "epsilon"), *((*row, cell) for row, cell in both)])
+    return [(*_HEADER, "epsilon"), *((*row, cell) for row, cell in both)]
 
 
 def resolution(history: History) -> str:

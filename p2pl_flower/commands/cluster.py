@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ..config import add_argument, change, keys
+from ..config import add_argument, add_shortcut, change, keys
 from ..errors import ConfigError
 from ..history import History, Run, environment
 from ..relay.grpc.certificates import make_certificates
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="any key of a device's settings: weights=uniform, run-config.dataset=mnist",
     )
+    add_shortcut(parser, "--log", known["loggers"])
 
 
 def run(options: argparse.Namespace) -> int:

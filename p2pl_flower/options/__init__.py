@@ -6,7 +6,16 @@ from ..links.clock import Pairwise, Step
 from .algorithm import Options
 from .clock import Clock, Timing, elapsed, number_count, step_of, transmitted
 from .direction import check_direction
-from .loggers import LOGGERS, LOGGERS_KEY, Logger, Loggers, RoundFunction, check_loggers, told
+from .loggers import (
+    LOGGERS,
+    LOGGERS_KEY,
+    Logger,
+    Loggers,
+    RoundFunction,
+    Told,
+    check_loggers,
+    told,
+)
 from .run import CONNECT_TIMEOUT, MIN_AVAILABLE_NODES, NUM_DEVICES, ROUNDS, TOPOLOGY
 from .scored_rounds import (
     EVALUATE_EVERY,
@@ -38,6 +47,7 @@ __all__ = [
     "Spending",
     "Step",
     "Timing",
+    "Told",
     "check_accountant",
     "check_direction",
     "check_loggers",

@@ -109,7 +109,8 @@ class Options:
         help="which links are up when: `perfect`, `periodic:every=5` (every n-th round), "
         "`bernoulli:up=0.5`, `gilbert-elliott:up=0.5,burst=5` (bursts), either with "
         "`,one-way=true` (directions get lost apart from each other), "
-        "`churn:away=0.1,absence=5` (devices that come and go, in rounds); joined by `+`",
+        "`churn:away=0.1,absence=5` (devices that come and go, in rounds), "
+        "`outage:first=10,last=20,share=0.2` (some are away together); joined by `+`",
     )
     on_missing: str = option(
         "self",
