@@ -87,6 +87,7 @@ class _ScoringGrid(MeteredGrid):
         listed = list(messages)
         rounds = {int(str(m.content.config_records["config"]["server-round"])) for m in listed}
         if rounds & {*self._gone}:
+            self.samples = {}
             return []  # nobody hears of them
         due = [number for number in rounds if self._scored.due_after_training(number)]
         for message in self._drawn(listed, due[0]) if due else ():
