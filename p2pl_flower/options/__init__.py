@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..links.clock import Pairwise, Step
 from .algorithm import Options
+from .asynchronous import check_asynchronous
 from .clock import Clock, Timing, elapsed, number_count, step_of, transmitted
 from .direction import check_direction
 from .loggers import (
@@ -49,6 +50,7 @@ __all__ = [
     "Timing",
     "Told",
     "check_accountant",
+    "check_asynchronous",
     "check_direction",
     "check_loggers",
     "check_spectrum",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from ..history import Elapsed
-from ..options import Pairwise, Timing, elapsed, step_of
+from ..options import Pairwise, Timing, check_asynchronous, elapsed, step_of
 from ..seeding import Stream, uniform
 from ..topology.neighborhood import Neighbor, heard_in
 from ..weights import row_of
@@ -75,7 +75,7 @@ class Asynchronous:
     copies: ClassVar[int] = 3
 
     def __init__(self, plan: Plan, block: Block, timing: Timing) -> None:
-        self._plan, self._block, self._timing = check_asynchronous(plan), block, timing
+        self._plan, self._block, self._timing = _suitable(plan), block, timing
         count = plan.devices
         self._done = np.zeros(count, dtype=np.int64)  # trainings of each device that have ended
         self._ends = np.zeros(count)  # when the one that is under way does
@@ -233,7 +233,7 @@ class Asynchronous:
         return {name: stack.tensors[name] for name in stack.changing}
 
 
-def check_asynchronous(plan: Plan) -> Gossip:
+def _suitable(plan: Plan) -> Gossip:
     """Return the plan, or refuse what cannot be done without rounds.
 
     Raises
@@ -243,19 +243,8 @@ def check_asynchronous(plan: Plan) -> Gossip:
     """
     if not isinstance(plan, Gossip):
         raise ConfigError("mode", "async", "is for devices that gossip: take 'sync'")
-    options = plan.options
-    if not (options.algorithm.is_plain and options.algorithm.is_weighted_sum):
-        rule = "trains and averages, no more: take algorithm='p2pl' or 'dsgd', or mode='sync'"
-        raise ConfigError("mode", "async", rule)
-    for name, plain in (
-        ("codec", options.coder.is_exact),
-        ("privacy", not options.privacy.is_private),
-        ("mixing", type(options.mixing) is type(Gossip.mixing)),
-        ("weights", not options.weights.column_stochastic),
-        ("attack", not len(plan.hostile.devices)),
-        ("topology", not plan.schedule.directed),
-    ):
-        if not plain:
-            rule = f"cannot be combined with this {name}: leave it out, or take 'sync'"
-            raise ConfigError("mode", "async", rule)
+    check_asynchronous(plan.options)
+    if len(plan.hostile.devices) or plan.schedule.directed:
+        what = "hostile devices" if len(plan.hostile.devices) else "one-way links"
+        raise ConfigError("mode", "async", f"has no place for {what}: take mode='sync'")
     return plan
