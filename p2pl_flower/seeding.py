@@ -35,6 +35,7 @@ class Stream(IntEnum):
     RATE = 14
     SPEED = 15
     PARTNER = 16
+    OUTAGE = 17
     CODEC = 20
 
 

@@ -72,4 +72,5 @@ def make_task(
         connect_timeout=connect_timeout,
         relay=relay_of(scenario, scenario.relay),
         clock=scenario.run_clock(),
+        server_gone=scenario.server_gone,
     )

@@ -50,6 +50,8 @@ class Task:
         Share of the devices that train in a round, where a server picks them.
     relay : Relay, str or None
         How models move from device to device; None is `P2PL`'s own choice.
+    server_gone : range
+        Rounds in which the server is gone, where there is one.
     clock : Clock or None
         What simulated time is counted by.
     timeout, connect_timeout : float
@@ -70,6 +72,7 @@ class Task:
     on_result: Callable[[ArrayRecord], None] | None = None
     fraction_train: float = 1.0
     relay: Relay | str | None = None
+    server_gone: range = range(0)
     clock: Clock | None = None
     timeout: float = 3600.0
     connect_timeout: float = 60.0

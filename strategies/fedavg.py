@@ -30,7 +30,8 @@ class FedAvg(Contender):
 
     def plan(self, task: Task, samples: Sequence[int]) -> Plan:
         """Return averaging by the shares of the samples."""
-        return Averaging(np.asarray(samples, dtype=np.int64), task.fraction_train, task.seed)
+        counts = np.asarray(samples, dtype=np.int64)
+        return Averaging(counts, task.fraction_train, task.seed, task.server_gone)
 
     def run(self, grid: Grid, task: Task) -> Run:
         """Train by federated averaging."""
@@ -74,6 +75,7 @@ class _ScoringGrid(MeteredGrid):
         self._membership = Membership(grid, task.timeout)
         self._timed = task.clock is not None and task.clock.network.is_there
         self.samples: dict[int, float] = {}
+        self._gone = task.server_gone
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
@@ -84,6 +86,9 @@ class _ScoringGrid(MeteredGrid):
         """
         listed = list(messages)
         rounds = {int(str(m.content.config_records["config"]["server-round"])) for m in listed}
+        if rounds & {*self._gone}:
+            self.samples = {}
+            return []  # nobody hears of them
         due = [number for number in rounds if self._scored.due_after_training(number)]
         for message in self._drawn(listed, due[0]) if due else ():
             message.content = RecordDict({**message.content})  # others have the same one

@@ -117,6 +117,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "local": ("local", {}),
     "fedavg": ("fedavg", {"partition": "dirichlet:0.5"}),
     "centralized": ("centralized", {}),
+    "outage": ("p2pl", {"links": "outage:first=2,last=2,share=0.4"}),
+    "fedavg-without-server": ("fedavg", {"server-gone-from": 2, "server-gone-rounds": 1}),
 }
 
 

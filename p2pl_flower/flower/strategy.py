@@ -79,8 +79,8 @@ class P2PL(RunningStrategy):
     shared : str or sequence of str
         Globs on array names, such as ``"features.*"`` or ``"!head.*"``: which arrays are
         mixed, synchronized and shown to neighbors. The others stay at home, as in FedPer.
-    consensus_steps, consensus_gamma, init, max_norm_scope, links, on_missing, mixing, codec, \
-codec_memory, privacy, seed
+    consensus_steps, consensus_gamma, mode, init, max_norm_scope, links, on_missing, mixing, \
+codec, codec_memory, privacy, seed
         See `p2pl_flower.Options`.
     clock : Clock or str, optional
         What simulated time is counted by (see `p2pl_flower.options.Clock`), or a network's name:
@@ -155,6 +155,7 @@ evaluate_metrics_aggr_fn
         shared: str | Iterable[str] | Sharing = "*",
         consensus_steps: int = 1,
         consensus_gamma: float = 1.0,
+        mode: str = "sync",
         init: str = "auto",
         max_norm_scope: str = "model",
         links: Any = "perfect",
@@ -188,6 +189,7 @@ evaluate_metrics_aggr_fn
             weights=weights,
             consensus_steps=consensus_steps,
             consensus_gamma=consensus_gamma,
+            mode=mode,
             init=init,
             max_norm_scope=max_norm_scope,
             links=links,
@@ -199,6 +201,9 @@ evaluate_metrics_aggr_fn
             shared=shared,
             seed=seed,
         )
+        if self.options.mode != "sync":
+            rule = "needs devices that nobody drives: take the swarm, or peers with no server"
+            raise ConfigError("mode", self.options.mode, rule)
         self.options.to_config()  # what cannot travel to devices is refused here
         check_accountant(self.options.privacy)
         self.clock = Clock.of(clock, seed=seed)

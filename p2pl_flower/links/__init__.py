@@ -18,6 +18,7 @@ from .base import Links, Mask
 from .bursts import Churn, GilbertElliott
 from .function import FunctionLinks, LinkFunction
 from .losses import Bernoulli, Perfect, Periodic
+from .outage import Outage
 
 __all__ = [
     "LINKS",
@@ -28,6 +29,7 @@ __all__ = [
     "GilbertElliott",
     "LinkFunction",
     "Links",
+    "Outage",
     "Perfect",
     "Periodic",
 ]
@@ -88,6 +90,7 @@ LINKS: Table[Links] = Table(
         "bernoulli": Bernoulli,
         "gilbert-elliott": GilbertElliott,
         "churn": Churn,
+        "outage": Outage,
     },
     group="p2pl_flower.links",
     base=(Links,),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..links.clock import Step
+from ..links.clock import Pairwise, Step
 from .algorithm import Options
-from .clock import Clock, Timing, number_count, step_of, transmitted
+from .asynchronous import check_asynchronous
+from .clock import Clock, Timing, elapsed, number_count, step_of, transmitted
 from .direction import check_direction
 from .loggers import (
     LOGGERS,
@@ -42,6 +43,7 @@ __all__ = [
     "Logger",
     "Loggers",
     "Options",
+    "Pairwise",
     "RoundFunction",
     "ScoredRounds",
     "Spending",
@@ -49,9 +51,11 @@ __all__ = [
     "Timing",
     "Told",
     "check_accountant",
+    "check_asynchronous",
     "check_direction",
     "check_loggers",
     "check_spectrum",
+    "elapsed",
     "end",
     "number_count",
     "step_of",

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..config import Converted, check_fields, described, described_text, option, within
 from ..errors import ConfigError
 from ..history import Elapsed, Spread
-from ..links.clock import COMPUTES, NETWORKS, Compute, Network, Step, Stopwatch
+from ..links.clock import COMPUTES, NETWORKS, Compute, Lap, Network, Step, Stopwatch
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -190,7 +190,7 @@ class Timing:
         sizes = message_sizes(steps, np.asarray(sent, dtype=np.float64))
         for step in steps:
             self.watch.exchange(step, sizes)
-        return self.elapsed()
+        return elapsed(self.watch.lap())
 
     def averaging(
         self, number: int, trained: ArrayLike, samples: ArrayLike, down: ArrayLike, up: ArrayLike
@@ -208,18 +208,18 @@ class Timing:
         fetched, given = (np.broadcast_to(np.asarray(b, np.float64), shape) for b in (down, up))
         work = self.operations_of(devices, samples)
         self.watch.serve(devices, fetched[devices], given[devices], work, number)
-        return self.elapsed()
+        return elapsed(self.watch.lap())
 
     def operations_of(self, devices: Ids, samples: ArrayLike) -> Floats:
         """Return what devices compute in a round."""
         counts = np.asarray(samples, dtype=np.float64)[devices]
         return np.asarray(counts * self._operations, dtype=np.float64)
 
-    def elapsed(self) -> Elapsed:
-        """End a round, and return what it took as a history has it."""
-        lap = self.watch.lap()
-        energy = None if lap.joules is None else _spread(lap.joules)
-        return Elapsed(lap.seconds, _spread(lap.busy), _spread(lap.waiting), energy)
+
+def elapsed(lap: Lap) -> Elapsed:
+    """Return what a round took as a history has it."""
+    energy = None if lap.joules is None else _spread(lap.joules)
+    return Elapsed(lap.seconds, _spread(lap.busy), _spread(lap.waiting), energy)
 
 
 def _spread(values: Floats) -> Spread:

@@ -216,6 +216,8 @@ class ServerlessPeer:
         late = "model_from" in self._setup and not self._setup["skipped_rounds"]
         least = max(self._done + 1, self._setup.get("model_of_round", 0))  # earlier ones are over
         number = self._known.round_to_join(least, late)
+        if self._settings.options.mode == "async":
+            number = least  # nobody is behind
         skipped = list(range(self._done + 1, number))
         if skipped:
             own = self._settings.device

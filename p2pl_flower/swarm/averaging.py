@@ -30,11 +30,14 @@ class Averaging(Plan):
         Share of the devices that train in a round, in (0, 1]; one at least.
     seed : int
         Seed of everything; which devices are sampled follows from it.
+    gone : range
+        Rounds in which there is no server: nobody is told to train.
     """
 
     samples: Ids
     fraction: float = 1.0
     seed: int = 0
+    gone: range = range(0)
 
     def __post_init__(self) -> None:
         self.samples = np.asarray(self.samples, dtype=np.int64)
@@ -46,7 +49,9 @@ class Averaging(Plan):
         return Start(np.zeros(norms.shape, dtype=np.int64), {})
 
     def trains(self, round_number: int) -> Ids:
-        """Return a random sample of ``fraction`` of the devices."""
+        """Return a random sample of ``fraction`` of the devices; nobody without a server."""
+        if round_number in self.gone:
+            return np.zeros(0, dtype=np.int64)
         count = max(1, int(self.fraction * self.devices))
         draw = generator(self.seed, Stream.SAMPLE, round_number)
         return np.sort(draw.choice(self.devices, count, replace=False)).astype(np.int64)
@@ -54,6 +59,8 @@ class Averaging(Plan):
     def mixings(self, round_number: int) -> Iterator[Mixing]:
         """Return the one average of those that trained."""
         chosen = self.trains(round_number)
+        if not len(chosen):
+            return
         weights = np.zeros(self.devices)
         weights[chosen] = self.samples[chosen] / self.samples[chosen].sum()
         yield replace(Mixing.average(weights), moment=(round_number, 0))
@@ -84,4 +91,5 @@ class Averaging(Plan):
 
     def describe(self) -> dict[str, Any]:
         """Return the fraction and the seed."""
-        return {"fraction-train": self.fraction, "seed": self.seed}
+        gone = {"server-gone": f"{self.gone.start}-{self.gone.stop}"} if len(self.gone) else {}
+        return {"fraction-train": self.fraction, "seed": self.seed, **gone}

@@ -14,6 +14,7 @@ from ..errors import ConfigError
 from ..history import Round, Run, Scores
 from ..options import ScoredRounds, Spending, Timing
 from ..seeding import Stream, derive, generator, trial_draws
+from .asynchronous import Asynchronous
 from .block import Block
 from .checkpoint import Checkpoint
 from .cluster import Blocks, RayCluster
@@ -70,6 +71,7 @@ class Swarm:
             plan.coder,
             plan.privacy,
             plan.hostile,
+            Asynchronous.copies if plan.asynchronous else 0,
         )
         spread = isinstance(job.machine, RayCluster)
         if spread and len(plan.hostile.devices):
@@ -77,6 +79,7 @@ class Swarm:
             raise ConfigError("machine", "RayCluster", rule)
         self.block = Blocks(job, common) if spread else Block(job, common)
         self._timing = Timing.of(job.clock, plan.devices, self.block.one.numbers)
+        self._events = self._asynchronous() if plan.asynchronous else None
         if self.block.devices != plan.devices:
             rule = f"must hold {plan.devices} devices' samples, as many as the plan has devices"
             raise ConfigError("data", self.block.devices, rule)
@@ -124,12 +127,16 @@ class Swarm:
             block.follow(seeds, start.origins)
             setup = {**start.setup, **self._synchronized(start.setup)}
         block.begin()
+        if self._events is not None:
+            self._events.begin(setup.get("clock_seconds", 0.0))
         seconds = time.perf_counter() - started
         timed = {"seconds": seconds} if setup else {}
         self.measured.setup = {**setup, **timed, "path": block.path, **self._spending.each}
 
     def _round(self, number: int) -> Round:
         """Train, mix and measure once."""
+        if self._events is not None:
+            return self._round_of_events(number, self._events)
         started, block = time.perf_counter(), self.block
         measured, devices = Round(number), self.plan.trains(number)
         block.train(devices, number)
@@ -151,6 +158,29 @@ class Swarm:
         measured.seconds = time.perf_counter() - started
         return measured
 
+    def _round_of_events(self, number: int, events: Asynchronous) -> Round:
+        """Let as many trainings end as there are devices, whosesoever they are, and measure."""
+        started, block, measured = time.perf_counter(), self.block, Round(number)
+        events.round(number)
+        if self._scored.due(number):
+            measured.after_consensus = self._scores(self.plan.scored(number), number)
+            measured.consensus_distance = block.consensus_distance()
+        measured.bytes_sent, measured.bytes_through_server = int(events.sent.sum()), 0
+        measured.bytes_sent_busiest = int(events.sent.max())
+        if events.may_lose:
+            measured.bytes_transmitted = events.transmitted
+        measured.clock = events.elapsed()
+        block.wait()
+        measured.seconds = time.perf_counter() - started
+        return measured
+
+    def _asynchronous(self) -> Asynchronous:
+        """Return what lets devices train and mix each in its own time."""
+        if self._timing is None or not isinstance(self.block, Block):
+            rule = "needs a clock, to know who is done when: network='wifi', say; and one process"
+            raise ConfigError("mode", "async", rule)
+        return Asynchronous(self.plan, self.block, self._timing)
+
     def _scores(self, devices: Ids, number: int) -> Scores | None:
         draw = generator(self.plan.seed, Stream.EVALUATE, number)
         chosen = self._scored.drawn(devices, draw)
@@ -165,6 +195,8 @@ class Swarm:
 
     def _times(self) -> dict[str, Tensor]:
         """Return each device's simulated time, for a checkpoint."""
+        if self._events is not None:
+            return self._events.tensors()
         return {} if self._timing is None else {_NOW: torch.from_numpy(self._timing.watch.now)}
 
     def _identity(self) -> dict[str, Any]:
@@ -191,7 +223,9 @@ class Swarm:
             rule = f"must be at least the {len(run.rounds)} rounds of the checkpoint"
             raise ConfigError("rounds", self.job.rounds, rule)
         self.measured.setup, self.measured.rounds = run.setup, run.rounds
-        if self._timing is not None:
+        if self._events is not None:
+            self._events.restore(tensors)
+        elif self._timing is not None:
             self._timing.watch.set(tensors.pop(_NOW).cpu().numpy())
         self.block.restore(tensors)
         for done in run.rounds:

@@ -49,6 +49,8 @@ class Plan(ABC):
         What is sent of them.
     privacy : Privacy
         What is done to trained models before anything of them is sent.
+    asynchronous : bool
+        Whether devices train and mix each in its own time.
     hostile : Hostile
         Who lies to neighbors, in an experiment with attackers: they are never scored.
     """
@@ -63,6 +65,7 @@ class Plan(ABC):
     mixing: MixingRule = Weighted()
     coder: Coder = Coder()
     privacy: Privacy = NOT_PRIVATE
+    asynchronous: bool = False
     hostile: Hostile = NOBODY
 
     @property

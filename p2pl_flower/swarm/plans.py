@@ -87,7 +87,7 @@ class Gossip(Plan):
         self.bounded = self.options.init == "bounded-norm"
         self.shared, self.mixing = self.options.shared, self.options.mixing
         self.coder = self.options.coder
-        self.privacy = self.options.privacy
+        self.privacy, self.asynchronous = self.options.privacy, self.options.mode == "async"
         self._edges = (None, Edges.of(self.schedule.graph(1)))
         self._known = np.zeros_like(self.samples)  # until a device has trained
         self._told = np.zeros_like(self.samples)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...config import Table
 from .compute import Compute, Constant, Lognormal, Stragglers, Trace
 from .network import Network, NoNetwork, Rates, ServerLink
+from .pairwise import Pairwise
 from .presets import Datacenter, FiveGSidelink, LoRaWAN, WiFi
 from .stopwatch import Lap, Step, Stopwatch
 
@@ -17,6 +18,7 @@ __all__ = [
     "Lognormal",
     "Network",
     "NoNetwork",
+    "Pairwise",
     "Rates",
     "ServerLink",
     "Step",

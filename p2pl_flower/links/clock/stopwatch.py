@@ -77,17 +77,26 @@ class Stopwatch:
     ----------
     now : NDArray[float64], shape (K,)
         Each device's time in seconds.
+    network, compute
+        As given.
+    up, down : NDArray[float64], shape (K,)
+        Bytes a second that devices send and receive.
     """
 
     def __init__(self, network: Network, compute: Compute, devices: int) -> None:
-        self._network, self._compute, everybody = network, compute, np.arange(devices)
-        self._up, self._down = network.up(everybody), network.down(everybody)
+        self.network, self.compute, everybody = network, compute, np.arange(devices)
+        self.up, self.down = network.up(everybody), network.down(everybody)
         self.now, self._busy = np.zeros(devices), np.zeros(devices)
         self._began, self._end = np.zeros(devices), 0.0
         self._joules: Floats | None = None
         stated = (network.joules_sent, network.joules_received, compute.joules)
         if any(value is not None for value in stated):
             self._joules = np.zeros(devices)
+
+    @property
+    def counts_energy(self) -> bool:
+        """Whether anything states what it takes of energy."""
+        return self._joules is not None
 
     @property
     def devices(self) -> int:
@@ -100,12 +109,12 @@ class Stopwatch:
 
     def training_seconds(self, devices: Ids, operations: Floats, round_number: int) -> Floats:
         """Return how long devices compute, each so many operations."""
-        return np.asarray(operations / self._compute.speed_of(devices, round_number))
+        return np.asarray(operations / self.compute.speed_of(devices, round_number))
 
     def train(self, devices: Ids, operations: Floats, round_number: int) -> None:
         """Let devices compute, each so many operations."""
         self.spend(devices, self.training_seconds(devices, operations, round_number))
-        self.charge(devices, operations * (self._compute.joules or 0.0))
+        self.charge(devices, operations * (self.compute.joules or 0.0))
 
     def spend(self, devices: Ids, seconds: Floats) -> None:
         """Let devices be busy for some seconds, each in its own time."""
@@ -130,25 +139,25 @@ class Stopwatch:
         if not len(step.to):
             return
         size, start = sizes[step.source], self.now
-        takes = size / (self._up[step.source] * self._network.share(step.distance))
+        takes = size / (self.up[step.source] * self.network.share(step.distance))
         leaves = start[step.source] + _one_after_the_other(takes, step.source)
-        there = leaves + self._network.latency(step.to, step.source)
+        there = leaves + self.network.latency(step.to, step.source)
         sending = np.bincount(step.source, takes, self.devices)
         heard = step.heard
         to, source = step.to[heard], step.source[heard]
-        carried = np.bincount(to, size[heard] / self._down[to], self.devices)
+        carried = np.bincount(to, size[heard] / self.down[to], self.devices)
         first = np.full(self.devices, np.inf)
-        np.minimum.at(first, to, start[source] + self._network.latency(to, source))
+        np.minimum.at(first, to, start[source] + self.network.latency(to, source))
         done = start + sending
-        if self._network.half_duplex:
+        if self.network.half_duplex:
             done = done + carried
         np.maximum.at(done, to, there[heard])
         listening = np.isfinite(first)
         done[listening] = np.maximum(done, first + carried)[listening]
         self._busy += sending
         self.now = done
-        self.charge(step.source, size * (self._network.joules_sent or 0.0))
-        self.charge(to, size[heard] * (self._network.joules_received or 0.0))
+        self.charge(step.source, size * (self.network.joules_sent or 0.0))
+        self.charge(to, size[heard] * (self.network.joules_received or 0.0))
 
     def serve(
         self, devices: Ids, down: Floats, up: Floats, operations: Floats, round_number: int
@@ -169,15 +178,15 @@ class Stopwatch:
             The round.
         """
         self.now[:] = self.now.max()  # the server begins when it has heard all
-        server, count = self._network.server(), max(len(devices), 1)
-        fetch = server.latency + down / np.minimum(self._down[devices], server.up / count)
-        send = up / np.minimum(self._up[devices], server.down / count)
+        server, count = self.network.server(), max(len(devices), 1)
+        fetch = server.latency + down / np.minimum(self.down[devices], server.up / count)
+        send = up / np.minimum(self.up[devices], server.down / count)
         self.now[devices] += fetch
         self.train(devices, operations, round_number)
         self.spend(devices, send)
         self.now[devices] += server.latency
-        self.charge(devices, down * (self._network.joules_received or 0.0))
-        self.charge(devices, up * (self._network.joules_sent or 0.0))
+        self.charge(devices, down * (self.network.joules_received or 0.0))
+        self.charge(devices, up * (self.network.joules_sent or 0.0))
         self.now[:] = self.now.max()
 
     def lap(self) -> Lap:
