@@ -47,10 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
         seconds = _measure(folder, parsed.repeats)
     medians = {way: statistics.median(taken) for way, taken in seconds.items()}
     ratios = {way: medians["direct"] / taken for way, taken in medians.items()}
-    content = {"table": _table(medians, ratios), "environment": environment(), "bytes": BYTES}
+    shown = _table(medians, ratios)
+    content = {"table": shown, "environment": environment(), "bytes": BYTES}
     content |= {"asked": ASKED, "ratios": ratios, "seconds": seconds}
     parsed.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    sys.stdout.write(aligned(content["table"]))
+    sys.stdout.write(aligned(shown))
     return 0
 
 

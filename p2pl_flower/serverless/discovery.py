@@ -110,7 +110,12 @@ class Discovery:
     def wait(self, enough: Callable[[Mapping[int, Found]], bool], seconds: float) -> bool:
         """Wait until who was found is enough, some seconds at most; tell whether it is."""
         end = threading.Event()
-        timer = threading.Timer(seconds, lambda: (end.set(), self._changed.set()))
+
+        def over() -> None:
+            end.set()
+            self._changed.set()
+
+        timer = threading.Timer(seconds, over)
         timer.daemon = True
         timer.start()
         try:
