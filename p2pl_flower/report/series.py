@@ -54,6 +54,7 @@ def series(run: Run, label: str, color: str) -> dict[str, Any]:
         "low": [_number(s.min) for s in spreads],
         "high": [_number(s.max) for s in spreads],
         "places": places,
+        "trained": bool(trained(run)[0]),
         "each": _each(entries),
     }
 

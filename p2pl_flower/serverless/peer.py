@@ -38,6 +38,7 @@ from .settings import Settings
 from .starting import Start
 from .status import StatusSocket, description
 from .watch import Watch
+from .watched import pages_of, summary
 
 log = logging.getLogger("flwr.p2pl")
 
@@ -143,9 +144,13 @@ class ServerlessPeer:
     def run(self) -> Run:
         """Run all rounds that are left, write the model, and return what was measured."""
         self.endpoint.start()
-        told = lambda: description(self._settings, self.endpoint, self._done)  # noqa: E731
-        if self._settings.checkpoint:
-            self._closing.callback(StatusSocket(Path(self._settings.checkpoint), told).close)
+        own = self._settings
+        if own.checkpoint:
+            self._closing.callback(StatusSocket(Path(own.checkpoint), self._describe).close)
+        if own.watch:
+            pages = pages_of(own.watch, lambda: [summary(self._describe())], own.watch_token)
+            self._closing.callback(pages.close)
+            log.info("device %d: may be watched at %s", own.device, pages.url)
         self._running = True
         self._meet_all()
         self._watch.start()
@@ -159,6 +164,10 @@ class ServerlessPeer:
         self._save()
         self._running = False
         return self._recorder.run()
+
+    def _describe(self) -> dict[str, Any]:
+        rounds = list(self._recorder.metrics.rounds)
+        return description(self._settings, self.endpoint, self._done, rounds)
 
     def _resume(self) -> None:
         state = self._recorder.resume()
