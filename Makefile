@@ -10,6 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DOCS := $(VENV)/.docs
 PYTHONS := $(shell sed -n 's/.*Python :: \([0-9.]*\)".*/\1/p' pyproject.toml)
 OLDEST := .venv-oldest
 OLDEST_FLWR := $(shell sed -n 's/.*"flwr>=\([0-9.]*\),.*/\1/p' pyproject.toml)
@@ -20,7 +21,7 @@ FLOWER_TESTS := tests/flower tests/doctor tests/serverless/test_serverless_peer.
 	--deselect $(SIMULATION)::test_a_client_function_that_raises_ends_the_run \
 	--deselect $(SIMULATION)::test_relays_must_match
 
-.PHONY: demo test test-quick test-pythons test-oldest test-projects lint benchmark clean
+.PHONY: demo test test-quick test-pythons test-oldest test-projects lint docs dist benchmark clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -31,6 +32,8 @@ help:
 	@echo "make test-pythons  the same with every Python that is named as tested"
 	@echo "make test-oldest  what talks to flwr, with the oldest flwr that is supported"
 	@echo "make test-projects  the sample projects alone, in one process and by flwr run"
+	@echo "make docs       the site, into site/"
+	@echo "make dist       source and wheel, into dist/"
 	@echo "make benchmark  seconds a round, P2PL against FedAvg"
 
 # uv installs in seconds where pip takes minutes; it lives in the environment itself.
@@ -75,8 +78,23 @@ test-oldest: $(OLDEST)/.ready
 test-projects: $(READY)
 	$(BIN)/python -m pytest tests/flower/test_projects.py tests/flower/test_projects_run.py
 
+# The site, into site/: warnings are errors, and it loads nothing from elsewhere.
+$(DOCS): pyproject.toml $(READY)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[simulation,dev,docs]"
+	touch $@
+
+docs: $(DOCS)
+	$(BIN)/python -m simulations.readme --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+# What is published: the source and the wheel, with what describes them checked.
+dist: $(READY)
+	rm -rf dist
+	$(BIN)/uv build --quiet
+	$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+
 benchmark: $(READY)
 	$(BIN)/python -m benchmarks.round_seconds
 
 clean:
-	rm -rf $(VENV) $(PYTHONS:%=.venv-%) $(OLDEST) results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PYTHONS:%=.venv-%) $(OLDEST) results site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

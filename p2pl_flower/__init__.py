@@ -9,15 +9,15 @@ from ``__init__.pyi``.
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any
-
-__version__ = "0.1.0"
 
 _HOME = {
     "Algorithm": "algorithms",
     "Codec": "algorithms.codecs",
     "ConfigError": "errors",
     "DeviceError": "errors",
+    "Elapsed": "history",
     "AutoRelay": "relay",
     "FileRelay": "relay",
     "GrpcRelay": "relay.daemon.relay",
@@ -61,6 +61,8 @@ __all__ = sorted(_HOME)
 
 def __getattr__(name: str) -> Any:
     """Import an exported name from the module that it lives in."""
+    if name == "__version__":
+        return version("p2pl-flower")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_HOME[name]}", __name__), name)

@@ -17,7 +17,7 @@ from .flower.local_steps import corrected, local_correction
 from .flower.peer_app import PeerApp
 from .flower.server_fn import PeerServerApp
 from .flower.strategy import P2PL
-from .history import History, Round, Run, Scores, Spread
+from .history import Elapsed, History, Round, Run, Scores, Spread
 from .links import Links
 from .options import Logger, Options
 from .relay import AutoRelay, FileRelay, Mailbox, MemoryRelay, RayRelay, Relay, Slot
@@ -36,6 +36,7 @@ __all__ = [
     "Codec",
     "ConfigError",
     "DeviceError",
+    "Elapsed",
     "FileRelay",
     "GrpcRelay",
     "History",

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import version
 
 from .errors import P2PLError
 
@@ -31,19 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a sub-command; a user's mistake ends with one sentence and exit code 2."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong, we say ourselves
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(
-        prog="p2pl-flower",
-        description="Serverless peer-to-peer deep learning (P2PL) for Flower.",
-        epilog="`p2pl-flower COMMAND --help` tells more about each.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary)
-        if given[:1] == [name]:  # only its own module is imported
-            module = import_module(f".commands.{name}", __package__)
-            module.add_arguments(command)
-            command.set_defaults(run=module.run)
-    options = parser.parse_args(given)
+    options = parser(given).parse_args(given)
     try:
         return int(options.run(options))
     except P2PLError as error:
@@ -51,6 +40,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of a command line; only the module of its own sub-command is imported."""
+    made = argparse.ArgumentParser(
+        prog="p2pl-flower",
+        description="Serverless peer-to-peer deep learning (P2PL) for Flower.",
+        epilog="`p2pl-flower COMMAND --help` tells more about each.",
+    )
+    shown = f"%(prog)s {version('p2pl-flower')}"
+    made.add_argument("--version", action="version", version=shown)
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        if list(given[:1]) == [name]:
+            module = import_module(f".commands.{name}", __package__)
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return made
 
 
 if __name__ == "__main__":

@@ -6,15 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from p2pl_flower.config import change
+from p2pl_flower.config import add_shortcut, change
 from p2pl_flower.errors import ConfigError, P2PLError
+from p2pl_flower.options import LOGGERS_KEY
 
 from .help import ListingParser, listing
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code: 2 for bad input, 1 for a run that failed."""
-    parsed = _parser().parse_args(arguments)
+    parsed = parser().parse_args(arguments)
     try:
         code: int = parsed.command(parsed)
         return code
@@ -69,9 +70,10 @@ def _seeds(text: str) -> int:
     return count
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m simulations", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=ListingParser)
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(prog="python -m simulations", description=__doc__)
+    commands = made.add_subparsers(required=True, metavar="COMMAND", parser_class=ListingParser)
     compare = commands.add_parser(
         "compare",
         help="run a scenario's contenders side by side",
@@ -87,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a key (repeatable)"
     )
+    add_shortcut(compare, "--log", LOGGERS_KEY)
     compare.add_argument(
         "--ray-address",
         default="",
@@ -119,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seeds", type=_seeds, default=3, metavar="N", help="seeds 0 to N-1; 0 only renders"
     )
     paper.set_defaults(command=_paper)
-    return parser
+    return made
 
 
 def _fail(error: Exception, code: int) -> int:

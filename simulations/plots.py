@@ -72,6 +72,19 @@ def accuracy_by_bytes(history: History) -> Any:
     return _finished(figure, axes, percent=True)
 
 
+def accuracy_by_time(history: History) -> Any:
+    """Return the mean accuracy by simulated seconds, as the clock of each run counts them."""
+    figure, axes = _axes("simulated time", "test accuracy")
+    for run, label, style in _styled(history):
+        points = list(_by_time(run))
+        if points:
+            axes.plot(*zip(*points, strict=True), **style, label=label)
+    if not axes.lines:
+        return None
+    _logarithmic(axes, "x", human_seconds)
+    return _finished(figure, axes, percent=True)
+
+
 def consensus_distance(history: History) -> Any:
     """Return the devices' root mean square distance from their mean model, by round."""
     figure, axes = _axes("round", "distance from the mean model")
@@ -88,9 +101,20 @@ def consensus_distance(history: History) -> Any:
 _PLOTS: dict[str, tuple[str, Callable[[History], Any]]] = {
     "accuracy": ("Accuracy by round", accuracy),
     "accuracy-by-bytes": ("Accuracy by bytes sent", accuracy_by_bytes),
+    "accuracy-by-time": ("Accuracy by simulated time", accuracy_by_time),
     "consensus-distance": ("Consensus distance", consensus_distance),
     "graph": ("The graph", graph),
 }
+
+
+def human_seconds(seconds: float | None) -> str:
+    """Return a number of seconds in the unit that suits, with three digits: ``79.7 h``."""
+    if seconds is None:
+        return "-"
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
 
 
 def _axes(x: str, y: str) -> tuple[Any, Any]:
@@ -156,3 +180,14 @@ def _by_bytes(run: Run) -> Iterator[tuple[float, float]]:
         sent += entry.bytes_sent
         if spread := _after_consensus(entry):
             yield sent, spread.mean
+
+
+def _by_time(run: Run) -> Iterator[tuple[float, float]]:
+    """Yield simulated seconds so far and mean accuracy, as long as every round's are known."""
+    seconds = run.setup.get("clock_seconds") or 0.0
+    for entry in run.rounds:
+        if entry.clock is None:
+            return
+        seconds += entry.clock.seconds
+        if spread := _after_consensus(entry):
+            yield seconds, spread.mean

@@ -1,10 +1,14 @@
-"""Render the tables of README and pages from what they name: ``python -m simulations.readme``.
+"""Render the tables and figures of README and pages: ``python -m simulations.readme``.
 
 A table stands between ``<!-- table: path/to/file.json -->`` and ``<!-- end -->``; the path is
 relative to the repository's root. The file is a history, or a benchmark's figures: JSON with
 the rows of a table, texts all, under ``table``; ``file.json#name`` are those under another name,
-with columns of text. ``<!-- table: package.module:Class -->`` is the keys of a class of options,
-and ``<!-- table: pyproject.toml -->`` the versions that it names.
+with columns of text. ``file.json [claim, verdict]`` are these columns alone, and ``file.json
+[system, s/round] turned`` has its rows as columns. ``<!-- table: package.module:Class -->`` is the
+keys of a class of options, and ``<!-- table: pyproject.toml -->`` the versions that it names.
+
+A figure in a sentence stands between ``<!-- figure: file.json [column] cell -->`` and
+``<!-- end -->``: see `simulations.figures`.
 """
 
 from __future__ import annotations
@@ -21,14 +25,14 @@ from p2pl_flower.config import rows
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import History
 
-from . import versions
+from . import figures, versions
 from .report import aligned, plain, table
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("docs", "benchmarks")
 """Where pages with tables are, beside the README."""
 
-_OPENING = r"<!-- table: (?P<path>\S+) -->\n"
+_OPENING = r"<!-- table: (?P<path>\S+)(?: \[(?P<columns>[^\]]+)\])?(?P<turned> turned)? -->\n"
 _BLOCK = re.compile(rf"(?P<opening>{_OPENING})(?P<body>(?:(?!<!-- table:).)*?)<!-- end -->", re.S)
 
 
@@ -49,7 +53,8 @@ def render(text: str, root: Path) -> str:
     """
     if len(re.findall(_OPENING, text)) != len(_BLOCK.findall(text)):
         raise ConfigError("table", "<!-- table: ... -->", "needs an <!-- end --> after it")
-    return _BLOCK.sub(lambda match: _block(match, root), text)
+    text = _BLOCK.sub(lambda match: _block(match, root), text)
+    return figures.render(text, root)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,12 +96,27 @@ def _block(match: re.Match[str], root: Path) -> str:
         raise ConfigError("table", match["path"], "names no file below the repository's root")
     if path.suffix == ".toml":
         return f"{match['opening']}\n{plain(versions.rows(path))}\n<!-- end -->"
+    return f"{match['opening']}\n{_table(path, key, match)}\n<!-- end -->"
+
+
+def _table(path: Path, key: str, match: re.Match[str]) -> str:
     text = path.read_text(encoding="utf-8")
     if key:
-        return f"{match['opening']}\n{plain(json.loads(text)[key])}\n<!-- end -->"
-    figures = json.loads(text).get("table")
-    made = table(History.from_json(text)) if figures is None else aligned(figures)
-    return f"{match['opening']}\n{made}\n<!-- end -->"
+        return plain(_chosen(json.loads(text)[key], match))
+    rows = json.loads(text).get("table")
+    return table(History.from_json(text)) if rows is None else aligned(_chosen(rows, match))
+
+
+def _chosen(rows: Sequence[Sequence[str]], match: re.Match[str]) -> Sequence[Sequence[str]]:
+    """Return the columns that a marker names, as rows if it says so."""
+    header = list(rows[0])
+    names = [name.strip() for name in (match["columns"] or "").split(",")]
+    try:
+        places = [header.index(name) for name in names] if match["columns"] else range(len(header))
+    except ValueError as error:
+        raise ConfigError("table", match["path"], f"has no such column: {error}", header) from None
+    chosen = [[row[place] for place in places] for row in rows]
+    return list(zip(*chosen, strict=True)) if match["turned"] else chosen
 
 
 if __name__ == "__main__":

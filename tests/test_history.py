@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import p2pl_flower.history as history_module
 from p2pl_flower.errors import ConfigError
-from p2pl_flower.history import SCHEMA, History, Round, Run, Scores, Spread, environment
+from p2pl_flower.history import SCHEMA, Elapsed, History, Round, Run, Scores, Spread, environment
 
 
 def test_spread_is_that_of_the_population() -> None:
@@ -29,6 +28,16 @@ def test_json_there_and_back() -> None:
     made = history()
     assert History.from_json(made.to_json()) == made
     assert made.runs[0].final() is made.runs[0].rounds[1]
+
+
+def test_the_clock_is_kept_where_there_is_one() -> None:
+    made = history()
+    spread = Spread(2.0, 1.0, 3.0, 0.5)
+    made.runs[0].rounds[1].clock = Elapsed(3.5, spread, spread, spread)
+    made.runs[0].rounds[1].bytes_transmitted = 20
+    made.runs[0].rounds[0].clock = Elapsed(1.5, spread, spread)
+    assert History.from_json(made.to_json()) == made
+    assert "clock" not in history().to_json()
 
 
 def test_a_run_that_diverged_is_kept() -> None:
@@ -117,7 +126,7 @@ def test_revision_is_dirty_only_where_code_or_scenarios_changed(
     git("add", ".")
     git("commit", "-q", "-m", "Begin")
     head = git("rev-parse", "HEAD")
-    monkeypatch.setattr(history_module, "__file__", str(module))
+    monkeypatch.setattr(made_with, "__file__", str(module))
     result.write_text("2", encoding="utf-8")
     assert environment()["git_revision"] == head
     module.write_text("2", encoding="utf-8")
@@ -125,5 +134,5 @@ def test_revision_is_dirty_only_where_code_or_scenarios_changed(
     installed = tmp_path / "site-packages" / "history.py"  # in a repository, but none of it
     installed.parent.mkdir()
     installed.write_text("1", encoding="utf-8")
-    monkeypatch.setattr(history_module, "__file__", str(installed))
+    monkeypatch.setattr(made_with, "__file__", str(installed))
     assert environment()["git_revision"] is None

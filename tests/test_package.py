@@ -34,6 +34,7 @@ def test_exported_names_are_pinned() -> None:
         "Codec",
         "ConfigError",
         "DeviceError",
+        "Elapsed",
         "FileRelay",
         "GrpcRelay",
         "History",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import report
-from ..config import add_argument, change, keys
+from ..config import add_argument, add_shortcut, change, keys
 from ..errors import ConfigError
 from ..history import History, Run, environment
 from ..relay.grpc.certificates import make_certificates
@@ -63,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="any key of a device's settings: weights=uniform, run-config.dataset=mnist",
     )
+    add_shortcut(parser, "--log", known["loggers"])
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
+from ..config import add_shortcut, keys
 from ..serverless.problems import exit_code, problems
 from ..serverless.process import run_alone
 from ..serverless.reports import Report
@@ -32,6 +33,7 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change a key of the file; table.key=value for one in a table",
     )
+    add_shortcut(parser, "--log", keys(Settings)["loggers"])
     parser.add_argument("--verbose", action="store_true", help="log every refusal, not the first")
     parser.add_argument("--log-file", default="", help="file to log to, instead of standard error")
     parser.add_argument("--log-format", default="text", help=" or ".join(FORMATS))

@@ -27,7 +27,7 @@ from .declaring import (
 from .paths import found_at, look_here, path_of
 from .reading import build, change, read_toml, typed
 from .rules import ANY, Rule, Scalar, at_least, one_of, python, take, within
-from .showing import add_argument, described, rows
+from .showing import add_argument, add_shortcut, described, rows
 from .tables import Table
 from .texts import cannot_travel, described_text, same, text_of
 
@@ -40,6 +40,7 @@ __all__ = [
     "Scalar",
     "Table",
     "add_argument",
+    "add_shortcut",
     "at_least",
     "build",
     "cannot_travel",

@@ -54,6 +54,24 @@ def add_argument(parser: argparse.ArgumentParser, known: Option, **changes: Any)
     parser.add_argument(flag, type=kind, default=default, required=required, help=text + shown)
 
 
+def add_shortcut(parser: argparse.ArgumentParser, flag: str, known: Option) -> None:
+    """Add a flag that sets a key, as ``--set KEY=VALUE`` of the same command line does."""
+
+    def change(text: str) -> str:
+        return f"{known.name}={text}"
+
+    text = _meaning(known, "").replace("%", "%%")
+    parser.add_argument(
+        flag,
+        action="append",
+        dest="set",
+        default=[],
+        type=change,
+        metavar=known.name.upper(),
+        help=text,
+    )
+
+
 def _meaning(known: Option, quote: str) -> str:
     choices = ", ".join(f"{quote}{choice}{quote}" for choice in known.rule.choices)
     return ": ".join(filter(None, [known.help, choices]))

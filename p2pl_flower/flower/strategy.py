@@ -31,6 +31,7 @@ from ..options import (
     Logger,
     Options,
     RoundFunction,
+    Told,
     check_accountant,
     told,
 )
@@ -103,6 +104,8 @@ evaluate_metrics_aggr_fn
         Called at the end of every round with what it measured, a `p2pl_flower.history.Round`: a
         function, or an object with a method ``on_round``. `mean_model`,
         `train_metrics` and `evaluate_metrics` are those of the round then.
+    loggers : str, Logger, callable or several of them, optional
+        Who is told besides: trackers by name, such as ``tensorboard:runs``.
     on_failure : str
         ``"skip"``: a device whose own train or evaluate function fails sits out the round, as
         under FedAvg; a warning says why, and the run ends if all fail. ``"raise"`` ends it at the
@@ -169,6 +172,7 @@ evaluate_metrics_aggr_fn
         train_metrics_aggr_fn: MetricsAggregation | None = None,
         evaluate_metrics_aggr_fn: MetricsAggregation | None = None,
         on_round: str | Logger | RoundFunction | None = None,
+        loggers: Told = None,
         on_failure: str = SKIP,
         result: str = AUTO,
     ) -> None:
@@ -206,7 +210,7 @@ evaluate_metrics_aggr_fn
         self._average = mean_of_metrics(defaults.train_metrics_aggr_fn)
         self.train_metrics_aggr_fn = train_metrics_aggr_fn or self._average
         self.evaluate_metrics_aggr_fn = evaluate_metrics_aggr_fn or self._average
-        self.on_round = told(on_round)
+        self.on_round = told([on_round, told(loggers, run="p2pl")])
         if on_failure not in ON_FAILURE:
             raise ConfigError("on_failure", on_failure, "unknown name", ON_FAILURE)
         self.on_failure, self.result = on_failure, check_result(result)

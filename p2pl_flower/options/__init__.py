@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from .algorithm import Options
 from .direction import check_direction
-from .loggers import LOGGERS, LOGGERS_KEY, Logger, Loggers, RoundFunction, check_loggers, told
+from .loggers import (
+    LOGGERS,
+    LOGGERS_KEY,
+    Logger,
+    Loggers,
+    RoundFunction,
+    Told,
+    check_loggers,
+    told,
+)
 from .run import CONNECT_TIMEOUT, MIN_AVAILABLE_NODES, NUM_DEVICES, ROUNDS, TOPOLOGY
 from .scored_rounds import (
     EVALUATE_EVERY,
@@ -32,6 +41,7 @@ __all__ = [
     "RoundFunction",
     "ScoredRounds",
     "Spending",
+    "Told",
     "check_accountant",
     "check_direction",
     "check_loggers",

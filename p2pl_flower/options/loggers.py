@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from ..config import Option, Table
 from ..history import Round
+from .trackers import MLflow, TensorBoard, WeightsAndBiases
 
 RoundFunction = Callable[[Round], object]
 
@@ -21,6 +22,11 @@ class Logger(Protocol):
 
     def on_round(self, measured: Round) -> object:
         """Take what a round measured, at its end."""
+
+
+One: TypeAlias = str | Logger | RoundFunction
+Told: TypeAlias = One | Sequence[Any] | None  # of these again
+"""Who is told of rounds, as users give it."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,12 @@ class JsonLines:
 
 LOGGERS: Table[Logger] = Table(
     "loggers",
-    {"json-lines": JsonLines},
+    {
+        "json-lines": JsonLines,
+        "mlflow": MLflow,
+        "tensorboard": TensorBoard,
+        "wandb": WeightsAndBiases,
+    },
     reserved=("run",),
     group="p2pl_flower.loggers",
     base=(Logger,),
@@ -81,20 +92,20 @@ LOGGERS: Table[Logger] = Table(
 """A parameter ``run`` of a logger is told whose rounds they are: the contender, or the device."""
 
 LOGGERS_KEY = Option(
-    "who is told what each round measured: `json-lines:path=rounds.jsonl`, or a plugin's name; "
-    "several joined by `+`",
+    "who is told what each round measured: `json-lines:path=rounds.jsonl`, `tensorboard:runs`, "
+    "`wandb:project=p2pl`, `mlflow:mlruns`, or a plugin's name; several joined by `+`",
     default="",
     name="loggers",
     kind=str,
 )
 
 
-def told(given: str | Logger | RoundFunction | None, run: str = "") -> RoundFunction | None:
+def told(given: Told, run: str = "") -> RoundFunction | None:
     """Return what is to be called with each round, or None for nobody.
 
     Parameters
     ----------
-    given : str, Logger, callable or None
+    given : str, Logger, callable, several of them or None
         As users give it; an empty text is nobody.
     run : str
         Whose rounds they are.
@@ -104,7 +115,11 @@ def told(given: str | Logger | RoundFunction | None, run: str = "") -> RoundFunc
     ConfigError
         It is something else, or there is no logger of that name.
     """
-    return None if given is None or given == "" else LOGGERS.of(given, run=run).on_round
+    several = given if isinstance(given, list | tuple) else [given]
+    parts = [LOGGERS.of(part, run=run) for part in several if part is not None and part != ""]
+    if not parts:
+        return None
+    return parts[0].on_round if len(parts) == 1 else Loggers(tuple(parts)).on_round
 
 
 def check_loggers(text: str) -> None:

@@ -140,7 +140,7 @@
   }
 
   // What is chosen on the page.
-  const words = { round: "by round", bytes: "by bytes", seconds: "by time" };
+  const words = { round: "by round", bytes: "by bytes", seconds: "by time", clock: "by simulated time" };
   for (const axis of Object.keys(words).filter(name => plots[name])) {
     const button = document.createElement("button");
     button.type = "button";

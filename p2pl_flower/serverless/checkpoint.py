@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,8 +170,20 @@ class Checkpoint:
             with part.open("wb") as file:
                 for piece in pieces(arrays, said):
                     file.write(piece)
-            if self.path.is_file():
-                self.path.replace(self._previous)
+            self._keep_previous()
+
+    def _keep_previous(self) -> None:
+        """Let the last file be the previous one, too: at no instant is there none."""
+        if not self.path.is_file():
+            return
+        other = self._previous.with_name(f".{self._previous.name}.part")
+        try:
+            other.unlink(missing_ok=True)
+            os.link(self.path, other)
+        except OSError:  # this file system knows no second names
+            self.path.replace(self._previous)
+        else:
+            other.replace(self._previous)
 
     def _compare(self, content: Mapping[str, Any]) -> None:
         if content.get("format") != _FORMAT:

@@ -123,13 +123,16 @@ class Handshake:
         return met
 
     def change(self, number: int) -> None:
-        """Let neighbors be others in a round, where they may be, and greet all of them."""
+        """Let neighbors be others in a round, where they may be, and greet them.
+
+        Those that are absent are greeted beside the rounds: see `Watch`.
+        """
         if not self.membership.changes:
             return
         out = self._endpoint.revoked | self._misfits | self._endpoint.finished
         self.membership.begin_round(number, self._endpoint.unreachable, out)
         self._follow()
-        self.meet(0, self.neighbors)
+        self.meet(0, self.neighbors - self._endpoint.unreachable)
         self._follow()
 
     def seek(self, attempt: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..history import History, environment
-from ..options import Options
+from ..options import Options, Told, told
 from ..topology import Schedule, schedule
 from .drawing import ModelFactory
 from .engine import Swarm
@@ -34,6 +34,7 @@ def simulate(
     *,
     rounds: int,
     test: Any = None,
+    loggers: Told = None,
     **rest: Any,
 ) -> Result:
     r"""Train all devices peer to peer, in this process.
@@ -56,6 +57,8 @@ def simulate(
         Rounds to run.
     test : (x, y) or dataset, optional
         The test set on which all models are scored.
+    loggers : str, Logger, callable or several of them, optional
+        Who is told what each round measured: trackers by name, such as ``tensorboard:runs``.
     **rest
         See `Job`: ``evaluate_every``, ``evaluate_trained``, ``evaluate_precision``,
         ``fraction_evaluate``, ``max_test_samples``, ``metrics``, ``machine``, ``progress`` (a
@@ -89,6 +92,7 @@ def simulate(
     given = {name: value for name, value in rest.items() if name in _TRAINING}
     training = replace(TrainOptions() if training is None else training, **given)
     others = {name: value for name, value in rest.items() if name in _JOB}
+    others["on_round"] = told([rest.get("on_round"), told(loggers, rest.get("name", Job.name))])
     pairs = device_samples(data)
     job = Job(model, pairs, test, rounds, training=training, **{"progress": True, **others})
     graphs = schedule(topology, len(pairs), options.seed)

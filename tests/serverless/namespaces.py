@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Self
 
 HUB = "hub"
 
@@ -22,25 +23,20 @@ def unavailable() -> str:
     return "" if done.returncode == 0 else "takes network namespaces"
 
 
-class Internet:
-    """A hub with public hosts, and hosts behind NATs: they can dial out, and nobody can dial them.
+class Namespaces:
+    """Hosts by name, each with nothing but its own loopback, for the time of a ``with``.
 
     Parameters
     ----------
     tag : str
-        Begins the names of all namespaces, so that two of them do not meet.
+        Begins the names of all namespaces, so that two sets of them do not meet.
     """
 
     def __init__(self, tag: str) -> None:
         self._tag = tag
         self._made: list[str] = []
-        self._links = 0
-        self._public = 0
 
-    def __enter__(self) -> Internet:
-        self._namespace(HUB)
-        self._ip(HUB, "link add br0 type bridge")
-        self._ip(HUB, "link set br0 up")
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -51,6 +47,46 @@ class Internet:
     ) -> None:
         for name in self._made:
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+    def command(self, host: str, command: Sequence[str]) -> list[str]:
+        """Return the command that runs another one on a host."""
+        return ["ip", "netns", "exec", self._name(host), *command]
+
+    def _namespace(self, host: str) -> None:
+        self._run(["ip", "netns", "add", self._name(host)])
+        self._made.append(self._name(host))
+        self._ip(host, "link set lo up")
+
+    def _ip(self, host: str, arguments: str) -> None:
+        self._run(["ip", "-n", self._name(host), *arguments.split()])
+
+    def _name(self, host: str) -> str:
+        return f"{self._tag}-{host}"
+
+    @staticmethod
+    def _run(command: Sequence[str]) -> None:
+        subprocess.run(command, check=True, capture_output=True, timeout=30)
+
+
+class Internet(Namespaces):
+    """A hub with public hosts, and hosts behind NATs: they can dial out, and nobody can dial them.
+
+    Parameters
+    ----------
+    tag : str
+        As in `Namespaces`.
+    """
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(tag)
+        self._links = 0
+        self._public = 0
+
+    def __enter__(self) -> Self:
+        self._namespace(HUB)
+        self._ip(HUB, "link add br0 type bridge")
+        self._ip(HUB, "link set br0 up")
+        return self
 
     def public(self, host: str) -> str:
         """Make a host that everybody can dial, and return its address."""
@@ -70,10 +106,6 @@ class Internet:
             self._namespace(inner)
             self._hide(router, inner, f"192.168.{number + 1}")
             router = inner
-
-    def command(self, host: str, command: Sequence[str]) -> list[str]:
-        """Return the command that runs another one on a host."""
-        return ["ip", "netns", "exec", self._name(host), *command]
 
     def _hide(self, router: str, inner: str, network: str) -> None:
         outside, inside = self._link(router, inner)
@@ -101,18 +133,3 @@ class Internet:
         self._ip(one, f"link set {ends[0]} up")
         self._ip(other, f"link set {ends[1]} up")
         return ends
-
-    def _namespace(self, host: str) -> None:
-        self._run(["ip", "netns", "add", self._name(host)])
-        self._made.append(self._name(host))
-        self._ip(host, "link set lo up")
-
-    def _ip(self, host: str, arguments: str) -> None:
-        self._run(["ip", "-n", self._name(host), *arguments.split()])
-
-    def _name(self, host: str) -> str:
-        return f"{self._tag}-{host}"
-
-    @staticmethod
-    def _run(command: Sequence[str]) -> None:
-        subprocess.run(command, check=True, capture_output=True, timeout=30)

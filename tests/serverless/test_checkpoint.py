@@ -114,6 +114,24 @@ def test_the_one_before_is_taken_where_the_last_is_damaged(tmp_path, what, caplo
         checkpoint.load(OwnPublications(1, 5))
 
 
+def test_there_is_a_last_file_at_every_instant(tmp_path, monkeypatch) -> None:
+    checkpoint = Checkpoint(tmp_path, IDENTITY)
+    checkpoint.save(state(1), filled(1), ["model"])
+    replace, seen = Path.replace, []
+
+    def watched(self, target):
+        before = checkpoint.path.is_file()
+        replace(self, target)
+        seen.append(before and checkpoint.path.is_file())
+
+    monkeypatch.setattr(Path, "replace", watched)
+    checkpoint.save(state(2), filled(2), ["model"])
+    assert seen == [True, True]
+    assert checkpoint.load(OwnPublications(1, 5)).round == 2  # type: ignore[union-attr]
+    damage(checkpoint.path, "short")
+    assert checkpoint.load(OwnPublications(1, 5)).round == 1  # type: ignore[union-attr]
+
+
 def test_a_full_disk_pauses_saving_and_training_goes_on(tmp_path, monkeypatch, caplog) -> None:
     checkpoint = Checkpoint(tmp_path, IDENTITY)
     checkpoint.save(state(1), filled(1), ["model"])

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from p2pl_flower.serverless.membership import Joining, Membership
+from p2pl_flower.serverless.peer import ServerlessPeer
+from p2pl_flower.serverless.settings import Settings
 
 
 def member(device: int = 0, known: dict[int, str] | None = None, **joining: Any) -> Membership:
@@ -189,3 +191,18 @@ def test_links_outlast_a_restart() -> None:
     again = member()
     again.restore(own.to_json())
     assert again.linked == {4: "h4:1"}
+
+
+def test_absent_neighbors_are_greeted_beside_the_rounds_not_within_them(monkeypatch) -> None:
+    values = {"device": 0, "num-devices": 3, "rounds": 9, "app": "numbers_app:peer_app"}
+    values |= {"listen": "127.0.0.1:0", "insecure": True, "joining": {"links": 2}}
+    places = {"1": "127.0.0.1:1", "2": "127.0.0.1:2"}
+    peer = ServerlessPeer(Settings.of({**values, "neighbors": places}))
+    try:
+        greeted = []
+        monkeypatch.setattr(peer._known, "meet", lambda seconds, whom: greeted.append(whom))
+        peer.endpoint.unreachable.add(2)
+        peer._known.change(1)
+    finally:
+        peer.close()
+    assert greeted == [{1}]

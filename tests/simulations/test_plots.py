@@ -10,7 +10,7 @@ import pytest
 from histories import scores, small
 from matplotlib.colors import to_hex
 
-from p2pl_flower.history import History, Round, Run
+from p2pl_flower.history import Elapsed, History, Round, Run, Spread
 from simulations import plots
 from simulations.graph_plot import graph
 
@@ -50,6 +50,18 @@ def test_accuracy():
     assert [[1, 0.4], [2, 0.8]] in found.values()
     band = figure.axes[0].collections[0].get_paths()[0].vertices
     assert {tuple(corner) for corner in band} >= {(1, 0.4), (1, 0.6), (2, 0.9), (2, 0.95)}
+
+
+def test_accuracy_by_simulated_time():
+    history = small()
+    assert plots.accuracy_by_time(history) is None
+    p2pl, _ = history.runs
+    p2pl.setup = {**p2pl.setup, "clock_seconds": 0.5}
+    for measured, seconds in zip(p2pl.rounds, (2.0, 90.0, 3.0), strict=True):
+        measured.clock = Elapsed(seconds, Spread(1, 1, 1, 0), Spread(0, 0, 0, 0))
+    assert lines(plots.accuracy_by_time(history)) == {"p2pl": [[2.5, 0.5], [92.5, 0.91234]]}
+    shown = [plots.human_seconds(s) for s in (None, 0.0123, 90.0, 3600.0, 7200.0, 2e5)]
+    assert shown == ["-", "0.0123 s", "90 s", "60 min", "2 h", "2.31 d"]
 
 
 def test_what_was_not_scored_after_training_is_not_in_the_legend():

@@ -112,7 +112,7 @@ def test_every_place_that_names_the_least_versions_agrees():
     least = project["requires-python"].removeprefix(">=")
     assert least == LEAST_PYTHON
     assert f"Programming Language :: Python :: {least}" in project["classifiers"]
-    for name in ("README.md", "Makefile", "docs/network.md"):
+    for name in ("README.md", "Makefile", "docs/network.md", "docs/start.md"):
         text = (readme.ROOT / name).read_text(encoding="utf-8")
         assert set(re.findall(r"(?:Python |\()(\d\.\d+) or newer", text)) == {least}, name
     extra = project["optional-dependencies"]["simulation"]
@@ -124,6 +124,27 @@ def test_a_named_table_of_a_file_has_columns_of_text(root):
     (root / "a.json").write_text('{"table": [["a"]], "gone": [["system", "why"], ["x", "late"]]}')
     new = readme.render("<!-- table: a.json#gone -->\n<!-- end -->\n", root)
     assert "| system | why |\n| --- | --- |\n| x | late |\n" in new
+
+
+CHOSEN = '{"table": [["a", "b", "c"], ["1", "2", "3"], ["4", "5", "6"]]}'
+
+
+def test_columns_are_chosen_and_turned(root):
+    (root / "a.json").write_text(CHOSEN)
+    chosen = readme.render("<!-- table: a.json [c, a] -->\n<!-- end -->\n", root)
+    assert "| c | a |" in chosen
+    assert "| 3 | 1 |\n| 6 | 4 |" in chosen
+    turned = readme.render("<!-- table: a.json [a, c] turned -->\n<!-- end -->\n", root)
+    assert "| c | 3 | 6 |" in " ".join(turned.split())
+    with pytest.raises(ConfigError, match="no such column"):
+        readme.render("<!-- table: a.json [d] -->\n<!-- end -->\n", root)
+
+
+def test_the_readme_is_for_a_stranger_in_a_hurry():
+    lines = (readme.ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) < 150
+    cells = [cell for line in lines if line.startswith("|") for cell in line.split("|")]
+    assert max(len(cell.strip()) for cell in cells) < 100
 
 
 def test_pages_beside_benchmarks_are_rendered(root):

@@ -27,8 +27,8 @@ MOST_STALE = 8
 
 _RETRY_SECONDS = 0.2
 _HEADER_SLACK = 1 << 16
+_END_SECONDS = 0.5  # for calls that have been ended
 _TRANSFER_SECONDS = 10.0  # for what is there already, where nothing is waited for
-_SHARE = 0.1  # of a round's time: how long those that are absent may be waited for
 
 
 def collect(
@@ -47,7 +47,7 @@ def collect(
     absent = {j for j in senders if policy and j in endpoint.unreachable}
     brief = min(seconds, endpoint.waiting.grace)
     if slot.round > 0:
-        brief = min(brief, _SHARE * (begun - endpoint.collected_at))
+        brief = min(brief, endpoint.times[run].ask(slot.round))
     fetching = _Fetching(endpoint, run, slot, waits=policy)
     for j in senders:
         fetching.begin(j, brief if j in absent else seconds, j in absent)
@@ -55,7 +55,6 @@ def collect(
     fetching.settle_until(begun + brief, enough, spared=())
     fetching.end()
     give_back()
-    endpoint.collected_at = time.monotonic()
     ages = fetching.ages
     return Collected(dict(sorted(fetching.arrived.items())), {j: a for j, a in ages.items() if a})
 
@@ -150,8 +149,13 @@ class _Fetching:
                 self._refuse(sender, RefusedError(Refusal.LATE, "its model is still on its way"))
             else:
                 transfer.cancel()
-        for sender in list(self._pending):  # their calls have been ended: this takes no time
-            self._settle(sender)
+        wait([transfer.future for transfer in self._pending.values()], _END_SECONDS)
+        for sender, transfer in list(self._pending.items()):
+            if transfer.future.done():
+                self._settle(sender)
+            else:  # it is still finding out why a neighbor does not answer, say
+                del self._pending[sender]
+                self._refuse(sender, RefusedError(Refusal.LATE, "its answer has not come in time"))
 
     def _settle(self, sender: int) -> None:
         """Check what came, and note it."""

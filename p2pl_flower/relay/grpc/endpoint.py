@@ -22,7 +22,7 @@ from .protocol import Refusal, RefusedError
 from .remote import Remote
 from .server import Server
 from .transfer_statistics import TransferStatistics
-from .waiting import Waiting
+from .waiting import RoundTimes, Waiting
 
 if TYPE_CHECKING:
     from ..group.standing import Standing
@@ -82,8 +82,8 @@ class Endpoint:
         Models that are still on their way, by run, channel and neighbor.
     taken : dict[tuple[str, str, int], Slot]
         The newest publication that was taken, by the same.
-    collected_at : float
-        When neighbors were last asked, in seconds of `time.monotonic`.
+    times : dict[str, RoundTimes]
+        How long rounds take, by run.
 
     Raises
     ------
@@ -109,7 +109,7 @@ class Endpoint:
         self.unreachable: set[int] = set()
         self.carried: dict[tuple[str, str, int], Transfer] = {}
         self.taken: dict[tuple[str, str, int], Slot] = {}
-        self.collected_at = time.monotonic()
+        self.times: dict[str, RoundTimes] = {}
         self._lates: Counter[int] = Counter()
         self._out_of_reach: set[int] = set()
         self._told_at: dict[int, float] = {}
@@ -139,10 +139,12 @@ class Endpoint:
     def open(self, run: str, last_round: int | None = None, kept: int = KEPT_FOR_THE_SLOW) -> None:
         """Take part in a run, with an empty mailbox."""
         self._runs[run] = OwnPublications(self.device, last_round, self.spool, kept)
+        self.times[run] = RoundTimes(10 * self.waiting.grace)
 
     def end(self, run: str) -> None:
         """Forget a run."""
         self._runs.pop(run, None)
+        self.times.pop(run, None)
 
     def publications(self, run: str) -> OwnPublications:
         """Return the own mailbox in a run."""

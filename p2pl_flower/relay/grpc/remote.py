@@ -6,6 +6,7 @@ import math
 import os
 import socket
 import ssl
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
@@ -16,6 +17,7 @@ from ..mailbox import Slot
 from ..spool import Document, Spool
 from . import protocol
 from .credentials import Credentials, host_name
+from .messages import messages
 from .protocol import Refusal, RefusedError
 
 _RECONNECT = [
@@ -35,6 +37,7 @@ _PROXIES = "grpc_proxy", "https_proxy", "http_proxy"  # in which gRPC looks, in 
 _PROBE_SECONDS = 2.0
 _LEAST_CHUNK = 1 << 16  # bytes; a model in crumbs takes more time than it has bytes
 _TRANSFER_SECONDS = 3600.0
+_CLOSE_SECONDS = 2.0
 _CLOSED = "is not called any more"
 
 
@@ -100,8 +103,13 @@ class Remote:
         self.revocations = 0
 
     def close(self) -> None:
-        """End all calls."""
-        self._channel.close()
+        """End all calls.
+
+        gRPC waits for calls whose end it has lost, see `messages`: they are left to themselves.
+        """
+        closing = threading.Thread(target=self._channel.close, name="p2pl-close", daemon=True)
+        closing.start()
+        closing.join(_CLOSE_SECONDS)
 
     def hello(self, run: str, card: dict[str, Any], timeout: float) -> dict[str, Any]:
         """Exchange greetings.
@@ -184,7 +192,8 @@ class Remote:
         watch: Watch | None,
         agreed: str,
     ) -> Fetched:
-        first = next(call, None)
+        coming = messages(call)
+        first = next(coming, None)
         if first is None:
             raise RefusedError(Refusal.TRUNCATED, "the answer is empty")
         fields = protocol.decode(first)
@@ -199,7 +208,7 @@ class Remote:
             raise RefusedError(Refusal.OVERSIZED, rule)
         if watch is not None:
             watch.begin()
-        return Fetched(found, self._spool.keep(size, _exactly(size, call)))
+        return Fetched(found, self._spool.keep(size, _exactly(size, coming)))
 
     def _refused(self, error: grpc.RpcError) -> RefusedError:
         refused, number = protocol.read_refusal(error)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from ...config import at_least, check_fields, described, option, within
 
 _SECONDS = within("(0, inf)", "seconds")
+_SHARE = 0.1  # of a round's time: how long those that are absent may be waited for
 
 
 @described
@@ -24,7 +26,7 @@ class Waiting:
         1.0,
         rule=_SECONDS,
         help="seconds for a neighbor that could not be reached the last time, or was late; a "
-        "tenth of a round's time, if that is less",
+        "tenth of a round's time for all consensus steps, if that is less",
     )
 
     def __post_init__(self) -> None:
@@ -33,3 +35,30 @@ class Waiting:
     def enough(self, asked: int) -> int:
         """Return how many of ``asked`` neighbors are waited for."""
         return min(self.quorum, asked) if self.quorum else asked
+
+
+class RoundTimes:
+    """How long a device's last round took, and how often it asked its neighbors in it.
+
+    Parameters
+    ----------
+    seconds : float
+        What a round is taken to last before one is over.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._times = seconds, 1
+        self._round, self._begun, self._asked = 0, time.monotonic(), 0
+
+    def ask(self, number: int) -> float:
+        """Note that neighbors are asked in a round; return seconds for those that are absent.
+
+        All that are asked for in a round share a tenth of what the round before it took.
+        """
+        now = time.monotonic()
+        if number != self._round:
+            if self._round:
+                self._seconds, self._times = now - self._begun, self._asked
+            self._round, self._begun, self._asked = number, now, 0
+        self._asked += 1
+        return _SHARE * self._seconds / self._times

@@ -14,6 +14,7 @@ from p2pl_flower.relay import Slot
 from p2pl_flower.relay.grpc import Credentials, EndpointMailbox
 from p2pl_flower.relay.grpc.certificates import make_certificates
 from p2pl_flower.relay.grpc.collecting import MOST_STALE
+from p2pl_flower.relay.grpc.waiting import RoundTimes
 from p2pl_flower.weights import weaken_stale
 
 LARGE = 400_000  # numbers of 4 bytes
@@ -42,7 +43,7 @@ def test_who_was_late_is_asked_for_what_it_has_and_not_waited_for(network) -> No
         if number in (1, 4):
             publish(c, number)
         started = time.monotonic()
-        a.collected_at = started - 100  # rounds are long
+        a.times[RUN] = RoundTimes(100)  # rounds are long
         found = mailbox.collect([1, 2], Slot("model", number, 0))
         assert 1 in found
         taken.append((found[2]["b"].item() if 2 in found else None, found.ages))
@@ -57,7 +58,7 @@ def test_nothing_is_taken_twice_and_nothing_too_old(network) -> None:
     a.unreachable.add(1)
     publish(b, 1)
     mailbox = EndpointMailbox(a, RUN)
-    a.collected_at -= 100  # rounds are long
+    a.times[RUN] = RoundTimes(100)  # rounds are long
     assert mailbox.collect([1], Slot("model", 2, 0)).ages == {1: 1}
     assert mailbox.collect([1], Slot("model", 3, 0)) == {}  # it was taken already
     publish(b, 2)

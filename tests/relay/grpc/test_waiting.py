@@ -10,8 +10,10 @@ import pytest
 from endpoints import RUN, SLOT, connect, model
 
 from p2pl_flower.errors import ConfigError
+from p2pl_flower.relay import Slot
 from p2pl_flower.relay.grpc import Endpoint, EndpointMailbox, Waiting
 from p2pl_flower.relay.grpc.protocol import Refusal, RefusedError
+from p2pl_flower.relay.grpc.waiting import RoundTimes
 
 pytestmark = pytest.mark.slow
 
@@ -82,6 +84,29 @@ def test_a_last_try_that_time_runs_out_for_does_not_hide_who_is_absent(network) 
     assert a.statistics.counts() == {1: {"absent": 1}}
 
 
+class Deaf:
+    """A way to a neighbor that still does not return when its call has been ended."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def fetch(self, *request, **nearby):
+        assert self.over.wait(20)
+        raise RefusedError(Refusal.ABSENT, "cannot be reached")
+
+    def close(self) -> None:
+        self.over.set()
+
+
+def test_who_takes_its_time_to_find_out_what_is_wrong_delays_nobody(network) -> None:
+    a = network(0, deadline=0.2)
+    a.remotes[1], begun = Deaf(), time.monotonic()
+    assert EndpointMailbox(a, RUN).collect([1], Slot("model", 1, 0)) == {}
+    assert time.monotonic() - begun < 2
+    assert a.unreachable == {1}
+    a.remotes[1].close()
+
+
 def test_who_could_not_be_reached_is_given_less_time_until_heard_of(network) -> None:
     a, b = network(0, deadline=2, grace=0.1), network(1)
     connect(a, b)
@@ -107,3 +132,15 @@ def test_who_could_not_be_reached_is_given_less_time_until_heard_of(network) -> 
 def test_a_waiting_policy_that_makes_no_sense_is_refused(bad) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(bad))}="):
         Waiting(**bad)
+
+
+def test_steps_of_a_round_share_a_tenth_of_what_the_last_round_took(monkeypatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    times, told = RoundTimes(5), []
+    for number in range(1, 4):
+        now += 7  # while it trains
+        for _ in range(3):
+            now += 1
+            told.append(times.ask(number))
+    assert told == pytest.approx([0.5] * 3 + [1 / 3] * 6)
