@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from p2pl_flower.errors import ConfigError
-from p2pl_flower.history import SCHEMA, Elapsed, History, Round, Run, Scores, Spread, environment
+from p2pl_flower.history import (
+    SCHEMA,
+    Elapsed,
+    History,
+    Round,
+    Run,
+    Scores,
+    Spread,
+    environment,
+    made_with,
+)
 
 
 def test_spread_is_that_of_the_population() -> None:
