@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import (
     SCHEMA,
     Elapsed,
