@@ -14,7 +14,7 @@ from pathlib import Path
 
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import History
-from p2pl_flower.report.table import rows as cells_of
+from p2pl_flower.report.table import rows as header_and_rows
 
 _OPENING = (
     r"<!-- figure: (?P<path>\S+) \[(?P<column>[^\]]+)\](?P<row>[^>#]*)(?:#(?P<place>\d))? ?-->"
@@ -59,4 +59,4 @@ def _rows(path: Path, name: str) -> Sequence[Sequence[str]]:
         raise ConfigError("figure", name, "names no file below the repository's root")
     text = path.read_text(encoding="utf-8")
     table: Sequence[Sequence[str]] | None = json.loads(text).get("table")
-    return cells_of(History.from_json(text)) if table is None else table
+    return header_and_rows(History.from_json(text)) if table is None else table

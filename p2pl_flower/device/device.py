@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,10 +36,12 @@ from ..relay.contents import (
     unflattened,
 )
 from ..relay.mailbox import ages_of, fresh
-from ..topology.neighborhood import Neighbor
 from ..weights import StepWeights, keep_answered, row_of, told_weights, weaken_stale
 from .exchange import Exchange, Step, as_arrays, put_together, sum_bytes
 from .hearing import heard_messages
+
+if TYPE_CHECKING:
+    from ..topology.neighborhood import Neighbor
 
 log = logging.getLogger("flwr.p2pl")
 

@@ -115,7 +115,7 @@ def _round_about(graph: nx.Graph) -> bool:
     n = len(graph)
     if graph.number_of_edges() == n * (n - 1) // 2:
         return True
-    gaps = [min(abs(a - b), n - abs(a - b)) for a, b in graph.edges]
-    near = sum(gap <= 2 for gap in gaps)
-    powers = sum(gap & (gap - 1) == 0 for gap in gaps)
+    gaps = [(abs(a - b), n - abs(a - b)) for a, b in graph.edges]
+    near = sum(min(both) <= 2 for both in gaps)
+    powers = sum(any(gap & (gap - 1) == 0 for gap in both) for both in gaps)
     return bool(near >= 0.8 * len(gaps) or powers == len(gaps))

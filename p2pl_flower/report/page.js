@@ -140,7 +140,7 @@
   }
 
   // What is chosen on the page.
-  const words = { round: "by round", bytes: "by bytes", seconds: "by time" };
+  const words = { round: "by round", bytes: "by bytes", seconds: "by time", clock: "by simulated time" };
   for (const axis of Object.keys(words).filter(name => plots[name])) {
     const button = document.createElement("button");
     button.type = "button";
@@ -203,9 +203,10 @@
   const best = runs.findIndex(run => run.kind === "peers" && run.each);
   state.run = Math.max(0, best);
   at("who").value = state.run;
+  if (runs.some(run => run.trained)) at("note-trained").textContent = "; dashed by round: after training, before models are mixed";
   at("note-each").hidden = !runs.some(run => run.each);
-  state.round = rounds;
-  at("round").value = rounds;
+  state.round = runs[state.run].rounds.at(-1) ?? rounds;
+  at("round").value = state.round;
   draw();
   document.body.dataset.ready = "yes";
 })();

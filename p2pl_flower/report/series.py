@@ -18,6 +18,7 @@ AXES = {
     "round": "round",
     "bytes": "model bytes sent over all links so far",
     "seconds": "seconds so far",
+    "clock": "simulated seconds so far",
 }
 """What accuracy is shown by: axis, and its words."""
 
@@ -29,12 +30,12 @@ def places_of(run: Run) -> dict[str, list[float]]:
     """Return where each round ends on each axis; none for an axis that was not measured."""
     rounds = run.rounds
     sent = [entry.bytes_sent for entry in rounds]
-    clock = [getattr(entry, "clock", None) for entry in rounds]
-    timed = _sums([entry.seconds for entry in rounds], run.setup.get("seconds"))
+    clock = [entry.clock.seconds if entry.clock else None for entry in rounds]
     return {
         "round": [float(entry.round) for entry in rounds],
         "bytes": _sums(sent, run.setup.get("bytes_sent")),
-        "seconds": [float(c) for c in clock if c is not None] if None not in clock else timed,
+        "seconds": _sums([entry.seconds for entry in rounds], run.setup.get("seconds")),
+        "clock": _sums(clock, run.setup.get("clock_seconds")),
     }
 
 
@@ -54,6 +55,7 @@ def series(run: Run, label: str, color: str) -> dict[str, Any]:
         "low": [_number(s.min) for s in spreads],
         "high": [_number(s.max) for s in spreads],
         "places": places,
+        "trained": bool(trained(run)[0]),
         "each": _each(entries),
     }
 

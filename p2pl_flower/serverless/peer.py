@@ -39,6 +39,7 @@ from .spent import RoundsBegun
 from .starting import Start
 from .status import StatusSocket, description
 from .watch import Watch
+from .watched import pages_of, summary
 
 log = logging.getLogger("flwr.p2pl")
 
@@ -144,15 +145,19 @@ class ServerlessPeer:
 
     def describe(self) -> dict[str, Any]:
         """Return what the peer says of itself, in JSON's types."""
-        return description(self._settings, self.endpoint, self._done)
+        rounds = list(self._recorder.metrics.rounds)
+        return description(self._settings, self.endpoint, self._done, rounds)
 
     def run(self) -> Run:
         """Run all rounds that are left, write the model, and return what was measured."""
         self.endpoint.start()
-        if self._settings.checkpoint:
-            self._closing.callback(
-                StatusSocket(Path(self._settings.checkpoint), self.describe).close
-            )
+        own = self._settings
+        if own.checkpoint:
+            self._closing.callback(StatusSocket(Path(own.checkpoint), self.describe).close)
+        if own.watch:
+            pages = pages_of(own.watch, lambda: [summary(self.describe())], own.watch_token)
+            self._closing.callback(pages.close)
+            log.info("device %d: may be watched at %s", own.device, pages.url)
         self._running = True
         self._meet_all()
         self._watch.start()

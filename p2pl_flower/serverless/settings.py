@@ -160,6 +160,10 @@ class Settings:
     linger: float = option(
         30.0, rule=_SECONDS, help="seconds to serve those that are still behind after the last"
     )
+    watch: str = option(
+        "", help="`host:port`, or a port, of this device's own page, to be read only: how it does"
+    )
+    watch_token: str = option("", help="what its readers must bring; made where one is needed")
     waiting: Waiting = group(Waiting, table="waiting")
     joining: Joining = group(Joining, table="joining")
     options: Options = group(Options)
