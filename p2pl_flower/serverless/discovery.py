@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -109,24 +110,12 @@ class Discovery:
 
     def wait(self, enough: Callable[[Mapping[int, Found]], bool], seconds: float) -> bool:
         """Wait until who was found is enough, some seconds at most; tell whether it is."""
-        end = threading.Event()
-
-        def over() -> None:
-            end.set()
-            self._changed.set()
-
-        timer = threading.Timer(seconds, over)
-        timer.daemon = True
-        timer.start()
-        try:
-            while not enough(self.found()):
-                if end.is_set():
-                    return False
-                self._changed.wait()
-                self._changed.clear()
-            return True
-        finally:
-            timer.cancel()
+        end = time.monotonic() + seconds
+        while not enough(self.found()):
+            if not self._changed.wait(max(0.0, end - time.monotonic())):
+                return False
+            self._changed.clear()
+        return True
 
     def add_service(self, net: Any, kind: str, name: str) -> None:
         """Hear of a device; zeroconf calls this in a thread of its own."""

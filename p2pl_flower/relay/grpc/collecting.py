@@ -42,7 +42,9 @@ def collect(
     it is next asked for. Those that are absent are not waited for longer than for the others.
     """
     policy = deadline is None
-    seconds = endpoint.waiting.deadline if deadline is None else deadline
+    adapts = policy and slot.round > 0 and slot.channel == MODEL
+    usual = endpoint.usual.deadline(endpoint.waiting) if adapts else endpoint.waiting.deadline
+    seconds = usual if deadline is None else deadline
     enough = endpoint.waiting.enough(len(senders)) if policy else len(senders)
     begun = time.monotonic()
     absent = {j for j in senders if policy and j in endpoint.unreachable}
@@ -55,6 +57,8 @@ def collect(
     fetching.settle_until(begun + (seconds or _TRANSFER_SECONDS), enough, spared=absent)
     fetching.settle_until(begun + brief, enough, spared=())
     fetching.end()
+    if adapts and fetching.last_at is not None:
+        endpoint.usual.note(fetching.last_at - begun)
     give_back()
     ages = fetching.ages
     return Collected(dict(sorted(fetching.arrived.items())), {j: a for j, a in ages.items() if a})
@@ -116,6 +120,7 @@ class _Fetching:
         self._out_of_time = False
         self.arrived: dict[int, Model] = {}
         self.ages: dict[int, int] = {}
+        self.last_at: float | None = None
 
     def begin(self, sender: int, seconds: float, absent: bool) -> None:
         """Fetch from a neighbor, in a thread of its own, or go on with what is under way."""
@@ -174,6 +179,7 @@ class _Fetching:
             endpoint.statistics.arrived(sender, stale=age > 0)
             endpoint.taken[self._run, self._slot.channel, sender] = fetched.slot
             if not age:
+                self.last_at = time.monotonic()
                 endpoint.punctual(sender)
         except RefusedError as refused:
             self._refuse(sender, refused)
