@@ -10,6 +10,7 @@ from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
 
+from p2pl_flower.errors import ConfigError
 from p2pl_flower.flower import records
 from p2pl_flower.flower.grids import MeteredGrid
 from p2pl_flower.flower.membership import Membership
@@ -30,11 +31,13 @@ class FedAvg(Contender):
 
     def plan(self, task: Task, samples: Sequence[int]) -> Plan:
         """Return averaging by the shares of the samples."""
+        _check_deadline(task)
         counts = np.asarray(samples, dtype=np.int64)
         return Averaging(counts, task.fraction_train, task.seed, task.server_gone)
 
     def run(self, grid: Grid, task: Task) -> Run:
         """Train by federated averaging."""
+        _check_deadline(task)
         devices = task.devices or len(list(grid.get_node_ids()))
         count = self.devices(devices)
         keeping = _Keeping(grid, task, count)
@@ -54,6 +57,12 @@ class FedAvg(Contender):
         if task.on_result is not None:
             task.on_result(result.arrays)
         return Run(self.name, "flower", task.seed, count, {}, keeping.rounds())
+
+
+def _check_deadline(task: Task) -> None:
+    if task.clock is not None and task.clock.deadline:
+        rule = "is for devices that wait for each other: a server of Flower's waits for all"
+        raise ConfigError("deadline", task.clock.deadline, rule)
 
 
 class _ScoringGrid(MeteredGrid):

@@ -117,6 +117,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "local": ("local", {}),
     "fedavg": ("fedavg", {"partition": "dirichlet:0.5"}),
     "centralized": ("centralized", {}),
+    "deadline": (
+        "p2pl",
+        {"deadline": 0.005, "partition": "dirichlet:0.5", "links": "bernoulli:up=0.7"},
+    ),
     "outage": ("p2pl", {"links": "outage:first=2,last=2,share=0.4"}),
     "fedavg-without-server": ("fedavg", {"server-gone-from": 2, "server-gone-rounds": 1}),
 }
@@ -177,6 +181,21 @@ def test_every_device_ends_with_the_same_model(case: str) -> None:
         assert_close(swarm.stack.model(device), models[device])
     assert all(r.after_training is None for r in ours.rounds if not scenario.evaluate_trained)
     assert_same_measures(ours, theirs, peers=isinstance(contender(name), PeerToPeer))
+
+
+def test_a_deadline_leaves_somebody_out() -> None:
+    """The case above is one in which it matters."""
+    name, changes = CASES["deadline"]
+    runs = [
+        make_swarm(
+            Scenario.of({**BASE, "contenders": name, **changes, **more}),
+            contender(name),
+            lambda *_: None,
+        ).run()
+        for more in ({}, {"deadline": 0.0})
+    ]
+    sent, whole = (sum(r.bytes_sent for r in run.rounds) for run in runs)
+    assert 0 < sent < whole
 
 
 def assert_close(ours: Mapping[str, torch.Tensor], theirs: Model) -> None:

@@ -50,6 +50,14 @@ class RunClock:
         """Note who has trained in a round, on how many samples."""
         self._trained[number] = dict(samples)
 
+    def late(self, number: int) -> set[int]:
+        """Return which of those that have trained in a round took too long for it."""
+        trained = self._trained.get(number, {})
+        if self._timing is None:
+            return set()
+        late = self._timing.late(number, _array(trained, self._schedule.n))
+        return {device for device in np.flatnonzero(late).tolist() if device in trained}
+
     def tell(self, rounds: Iterable[Round], sent: Mapping[int, Mapping[int, int]]) -> None:
         """Note in rounds what they took, given the bytes that each device sent in them."""
         for measured in list(rounds)[self._told :]:
@@ -72,6 +80,8 @@ class RunClock:
         """Return the messages of each consensus step, between devices that have trained."""
         there = np.zeros(self._schedule.n, dtype=np.bool_)
         there[trained] = True
+        late = np.zeros_like(there)
+        late[list(self.late(number))] = True
         steps, links = [], self._options.links
         for step in range(1, self._options.consensus_steps + 1):
             graph = self._schedule.links(number, step, self._options.consensus_steps)
@@ -80,7 +90,7 @@ class RunClock:
             sent = tried & there[to] & there[source]
             to, source = to[sent], source[sent]
             up = np.broadcast_to(links.up(to, source, number, step), to.shape)
-            steps.append(step_of(graph, to, source, up))
+            steps.append(step_of(graph, to, source, up, late))
         return steps
 
 

@@ -173,6 +173,7 @@ class OpenRun:
         samples = {d: sample_count(d, key, m[key]) for d, m in self.train_metrics.items()}
         self._coordinator.know_samples(samples)
         self._clock.trained(self.round, samples)
+        self._coordinator.late = self._clock.late(self.round)
         self._metrics.after_training(self.train_metrics)
         self._enter(_TRAINED)
         return list(arrived.values())

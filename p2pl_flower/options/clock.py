@@ -62,6 +62,13 @@ class Clock:
         rule=within("[0, inf)"),
         help="operations that training on a sample takes; 0 is six for each of the model's numbers",
     )
+    deadline: float = option(
+        0.0,
+        rule=within("[0, inf)", "seconds"),
+        help="simulated seconds from the beginning of a device's round until which it waits for "
+        "neighbors that train: whoever takes longer for it is heard by nobody in that round; 0 "
+        "waits for all",
+    )
     epochs: float = 1.0
     seed: int = 0
 
@@ -106,6 +113,7 @@ class Clock:
             "network": described_text(self.network, NETWORKS),
             "compute": described_text(self.compute, COMPUTES),
             "operations": self.operations,
+            "deadline": self.deadline,
         }
 
 
@@ -118,10 +126,12 @@ class Timing:
         Each device's time.
     operations : float
         What a device computes in a round for each of its samples.
+    deadline : float
+        Seconds until which devices wait for each other; 0 for as long as it takes.
     """
 
-    def __init__(self, watch: Stopwatch, operations: float) -> None:
-        self.watch, self._operations = watch, operations
+    def __init__(self, watch: Stopwatch, operations: float, deadline: float = 0.0) -> None:
+        self.watch, self._operations, self._deadline = watch, operations, deadline
 
     @classmethod
     def of(cls, clock: Clock, devices: int, numbers: int) -> Timing | None:
@@ -148,7 +158,7 @@ class Timing:
             raise ConfigError("operations", clock.operations, rule)
         watch = Stopwatch(clock.network, clock.compute, devices)
         each = clock.operations or float(OPERATIONS_PER_PARAMETER * numbers)
-        return cls(watch, clock.epochs * each)
+        return cls(watch, clock.epochs * each, clock.deadline)
 
     def synchronized(self, steps: Sequence[Step], sent: float) -> float:
         """Return the seconds of the synchronization before round 1, of so many bytes in all.
@@ -189,8 +199,16 @@ class Timing:
         self.watch.train(devices, self.operations_of(devices, samples), number)
         sizes = message_sizes(steps, np.asarray(sent, dtype=np.float64))
         for step in steps:
-            self.watch.exchange(step, sizes)
+            self.watch.exchange(step, sizes, self._deadline)
         return elapsed(self.watch.lap())
+
+    def late(self, number: int, samples: ArrayLike) -> NDArray[np.bool_]:
+        """Return which devices take longer to train than all wait for, shape (K,)."""
+        everybody = np.arange(self.watch.devices)
+        if not self._deadline:
+            return np.zeros(len(everybody), dtype=np.bool_)
+        work = self.operations_of(everybody, samples)
+        return self.watch.training_seconds(everybody, work, number) > self._deadline
 
     def averaging(
         self, number: int, trained: ArrayLike, samples: ArrayLike, down: ArrayLike, up: ArrayLike
@@ -253,8 +271,21 @@ def number_count(model: Mapping[str, NDArray[Any]]) -> int:
     return sum(array.size for array in model.values() if array.dtype.kind == "f")
 
 
-def step_of(graph: nx.Graph, to: Ids, source: Ids, heard: NDArray[np.bool_]) -> Step:
-    """Return a consensus step over the links of a graph, whose nodes may have places ``pos``."""
+def step_of(
+    graph: nx.Graph,
+    to: Ids,
+    source: Ids,
+    heard: NDArray[np.bool_],
+    late: NDArray[np.bool_] | None = None,
+) -> Step:
+    """Return a consensus step over the links of a graph, whose nodes may have places ``pos``.
+
+    Devices that are ``late``, shape (K,), send nothing; who would have heard them waits in vain.
+    """
+    if late is not None and late.any():
+        slow = late[source]
+        rest = step_of(graph, to[~slow], source[~slow], heard[~slow])
+        return replace(rest, in_vain=np.unique(to[slow & heard]))
     places = dict(graph.nodes(data="pos"))
     if not len(to) or places[0] is None:
         return Step(to, source, heard, np.full(len(to), np.nan))

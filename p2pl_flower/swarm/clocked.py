@@ -18,6 +18,7 @@ def sent_step(
     edges: Edges,
     heard: Mask,
     there: Mask,
+    late: Mask,
     round_number: int,
     step: int,
 ) -> Step:
@@ -35,9 +36,11 @@ def sent_step(
         On which of them something arrives.
     there : NDArray[bool], shape (K,)
         Which devices are there.
+    late : NDArray[bool], shape (K,)
+        Which of them are heard by nobody, for they train too long.
     round_number, step : int
         Both from 1.
     """
     tried = options.links.tried(edges.to, edges.source, round_number, step)
     sent = np.broadcast_to(tried, edges.to.shape) & there[edges.source]
-    return step_of(graph, edges.to[sent], edges.source[sent], heard[sent])
+    return step_of(graph, edges.to[sent], edges.source[sent], heard[sent], late)

@@ -79,6 +79,7 @@ class Swarm:
             raise ConfigError("machine", "RayCluster", rule)
         self.block = Blocks(job, common) if spread else Block(job, common)
         self._timing = Timing.of(job.clock, plan.devices, self.block.one.numbers)
+        self.plan.timing = self._timing
         self._events = self._asynchronous() if plan.asynchronous else None
         if self.block.devices != plan.devices:
             rule = f"must hold {plan.devices} devices' samples, as many as the plan has devices"
@@ -179,6 +180,9 @@ class Swarm:
         if self._timing is None or not isinstance(self.block, Block):
             rule = "needs a clock, to know who is done when: network='wifi', say; and one process"
             raise ConfigError("mode", "async", rule)
+        if self.job.clock.deadline:
+            rule = "is how long devices wait for each other: with mode='async' none does"
+            raise ConfigError("deadline", self.job.clock.deadline, rule)
         return Asynchronous(self.plan, self.block, self._timing)
 
     def _scores(self, devices: Ids, number: int) -> Scores | None:

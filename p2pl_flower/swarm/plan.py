@@ -49,6 +49,8 @@ class Plan(ABC):
         What is sent of them.
     privacy : Privacy
         What is done to trained models before anything of them is sent.
+    timing : Timing or None
+        What counts the run's time: who is late follows from it.
     asynchronous : bool
         Whether devices train and mix each in its own time.
     hostile : Hostile
@@ -65,6 +67,7 @@ class Plan(ABC):
     mixing: MixingRule = Weighted()
     coder: Coder = Coder()
     privacy: Privacy = NOT_PRIVATE
+    timing: Timing | None = None
     asynchronous: bool = False
     hostile: Hostile = NOBODY
 

@@ -111,6 +111,9 @@ class Gossip(Plan):
         """Return one step after the other: devices that are there mix what reaches them."""
         options, there, self._steps = self.options, self._present(round_number), []
         self._told = np.zeros_like(self.samples)
+        late = np.zeros_like(there)
+        if self.timing is not None:
+            late = self.timing.late(round_number, self.samples)
         gamma = options.consensus_gamma * options.algorithm.mixing_step
         graph: Any = None
         for step in range(1, options.consensus_steps + 1):
@@ -120,7 +123,9 @@ class Gossip(Plan):
                 weights = self._weights(edges)
             up = options.links.up(edges.to, edges.source, round_number, step)
             heard = np.broadcast_to(up, edges.to.shape) & there[edges.source]
-            self._steps.append(sent_step(options, graph, edges, heard, there, round_number, step))
+            moment = round_number, step
+            self._steps.append(sent_step(options, graph, edges, heard, there, late, *moment))
+            heard = heard & ~late[edges.source]
             if options.weights.column_stochastic:
                 mixing = self._shared_out(edges, weights, heard, there, gamma)
             elif options.tells_heard:

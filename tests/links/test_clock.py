@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,14 @@ def test_what_gets_lost_was_sent_and_nobody_waits_for_it() -> None:
     watch = Stopwatch(EIGHT, Constant(), 2)
     watch.exchange(step((0, 1), (1, 0), heard=[False, True]), np.array([1e6, 3e6]))
     assert watch.now.tolist() == pytest.approx([1.0, 3.0])  # neither waits: 0 is heard by 1 at 1.1
+
+
+def test_who_is_late_is_waited_for_until_the_deadline() -> None:
+    watch = Stopwatch(EIGHT, Constant(speed=1.0), 3)
+    watch.train(np.arange(3), np.array([1e9, 9e9, 1e9]), 1)  # 1 is late
+    waiting = replace(step((0, 2), (2, 0)), in_vain=np.array([0]))
+    watch.exchange(waiting, np.full(3, 1e6), deadline=4.0)
+    assert watch.now.tolist() == pytest.approx([4.0, 9.0, 2.1])
 
 
 def test_the_downlink_carries_what_all_neighbors_send() -> None:

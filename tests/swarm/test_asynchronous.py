@@ -108,6 +108,11 @@ def test_what_does_not_suit_is_refused(changes, word) -> None:
         swarm(replace(OPTIONS, **changes))
 
 
+def test_there_is_no_deadline_where_nobody_waits() -> None:
+    with pytest.raises(ConfigError, match="none does"):
+        swarm(clock=replace(CLOCK, deadline=1.0))
+
+
 def test_it_needs_a_clock_and_devices_that_gossip() -> None:
     with pytest.raises(ConfigError, match="needs a clock"):
         swarm(clock=None)

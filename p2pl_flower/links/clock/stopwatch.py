@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +27,16 @@ class Step:
         Whether it arrived; what did not was sent all the same.
     distance : NDArray[float64], shape (E,)
         From one end to the other, in sides of the square; NaN where nothing lies anywhere.
+    in_vain : NDArray[int64]
+        Which devices wait until the deadline for a neighbor that is late, whose message is not
+        among these.
     """
 
     to: Ids
     source: Ids
     heard: Mask
     distance: Floats
+    in_vain: Ids = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ class Stopwatch:
         if self._joules is not None:
             np.add.at(self._joules, devices, joules)
 
-    def exchange(self, step: Step, sizes: Floats) -> None:
+    def exchange(self, step: Step, sizes: Floats, deadline: float = 0.0) -> None:
         """Let devices send each other messages, and wait for those that arrive.
 
         Parameters
@@ -135,7 +139,15 @@ class Stopwatch:
             The messages.
         sizes : NDArray[float64], shape (K,)
             Bytes of each message by its sender.
+        deadline : float
+            Seconds from the beginning of a device's round until which it waits for who is late.
         """
+        waited = self.now.copy()
+        waited[step.in_vain] = (self._began + deadline)[step.in_vain]
+        self._send(step, sizes)
+        self.now = np.maximum(self.now, waited)
+
+    def _send(self, step: Step, sizes: Floats) -> None:
         if not len(step.to):
             return
         size, start = sizes[step.source], self.now
