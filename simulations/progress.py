@@ -66,10 +66,10 @@ class Shown:
             self._bars.stop()
 
     def begin(self, name: str) -> None:
-        """Show that a contender starts."""
+        """Show that a contender begins to train."""
         if self._bars is not None:
             self._bars.start_task(self._tasks[name])
-            self._bars.update(self._tasks[name], said="starts")
+            self._bars.update(self._tasks[name], said="trains")
 
     def show(self, name: str, measured: Round) -> None:
         """Show a round that has ended."""

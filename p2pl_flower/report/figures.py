@@ -108,7 +108,7 @@ def _axes(axis: str, logarithmic: bool) -> Any:
         outline_line_color=None,
     )
     plot.js_on_event("doubletap", CustomJS(args={"plot": plot}, code="plot.reset.emit()"))
-    plot.yaxis.formatter = NumeralTickFormatter(format="0 %")
+    plot.yaxis.formatter = NumeralTickFormatter(format="0[.]0 %")
     if logarithmic:
         plot.xaxis.formatter = CustomJSTickFormatter(code=_BYTES)
     for axis_ in (*plot.xaxis, *plot.yaxis):
