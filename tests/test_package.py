@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -229,3 +230,11 @@ except p2pl_flower.RelayError as error:
     printed = python(code, executable, cwd=tmp_path, env=environment).splitlines()
     assert printed[:2] == ["max-norm PeerApp", "[]"]
     assert printed[2] == "RayRelay needs ray: pip install 'p2pl-flower[simulation]'"
+    shutil.copytree(ROOT / "tests" / "projects" / "pytorch", tmp_path / "quickstart")
+    command = executable.with_name("p2pl-flower")
+    for words in (["--version"], ["doctor", "quickstart", "--apply"]):
+        options = {"cwd": tmp_path, "env": environment, "timeout": 60}
+        subprocess.run([command, *words], check=True, capture_output=True, **options)
+    server = (tmp_path / "quickstart" / "pytorchexample" / "server_app.py").read_text("utf-8")
+    assert "from p2pl_flower import P2PL" in server
+    assert wheel.name in (tmp_path / "quickstart" / "pyproject.toml").read_text("utf-8")
