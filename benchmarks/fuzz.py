@@ -292,9 +292,10 @@ def main(arguments: list[str] | None = None) -> int:
     for target in options.target or TARGETS:
         rows[target] = measure(target, options.examples, options.seed, options.faults)
     listed = [rows[target] for target in TARGETS if target in rows]
-    content: dict[str, Any] = {"table": table(listed), "environment": environment(), "rows": listed}
+    shown = table(listed)
+    content = {"table": shown, "environment": environment(), "rows": listed}
     options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    sys.stdout.write(aligned(content["table"]))
+    sys.stdout.write(aligned(shown))
     return int(any(row["faults"] for row in listed))
 
 

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from benchmarks.relay_throughput import BYTES, RUN, SLOT, _model, _relay, _tell
 from p2pl_flower.history import environment
@@ -48,14 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
         seconds = _measure(folder, parsed.repeats)
     medians = {way: statistics.median(taken) for way, taken in seconds.items()}
     ratios = {way: medians["direct"] / taken for way, taken in medians.items()}
-    content: dict[str, Any] = {
-        "table": _table(medians, ratios),
-        "environment": environment(),
-        "bytes": BYTES,
-    }
+    shown = _table(medians, ratios)
+    content = {"table": shown, "environment": environment(), "bytes": BYTES}
     content |= {"asked": ASKED, "ratios": ratios, "seconds": seconds}
     parsed.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    sys.stdout.write(aligned(content["table"]))
+    sys.stdout.write(aligned(shown))
     return 0
 
 

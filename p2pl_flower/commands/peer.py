@@ -34,6 +34,8 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change a key of the file; table.key=value for one in a table",
     )
+    add_shortcut(parser, "--log", keys(Settings)["loggers"])
+    add_shortcut(parser, "--metrics", keys(Settings)["metrics"])
     parser.add_argument(
         "--discover",
         nargs="?",
@@ -42,7 +44,6 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         help="find the others of the group on the local network, by mDNS, and let them find this "
         "device: with an interface's address, there alone",
     )
-    add_shortcut(parser, "--log", keys(Settings)["loggers"])
     parser.add_argument("--verbose", action="store_true", help="log every refusal, not the first")
     parser.add_argument("--log-file", default="", help="file to log to, instead of standard error")
     parser.add_argument("--log-format", default="text", help=" or ".join(FORMATS))

@@ -17,6 +17,7 @@ from ..contents import MODEL
 from ..mailbox import Collected, Slot
 from ..spool import Partial
 from .checking import checked
+from .own_publications import ANY_AGE
 from .protocol import Refusal, RefusedError
 from .remote import Fetched
 
@@ -117,6 +118,9 @@ class _Fetching:
         self._own = None if of_slot is None else of_slot.document
         self._most = max((stored.document.size for _, stored in kept), default=None)
         self._within = MOST_STALE if waits and slot.channel == MODEL and slot.round > 0 else 0
+        self._newest = bool(self._within) and not endpoint.for_rounds
+        if self._newest:
+            self._within = ANY_AGE
         self._pending: dict[int, Transfer] = {}
         self._out_of_time = False
         self.arrived: dict[int, Model] = {}
@@ -131,7 +135,7 @@ class _Fetching:
             carried = None
         if carried is None:
             carried = Transfer(self._slot)
-            wait_for = 0.0 if absent and self._within else seconds
+            wait_for = 0.0 if self._newest or (absent and self._within) else seconds
             carried.future = self._endpoint.pool.submit(
                 self._fetch, carried, sender, seconds, wait_for
             )
@@ -199,6 +203,8 @@ class _Fetching:
         """
         if slot == self._slot:
             return 0
+        if self._newest:  # a newer one is as good as that of the round
+            return max(0, self._slot.round - slot.round)
         apart = max(1, abs(self._slot.round - slot.round))
         is_of_use = bool(self._within) and (carried or apart <= self._within)
         return apart if is_of_use else None

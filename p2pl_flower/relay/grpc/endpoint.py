@@ -82,6 +82,9 @@ class Endpoint:
         Models that are still on their way, by run, channel and neighbor.
     taken : dict[tuple[str, str, int], Slot]
         The newest publication that was taken, by the same.
+    for_rounds : bool
+        Whether models of just the round that the device is in are waited for; else each neighbor's
+        newest is taken as it is, whatever round it is of.
     times : dict[str, RoundTimes]
         How long rounds take, by run.
     usual : Usual
@@ -106,6 +109,7 @@ class Endpoint:
         standing: Standing | None = None,
     ) -> None:
         self.device, self.waiting, self.most_bytes = device, waiting or Waiting(), most_bytes
+        self.for_rounds = True
         self.statistics = TransferStatistics(device)
         self.remotes: dict[int, Remote] = {}
         self.unreachable: set[int] = set()
