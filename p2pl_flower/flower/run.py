@@ -168,7 +168,7 @@ class OpenRun:
         self._coordinator.know_samples(
             {d: sample_count(d, key, metrics[key]) for d, metrics in self.train_metrics.items()}
         )
-        self._metrics.after_training(self.train_metrics)
+        self._metrics.after_training(self.train_metrics.values())
         self._enter(_TRAINED)
         return list(arrived.values())
 

@@ -132,7 +132,7 @@ class Swarm:
             measured.after_training = self._scores(self.plan.hostile.honest(devices), number)
         sent = block.mix(self.plan.mixings(number))
         if self._scored.due(number):
-            measured.after_consensus = self._scores(self.plan.scored(number), number)
+            measured.after_consensus = self._scores(self.plan.scored(number), number, each=True)
             measured.consensus_distance = block.consensus_distance()
         traffic = self.plan.traffic(sent, number, block.message_bytes)
         for name, value in traffic.items():
@@ -141,11 +141,11 @@ class Swarm:
         measured.seconds = time.perf_counter() - started
         return measured
 
-    def _scores(self, devices: Ids, number: int) -> Scores | None:
+    def _scores(self, devices: Ids, number: int, each: bool = False) -> Scores | None:
         draw = generator(self.plan.seed, Stream.EVALUATE, number)
         chosen = self._scored.drawn(devices, draw)
         values = self.block.values(chosen) if len(chosen) else None
-        return None if values is None else scores_of(values, chosen.tolist())
+        return None if values is None else scores_of(values, chosen.tolist() if each else ())
 
     def _identity(self) -> dict[str, Any]:
         """Return what must be the same for a checkpoint to be continued."""
