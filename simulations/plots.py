@@ -9,6 +9,7 @@ from typing import Any
 from p2pl_flower.history import History, Round, Run
 from p2pl_flower.report.colors import color as color
 from p2pl_flower.report.words import human_bytes as human_bytes
+from p2pl_flower.report.words import human_seconds as human_seconds
 from p2pl_flower.report.words import labels as labels
 
 from .graph_plot import SIZE, graph
@@ -105,16 +106,6 @@ _PLOTS: dict[str, tuple[str, Callable[[History], Any]]] = {
     "consensus-distance": ("Consensus distance", consensus_distance),
     "graph": ("The graph", graph),
 }
-
-
-def human_seconds(seconds: float | None) -> str:
-    """Return a number of seconds in the unit that suits, with three digits: ``79.7 h``."""
-    if seconds is None:
-        return "-"
-    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"
 
 
 def _axes(x: str, y: str) -> tuple[Any, Any]:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from p2pl_flower.history import History, Round, Run, environment
-from p2pl_flower.report.live import Live
 
 from . import pages
+from .live import Live
 from .scenario import Scenario
 
 

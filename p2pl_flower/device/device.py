@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from ..algorithms import State, Training, each
 from ..algorithms.codecs import StepKey, moved, of_codec, with_codec, without_codec
 from ..algorithms.max_norm import Candidates, choose, claims_of
-from ..algorithms.mixing import Weighted
 from ..errors import ForgottenError, P2PLError
 from ..named_arrays import Model
 from ..options import Options
@@ -254,7 +253,7 @@ class Device:
         algorithm, sent = self.options.algorithm, holding.message
         gamma = self.options.consensus_gamma * algorithm.mixing_step
         rule = self.options.mixing
-        combine = algorithm.combine if isinstance(rule, Weighted) else rule.combine
+        combine = algorithm.combine if rule.is_weighted_sum else rule.combine
         scale = weights.scale(row, gamma)  # else rows sum to 1, and it is 1
         mixed = combine(heard.public, heard.messages, {j: a / scale for j, a in row.items()}, gamma)
         mixed = as_arrays(mixed if scale == 1 else each(lambda array: scale * array, mixed))

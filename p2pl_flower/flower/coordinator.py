@@ -57,6 +57,8 @@ class Coordinator:
     ----------
     sent : dict[int, Counter[int]]
         Model bytes that went from device to device, by round and sender.
+    late : set[int]
+        Those that have trained for too long, by the simulated clock, to be heard in the round.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Coordinator:
         self._initial_arrays, self._draws = ArrayRecord(), set[int]()
         self._due: Due | None = None
         self._due_is_sent = False
+        self.late: set[int] = set()
         self.sent: dict[int, Counter[int]] = defaultdict(Counter)
 
     def open(
@@ -188,6 +191,7 @@ class Coordinator:
             self._lists.forget(device)
         self._silent.clear()
         self._untrained.clear()
+        self.late = set()
         steps = max(self._options.consensus_steps, 1)
         first = self.schedule.links(round_number, 1, steps)
         self._change(first, self.schedule.of_round(round_number, steps))
@@ -220,7 +224,7 @@ class Coordinator:
             self._order_step(messages.MIX, due)
 
     def _step(self, round_number: int, step: int) -> Due:
-        there, without = self.present(round_number), sorted(self._untrained)
+        there, without = self.present(round_number), sorted(self._untrained | self.late)
         return Due(round_number, step, frozenset(there), tuple(without))
 
     def _order_step(self, kind: str, due: Due) -> None:

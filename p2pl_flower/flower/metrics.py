@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from flwr.app import MetricRecord, RecordDict
 
 from ..errors import DeviceError
-from ..history import Round, Scores, Spread, each_device
+from ..history import Elapsed, Round, Scores, Spread, each_device
 from . import records
 from .messages import AFTER_TRAINING
 
@@ -70,6 +70,10 @@ class RoundMetrics:
     def distance(self, consensus_distance: float) -> None:
         """Note the consensus distance."""
         self._current.consensus_distance = consensus_distance
+
+    def took(self, clock: Elapsed | None) -> None:
+        """Note what the round took by the simulated clock."""
+        self._current.clock = clock
 
     def spent(self, epsilon: float | None) -> None:
         """Note what the device that let out most has spent of its privacy so far."""

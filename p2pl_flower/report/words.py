@@ -71,6 +71,16 @@ def human_bytes(count: float | None) -> str:
     return f"{count:.3g} {unit}"
 
 
+def human_seconds(seconds: float | None) -> str:
+    """Return a number of seconds in the unit that suits, with three digits: ``79.7 h``."""
+    if seconds is None:
+        return "-"
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
 def accuracy_of(measured: Round) -> Spread | None:
     """Return a round's accuracy after consensus, if it was scored."""
     return measured.after_consensus.accuracy if measured.after_consensus else None

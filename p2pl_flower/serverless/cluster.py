@@ -27,7 +27,7 @@ log = logging.getLogger("flwr.p2pl")
 
 _PRELOADED = ("p2pl_flower.serverless.process",)
 _STOP_SECONDS = 10.0
-_OWN = ("device", "num-devices", "listen", "neighbors", "history")
+_OWN = ("device", "num-devices", "listen", "neighbors", "history", "metrics")
 """Keys that cannot be the same on all devices."""
 
 Event = Mapping[str, Any]

@@ -36,12 +36,15 @@ from ..options import (
     ROUNDS,
     TOPOLOGY,
     Options,
+    check_asynchronous,
     check_direction,
     check_loggers,
 )
 from ..relay.grpc import Waiting
 from ..relay.tunnel import DIAL_OUT
+from ..system.metrics_page import check_metrics
 from ..topology import Schedule, schedule
+from ..weights import needs_samples
 from . import model_file
 from .addresses import check_address, is_everywhere
 from .membership import Joining
@@ -126,6 +129,11 @@ class Settings:
         "", is_path=True, help="file for what was measured, in the same format as everywhere"
     )
     loggers: str = LOGGERS_KEY.field()
+    metrics: str = option(
+        "",
+        help="port of a page of metrics for Prometheus, on loopback, or `host:port`; none if left "
+        "out",
+    )
     init_function: str = option(
         "", help="draws the initial model, if the app has no `@app.init()`: `package.module:name`"
     )
@@ -186,6 +194,7 @@ class Settings:
             self._check_topology,
             self._check_options,
             lambda: check_loggers(self.loggers),
+            lambda: check_metrics(self.metrics),
             self.common,  # refuses objects that the file could not have named
             self._check_certificates,
         ):
@@ -313,11 +322,19 @@ class Settings:
             rule = f"links device {self.device} to devices that neighbors lacks: {listed}; list all"
             raise ConfigError("topology", self.topology, rule)
 
+    def _check_mode(self) -> None:
+        check_asynchronous(self.options)
+        told = self.schedule is not None or self.options.tells_heard
+        if self.options.mode == "async" and (told or needs_samples(self.options.weights)):
+            rule = "needs neighbors that stay, and weights that follow from their number: take "
+            raise ConfigError("mode", "async", rule + "'metropolis' or 'uniform', no schedule")
+
     def _check_options(self) -> None:
         """Refuse what takes a server that knows all devices."""
         if self.options.matrix is not None:
             rule = "a device knows its neighbors alone: name a rule by which it weighs them"
             raise ConfigError("weights", "matrix", rule)
+        self._check_mode()
         if self.options.init == "shared":
             rule = "there is no server to hand out a common start: use max-norm, or give all "
             rule += "devices the same initial-arrays"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass
 
 from ...config import at_least, check_fields, described, option, within
 
 _SECONDS = within("(0, inf)", "seconds")
+_STEPS, _LEAST_STEPS = 8, 3
 _SHARE = 0.1  # of a round's time: how long those that are absent may be waited for
 
 
@@ -27,6 +29,14 @@ class Waiting:
         rule=_SECONDS,
         help="seconds for a neighbor that could not be reached the last time, or was late; a "
         "tenth of a round's time for all consensus steps, if that is less",
+    )
+
+    adapt: float = option(
+        0.0,
+        rule=within("[0, inf)"),
+        help="go on after so many times what the slowest neighbor in time took in the last 8 "
+        "consensus steps, if that is sooner than `deadline`, and after `grace` at the soonest; 0 "
+        "keeps to `deadline`",
     )
 
     def __post_init__(self) -> None:
@@ -62,3 +72,20 @@ class RoundTimes:
             self._round, self._begun, self._asked = number, now, 0
         self._asked += 1
         return _SHARE * self._seconds / self._times
+
+
+class Usual:
+    """What neighbors took lately, from which a deadline follows that adapts to them."""
+
+    def __init__(self) -> None:
+        self._longest: deque[float] = deque(maxlen=_STEPS)
+
+    def note(self, seconds: float) -> None:
+        """Note after how many seconds the last of those came that were in time."""
+        self._longest.append(seconds)
+
+    def deadline(self, waiting: Waiting) -> float:
+        """Return the seconds after which to go on."""
+        if not waiting.adapt or len(self._longest) < _LEAST_STEPS:
+            return waiting.deadline
+        return min(waiting.deadline, max(waiting.grace, waiting.adapt * max(self._longest)))

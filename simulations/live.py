@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from ..history import History
-from ..system.web import Pages
-from .network import Network
-from .page import text
+from p2pl_flower.history import History
+from p2pl_flower.report import Network
+from p2pl_flower.report.page import text
+from p2pl_flower.system.web import Pages
 
 _FOLLOW = """<script>
 (() => {
