@@ -53,7 +53,7 @@ class RoundMetrics:
         self._current = Round(round_number)
         self._started, self._server_bytes = time.perf_counter(), server_bytes
 
-    def after_training(self, metrics: Metrics) -> None:
+    def after_training(self, metrics: Iterable[MetricRecord]) -> None:
         """Note the scores after training, if the devices sent any."""
         self._current.after_training = scores(metrics, AFTER_TRAINING, self._count)
 

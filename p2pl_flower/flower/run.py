@@ -174,7 +174,7 @@ class OpenRun:
         self._coordinator.know_samples(samples)
         self._clock.trained(self.round, samples)
         self._coordinator.late = self._clock.late(self.round)
-        self._metrics.after_training(self.train_metrics)
+        self._metrics.after_training(self.train_metrics.values())
         self._enter(_TRAINED)
         return list(arrived.values())
 

@@ -48,8 +48,9 @@ class Scores:
     Attributes
     ----------
     devices : Sequence[float | None] or None
-        Each device's own accuracy, by its number; None for those that were not scored. None as a
-        whole where there is one model, or where nobody kept them: see `each_device`.
+        Each device's own accuracy after consensus, by its number; None for those that were not
+        scored. None as a whole after training, where there is one model, and where devices are too
+        many: see `each_device`.
     """
 
     accuracy: Spread | None

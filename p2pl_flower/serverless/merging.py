@@ -18,7 +18,7 @@ def merge(runs: Mapping[int, Run], received: Mapping[int, Mapping[int, int]], de
             Round(
                 number,
                 _over(rounds, "after_training"),
-                _over(rounds, "after_consensus"),
+                _over(rounds, "after_consensus", each=True),
                 None,  # no process has all models
                 sum(r.bytes_sent or 0 for r in rounds.values()),
                 max(sizes) if sizes else None,
@@ -52,12 +52,12 @@ def _all_agree(told: list[bool | None]) -> bool | None:
     return all(known) if known else None
 
 
-def _over(rounds: Mapping[int, Round], when: str) -> Scores | None:
-    """Return the spread over the rounds of single devices."""
+def _over(rounds: Mapping[int, Round], when: str, each: bool = False) -> Scores | None:
+    """Return the spread over the rounds of single devices, and with it ``each`` device's own."""
     scores = {d: s for d, r in rounds.items() if (s := getattr(r, when)) is not None}
     own = {d: s.accuracy.mean for d, s in scores.items() if s.accuracy is not None}
     accuracy = Spread.over(own.values())
     loss = Spread.over(s.loss.mean for s in scores.values() if s.loss is not None)
     if accuracy is None and loss is None:
         return None
-    return Scores(accuracy, loss, devices=each_device(own))
+    return Scores(accuracy, loss, devices=each_device(own) if each else None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,9 +43,8 @@ from ..relay.grpc import Waiting
 from ..relay.tunnel import DIAL_OUT
 from ..system.metrics_page import check_metrics
 from ..topology import Schedule, schedule
-from ..weights import needs_samples
 from . import model_file
-from .addresses import check_address, is_everywhere
+from .addresses import by_device, check_address, is_everywhere
 from .membership import Joining
 
 _MOST_DEVICES = 100_000
@@ -185,7 +183,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        object.__setattr__(self, "neighbors", _neighbors(self.neighbors))
+        object.__setattr__(self, "neighbors", by_device(self.neighbors))
         errors: list[ConfigError] = []
         for check in (
             self._check_device,
@@ -325,7 +323,7 @@ class Settings:
     def _check_mode(self) -> None:
         check_asynchronous(self.options)
         told = self.schedule is not None or self.options.tells_heard
-        if self.options.mode == "async" and (told or needs_samples(self.options.weights)):
+        if self.options.mode == "async" and (told or self.options.needs_samples):
             rule = "needs neighbors that stay, and weights that follow from their number: take "
             raise ConfigError("mode", "async", rule + "'metropolis' or 'uniform', no schedule")
 
@@ -344,17 +342,3 @@ class Settings:
                 "must know how many devices there are, and devices may join: take 'push-sum', say"
             )
             raise ConfigError("algorithm", self.options.to_config()["algorithm"], rule)
-
-
-def _neighbors(given: Mapping[Any, Any]) -> dict[int, str]:
-    """Return addresses by device id, ascending."""
-    for device, address in given.items():
-        if not str(device).isdecimal() or not isinstance(address, str):
-            rule = 'must be a line such as 3 = "192.168.1.20:9400"'
-            raise ConfigError(f"neighbors.{device}", address, rule)
-    twice = [d for d, count in Counter(map(int, given)).items() if count > 1]
-    if twice:
-        written = [key for key in given if int(key) == twice[0]]
-        rule = f"is named more than once: {' and '.join(map(str, written))} are the same device"
-        raise ConfigError(f"neighbors.{twice[0]}", [given[key] for key in written], rule)
-    return {int(device): given[device] for device in sorted(given, key=int)}

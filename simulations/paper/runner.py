@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from p2pl_flower.history import History, Run, Scores, environment
+from p2pl_flower.history import History, Round, Run, environment
 from p2pl_flower.system.files import write_text
 from strategies import contender
 
@@ -79,14 +79,11 @@ def _run(claim: Claim, variant: Variant, seed: int) -> Run:
 def _slim(run: Run) -> Run:
     """Return a run that has each device's own accuracy in the last scored round only."""
     scored = [entry.after_consensus for entry in run.rounds if entry.after_consensus]
-    rounds = [
-        replace(entry, after_training=_means(entry.after_training), after_consensus=_means(after))
-        if (after := entry.after_consensus) is not scored[-1]
-        else replace(entry, after_training=_means(entry.after_training))
-        for entry in run.rounds
-    ]
+    last = scored[-1] if scored else None
+    rounds = [entry if entry.after_consensus is last else _means(entry) for entry in run.rounds]
     return replace(run, rounds=rounds)
 
 
-def _means(scores: Scores | None) -> Scores | None:
-    return scores and replace(scores, devices=None)
+def _means(entry: Round) -> Round:
+    after = entry.after_consensus
+    return replace(entry, after_consensus=after and replace(after, devices=None))
