@@ -15,7 +15,7 @@ _CACHE_SHARE = 0.75
 _GPU_SHARE = 0.5
 _CACHE_MOST = 96 << 20
 """A larger cache serves many cores, most of them not this machine's where that is virtual."""
-_LEAST, _LEAST_BYTES = 16, 16 << 20
+_LEAST, _LEAST_BYTES = 16, 40 << 20
 """Devices that are to share what calling PyTorch costs; fewer where each takes long by itself."""
 
 _CGROUP = Path("/sys/fs/cgroup")

@@ -15,6 +15,7 @@ from ...named_arrays import Model
 from ...system.allocator import give_back
 from ..contents import MODEL
 from ..mailbox import Collected, Slot
+from ..spool import Partial
 from .checking import checked
 from .own_publications import ANY_AGE
 from .protocol import Refusal, RefusedError
@@ -28,6 +29,7 @@ MOST_STALE = 8
 
 _RETRY_SECONDS = 0.2
 _HEADER_SLACK = 1 << 16
+_BROKEN_SECONDS = 60.0  # in which the rest of what has begun to come is asked for
 _END_SECONDS = 0.5  # for calls that have been ended
 _TRANSFER_SECONDS = 10.0  # for what is there already, where nothing is waited for
 
@@ -75,10 +77,13 @@ class Transfer:
         What will have come.
     has_begun : bool
         Whether the neighbor has begun to send.
+    partial : Partial or None
+        What has come, which a call after this one may go on with.
     """
 
     def __init__(self, slot: Slot) -> None:
         self.slot, self.has_begun = slot, False
+        self.partial: Partial | None = None
         self.future: Future[Fetched]
         self.over = threading.Event()
         self._call: grpc.Call | None = None
@@ -205,12 +210,16 @@ class _Fetching:
         return apart if is_of_use else None
 
     def _fetch(self, transfer: Transfer, sender: int, seconds: float, wait_for: float) -> Fetched:
-        """Fetch a publication; who cannot be reached is tried again and again."""
+        """Fetch a publication; who cannot be reached is tried again and again.
+
+        Where a connection breaks in the middle, the rest is asked for, for a while longer.
+        """
         remote = self._endpoint.remote(sender)
         most = self._endpoint.most_bytes if self._most is None else self._most + _HEADER_SLACK
         after = self._endpoint.taken.get((self._run, self._slot.channel, sender))
         end = time.monotonic() + seconds
         absent: RefusedError | None = None
+        come = 0
         while True:
             left = max(0.0, end - time.monotonic())
             try:
@@ -231,5 +240,9 @@ class _Fetching:
                     raise
                 absent = refused
                 self._endpoint.out_of_reach(sender)
+                if transfer.partial is not None and transfer.partial.written > come:
+                    come = transfer.partial.written
+                    end = max(end, time.monotonic() + _BROKEN_SECONDS)
+                    left = end - time.monotonic()
                 if left <= _RETRY_SECONDS or transfer.over.wait(_RETRY_SECONDS):
                     raise

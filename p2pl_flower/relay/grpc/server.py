@@ -132,8 +132,10 @@ class Server:
                 found, document = publications.wait_for(
                     sender, slot, seconds, context.is_active, *_nearby(fields)
                 )
-            yield protocol.encode(self._announced(found, document, publications))
-            yield from document.chunks(protocol.CHUNK_BYTES)
+            first = _first(fields, document)
+            told = self._announced(found, document, publications)
+            yield protocol.encode({**told, "mark": document.mark, "first": first})
+            yield from document.chunks(protocol.CHUNK_BYTES, first)
             if found.channel == MODEL:
                 self._statistics.given(sender)
 
@@ -249,6 +251,14 @@ def _bind(server: grpc.Server, listen: str, credentials: Credentials | None) -> 
 
 def _place(fields: dict[str, Any]) -> tuple[int, int]:
     return protocol.whole(fields, "round"), protocol.whole(fields, "step")
+
+
+def _first(fields: dict[str, Any], document: Document) -> int:
+    """Return from which byte on a document is sent: who has begun it is sent what is lacking."""
+    first = fields.get("first")
+    if fields.get("mark") != document.mark or type(first) is not int or first < 0:
+        return 0
+    return min(first, document.size)
 
 
 def _nearby(fields: dict[str, Any]) -> tuple[int, tuple[int, int]]:

@@ -48,7 +48,7 @@ class Waiting:
 
 
 class RoundTimes:
-    """How long a device's last round took, and how often it asked its neighbors in it.
+    """How long a device's rounds take, and how often it asks its neighbors in one.
 
     Parameters
     ----------
@@ -57,21 +57,22 @@ class RoundTimes:
     """
 
     def __init__(self, seconds: float) -> None:
-        self._seconds, self._times = seconds, 1
+        self._apart: deque[float] = deque([seconds], maxlen=_STEPS)
         self._round, self._begun, self._asked = 0, time.monotonic(), 0
 
     def ask(self, number: int) -> float:
         """Note that neighbors are asked in a round; return seconds for those that are absent.
 
-        All that are asked for in a round share a tenth of what the round before it took.
+        All that are asked for in a round share a tenth of what the shortest of the last rounds
+        took: in others somebody was waited for.
         """
         now = time.monotonic()
         if number != self._round:
             if self._round:
-                self._seconds, self._times = now - self._begun, self._asked
+                self._apart.append((now - self._begun) / self._asked)
             self._round, self._begun, self._asked = number, now, 0
         self._asked += 1
-        return _SHARE * self._seconds / self._times
+        return _SHARE * min(self._apart)
 
 
 class Usual:

@@ -67,15 +67,15 @@ def test_trouble_of_this_machine_is_counted_and_passes(network, monkeypatch) -> 
     one, two = network(0), network(1)
     connect(one, two)
     EndpointMailbox(two, RUN).publish(SLOT, model())
-    mailbox, keep = EndpointMailbox(one, RUN), one.spool.keep
+    mailbox, begin = EndpointMailbox(one, RUN), one.spool.begin
     for error in (OSError(24, "Too many open files"), UnavailableError("no room")):
 
-        def fail(size, chunks, error=error):
+        def fail(size, mark, error=error):
             raise error
 
-        monkeypatch.setattr(one.spool, "keep", fail)
+        monkeypatch.setattr(one.spool, "begin", fail)
         assert mailbox.collect([1], SLOT) == {}
-    monkeypatch.setattr(one.spool, "keep", keep)
+    monkeypatch.setattr(one.spool, "begin", begin)
     assert list(mailbox.collect([1], SLOT)) == [1]
     assert one.statistics.counts()[1] == {"arrived": 1, "local": 2}
 

@@ -134,16 +134,17 @@ def test_a_waiting_policy_that_makes_no_sense_is_refused(bad) -> None:
         Waiting(**bad)
 
 
-def test_steps_of_a_round_share_a_tenth_of_what_the_last_round_took(monkeypatch) -> None:
+def test_steps_of_a_round_share_a_tenth_of_what_a_round_takes(monkeypatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    times, told = RoundTimes(5), []
-    for number in range(1, 4):
+    times, told = RoundTimes(50), []
+    for number, waited in ((1, 0), (2, 40), (3, 0)):  # in one, somebody is waited for
         now += 7  # while it trains
         for _ in range(3):
             now += 1
             told.append(times.ask(number))
-    assert told == pytest.approx([0.5] * 3 + [1 / 3] * 6)
+        now += waited
+    assert told == pytest.approx([5.0] * 3 + [1 / 3] * 6)
 
 
 def test_a_deadline_adapts_to_what_neighbors_took() -> None:
