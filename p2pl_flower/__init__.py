@@ -14,7 +14,9 @@ from typing import Any
 
 _HOME = {
     "Algorithm": "algorithms",
+    "Clock": "options",
     "Codec": "algorithms.codecs",
+    "Compute": "links.clock",
     "ConfigError": "errors",
     "DeviceError": "errors",
     "Elapsed": "history",
@@ -29,6 +31,7 @@ _HOME = {
     "MemoryRelay": "relay",
     "Mixed": "algorithms",
     "MixingRule": "algorithms.mixing",
+    "Network": "links.clock",
     "Neighbor": "topology.neighborhood",
     "Options": "options",
     "P2PL": "flower.strategy",
@@ -44,6 +47,7 @@ _HOME = {
     "Schedule": "topology",
     "Scores": "history",
     "Sending": "algorithms",
+    "ServerLink": "links.clock",
     "Sharing": "sharing",
     "Slot": "relay",
     "Spread": "history",

@@ -19,7 +19,8 @@ from .flower.server_fn import PeerServerApp
 from .flower.strategy import P2PL
 from .history import Elapsed, History, Round, Run, Scores, Spread
 from .links import Links
-from .options import Logger, Options
+from .links.clock import Compute, Network, ServerLink
+from .options import Clock, Logger, Options
 from .relay import AutoRelay, FileRelay, Mailbox, MemoryRelay, RayRelay, Relay, Slot
 from .relay.daemon.relay import GrpcRelay
 from .sharing import Sharing
@@ -33,7 +34,9 @@ __all__ = [
     "P2PL",
     "Algorithm",
     "AutoRelay",
+    "Clock",
     "Codec",
+    "Compute",
     "ConfigError",
     "DeviceError",
     "Elapsed",
@@ -48,6 +51,7 @@ __all__ = [
     "Mixed",
     "MixingRule",
     "Neighbor",
+    "Network",
     "Options",
     "P2PLError",
     "PeerApp",
@@ -61,6 +65,7 @@ __all__ = [
     "Schedule",
     "Scores",
     "Sending",
+    "ServerLink",
     "Sharing",
     "Slot",
     "Spread",

@@ -32,6 +32,10 @@ class Stream(IntEnum):
     EVALUATE = 11
     VALIDATION = 12
     NOISE = 13
+    RATE = 14
+    SPEED = 15
+    PARTNER = 16
+    OUTAGE = 17
     CODEC = 20
 
 

@@ -35,6 +35,7 @@ from p2pl_flower.options import (
     NUM_DEVICES,
     ROUNDS,
     TOPOLOGY,
+    Clock,
     Options,
     check_loggers,
 )
@@ -112,6 +113,13 @@ class Scenario:
     fraction_train: float = option(
         1.0, rule=within("(0, 1]"), help="share of the devices that FedAvg picks in each round"
     )
+    server_gone_from: int = option(
+        0, rule=at_least(0), help="first round in which FedAvg's server is gone; 0 is never"
+    )
+    server_gone_rounds: int = option(
+        0, rule=at_least(0), help="for how many rounds it is: in them nobody is told to train"
+    )
+    clock: Clock = group(Clock)
     rounds: int = ROUNDS.field(20)
     training: TrainOptions = group(TrainOptions)
     evaluate_every: int = EVALUATE_EVERY.field(
@@ -211,6 +219,17 @@ class Scenario:
     def train_options(self) -> TrainOptions:
         """Return the options of local training."""
         return self.training
+
+    @property
+    def server_gone(self) -> range:
+        """The rounds in which the server is gone, where there is one."""
+        first = self.server_gone_from
+        return range(first, first + self.server_gone_rounds) if first else range(0)
+
+    def run_clock(self) -> Clock:
+        """Return what simulated time is counted by, with rates and speeds of the run's seed."""
+        given = {name_of(key): self.flat[key] for key in keys(Clock)}
+        return Clock(**given, epochs=self.training.local_epochs, seed=self.seed)  # type: ignore[arg-type]
 
     def peer_options(self) -> dict[str, Any]:
         """Return the keyword options of P2PL."""

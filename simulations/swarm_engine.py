@@ -99,4 +99,5 @@ def make_job(scenario: Scenario, contender: Contender, on_round: OnRound) -> Job
         machine=Machine(scenario.torch_device, keep_memory=True),
         name=contender.name,
         on_round=reported(scenario, contender, on_round),
+        clock=scenario.run_clock(),
     )

@@ -71,4 +71,6 @@ def make_task(
         fraction_train=scenario.fraction_train,
         connect_timeout=connect_timeout,
         relay=relay_of(scenario, scenario.relay),
+        clock=scenario.run_clock(),
+        server_gone=scenario.server_gone,
     )

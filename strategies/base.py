@@ -13,7 +13,7 @@ from flwr.serverapp import Grid
 
 from p2pl_flower import P2PL, Relay
 from p2pl_flower.history import Round, Run
-from p2pl_flower.options import Options
+from p2pl_flower.options import Clock, Options
 from p2pl_flower.swarm.plans import Gossip, Plan
 from p2pl_flower.topology import schedule
 
@@ -50,6 +50,10 @@ class Task:
         Share of the devices that train in a round, where a server picks them.
     relay : Relay, str or None
         How models move from device to device; None is `P2PL`'s own choice.
+    server_gone : range
+        Rounds in which the server is gone, where there is one.
+    clock : Clock or None
+        What simulated time is counted by.
     timeout, connect_timeout : float
         Seconds to wait for replies, and for nodes.
     """
@@ -68,6 +72,8 @@ class Task:
     on_result: Callable[[ArrayRecord], None] | None = None
     fraction_train: float = 1.0
     relay: Relay | str | None = None
+    server_gone: range = range(0)
+    clock: Clock | None = None
     timeout: float = 3600.0
     connect_timeout: float = 60.0
 
@@ -118,6 +124,7 @@ class PeerToPeer(Contender):
             connect_timeout=task.connect_timeout,
             on_round=task.on_round,
             relay=task.relay,
+            clock=task.clock,
         )
         result = strategy.start(grid, task.initial_arrays, task.rounds, task.timeout)
         if task.on_result is not None:

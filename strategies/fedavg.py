@@ -10,12 +10,14 @@ from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg as FlowerFedAvg
 
+from p2pl_flower.errors import ConfigError
 from p2pl_flower.flower import records
 from p2pl_flower.flower.grids import MeteredGrid
 from p2pl_flower.flower.membership import Membership
-from p2pl_flower.flower.metrics import RoundMetrics
-from p2pl_flower.history import Round, Run
-from p2pl_flower.options import ScoredRounds
+from p2pl_flower.flower.messages import to_model
+from p2pl_flower.flower.metrics import RoundMetrics, as_number
+from p2pl_flower.history import Elapsed, Round, Run
+from p2pl_flower.options import Clock, ScoredRounds, Timing, number_count
 from p2pl_flower.seeding import Stream, generator
 from p2pl_flower.swarm.plans import Averaging, Plan
 
@@ -29,10 +31,13 @@ class FedAvg(Contender):
 
     def plan(self, task: Task, samples: Sequence[int]) -> Plan:
         """Return averaging by the shares of the samples."""
-        return Averaging(np.asarray(samples, dtype=np.int64), task.fraction_train, task.seed)
+        _check_deadline(task)
+        counts = np.asarray(samples, dtype=np.int64)
+        return Averaging(counts, task.fraction_train, task.seed, task.server_gone)
 
     def run(self, grid: Grid, task: Task) -> Run:
         """Train by federated averaging."""
+        _check_deadline(task)
         devices = task.devices or len(list(grid.get_node_ids()))
         count = self.devices(devices)
         keeping = _Keeping(grid, task, count)
@@ -54,6 +59,12 @@ class FedAvg(Contender):
         return Run(self.name, "flower", task.seed, count, {}, keeping.rounds())
 
 
+def _check_deadline(task: Task) -> None:
+    if task.clock is not None and task.clock.deadline:
+        rule = "is for devices that wait for each other: a server of Flower's waits for all"
+        raise ConfigError("deadline", task.clock.deadline, rule)
+
+
 class _ScoringGrid(MeteredGrid):
     """Asks devices, beside what FedAvg tells them, to score the models that they have trained.
 
@@ -71,6 +82,9 @@ class _ScoringGrid(MeteredGrid):
         super().__init__(grid)
         self._scored, self._count, self._hear, self._seed = scored, count, hear, task.seed
         self._membership = Membership(grid, task.timeout)
+        self._timed = task.clock is not None and task.clock.network.is_there
+        self.samples: dict[int, float] = {}
+        self._gone = task.server_gone
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
@@ -81,12 +95,32 @@ class _ScoringGrid(MeteredGrid):
         """
         listed = list(messages)
         rounds = {int(str(m.content.config_records["config"]["server-round"])) for m in listed}
+        if rounds & {*self._gone}:
+            self.samples = {}
+            return []  # nobody hears of them
         due = [number for number in rounds if self._scored.due_after_training(number)]
         for message in self._drawn(listed, due[0]) if due else ():
             message.content = RecordDict({**message.content})  # others have the same one
             records.ask_for_scores(message.content)
         replies = list(super().send_and_receive(listed, timeout=timeout))
+        if self._timed and listed:
+            self.samples = self._samples_in(replies)
         return self._without_scores(replies) if due else replies
+
+    def device_at(self, node: int) -> int:
+        """Return the device whose node it is: devices are asked once who they are."""
+        if not self._membership.devices:
+            self._membership.gather(self._count, self._count, patience=0.0)
+        return self._membership.device_at(node)
+
+    def _samples_in(self, replies: list[Message]) -> dict[int, float]:
+        """Return how many samples devices say they have trained on."""
+        said = {
+            self.device_at(reply.metadata.src_node_id): list(reply.content.metric_records.values())
+            for reply in replies
+            if not reply.has_error()
+        }
+        return {d: as_number(record[records.COUNT]) for d, [record, *_] in said.items()}
 
     def _without_scores(self, replies: list[Message]) -> list[Message]:
         """Hand on the scores in replies, and return the replies without them."""
@@ -100,9 +134,7 @@ class _ScoringGrid(MeteredGrid):
         """Return the messages to those devices that are to be scored, as in the swarm."""
         if self._scored.fraction == 1:
             return listed
-        if not self._membership.devices:
-            self._membership.gather(self._count, self._count, patience=0.0)
-        by_device = {self._membership.device_at(m.metadata.dst_node_id): m for m in listed}
+        by_device = {self.device_at(m.metadata.dst_node_id): m for m in listed}
         draw = generator(self._seed, Stream.EVALUATE, number)
         return [by_device[d] for d in self._scored.drawn(sorted(by_device), draw).tolist()]
 
@@ -121,11 +153,24 @@ class _Keeping:
         )
         self.grid = _ScoringGrid(grid, task, self.scored, count, self.keeper.after_training)
         self._sent: dict[int, Counter[int]] = {}
+        numbers = number_count(to_model(task.initial_arrays))
+        self._count, self._timing = count, Timing.of(task.clock or Clock(), count, numbers)
 
     def rounds(self) -> list[Round]:
         """Return the rounds, with the model bytes that went between server and devices."""
         self.keeper.sent(self._sent)
         return self.keeper.rounds
+
+    def _elapsed(self, number: int) -> Elapsed | None:
+        """Return what a round took by the clock, which one device alone does not send in."""
+        if self._timing is None:
+            return None
+        trained, samples = sorted(self.grid.samples), np.zeros(self._count)
+        samples[trained] = [self.grid.samples[device] for device in trained]
+        if self._count == 1:
+            return self._timing.gossip(number, trained, samples, [], [0])
+        both_ways = self._sent[number].total() / max(len(trained), 1)
+        return self._timing.averaging(number, trained, samples, both_ways / 2, both_ways / 2)
 
     def after_averaging(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
         """Score the average, which every device starts the next round from."""
@@ -136,6 +181,7 @@ class _Keeping:
                 self.keeper.after_consensus([metrics])
                 self.keeper.distance(0.0)
             self._sent[server_round] = self.grid.array_bytes - sum(self._sent.values(), Counter())
+            self.keeper.took(self._elapsed(server_round))
             self.keeper.end(self.grid.total_bytes)
         self.keeper.begin(server_round + 1, self.grid.total_bytes)
         return metrics

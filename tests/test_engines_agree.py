@@ -12,7 +12,7 @@ import torch
 from local_grid import RUN_ID, LocalGrid
 
 from p2pl_flower import P2PL, MemoryRelay
-from p2pl_flower.history import Run
+from p2pl_flower.history import Round, Run
 from p2pl_flower.named_arrays import Model
 from p2pl_flower.relay.contents import MODEL, models_of
 from simulations.attacks.flower import relay_of
@@ -35,6 +35,8 @@ BASE: dict[str, Any] = {
     "evaluate-every": 3,
     "learning-rate": 0.05,
     "seed": 5,
+    "network": "wifi:spread=0.3,near=0.2",
+    "compute": "lognormal",
 }
 
 TROUBLE: dict[str, Any] = {
@@ -115,6 +117,12 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "local": ("local", {}),
     "fedavg": ("fedavg", {"partition": "dirichlet:0.5"}),
     "centralized": ("centralized", {}),
+    "deadline": (
+        "p2pl",
+        {"deadline": 0.005, "partition": "dirichlet:0.5", "links": "bernoulli:up=0.7"},
+    ),
+    "outage": ("p2pl", {"links": "outage:first=2,last=2,share=0.4"}),
+    "fedavg-without-server": ("fedavg", {"server-gone-from": 2, "server-gone-rounds": 1}),
 }
 
 
@@ -144,6 +152,7 @@ def run_flower(scenario: Scenario) -> tuple[Run, dict[int, Model]]:
         fraction_evaluate=task.fraction_evaluate,
         num_devices=task.devices,
         relay=relay_of(scenario, relay),
+        clock=task.clock,
     )
     strategy.start(grid, task.initial_arrays, task.rounds)
     return Run(
@@ -174,6 +183,21 @@ def test_every_device_ends_with_the_same_model(case: str) -> None:
     assert_same_measures(ours, theirs, peers=isinstance(contender(name), PeerToPeer))
 
 
+def test_a_deadline_leaves_somebody_out() -> None:
+    """The case above is one in which it matters."""
+    name, changes = CASES["deadline"]
+    runs = [
+        make_swarm(
+            Scenario.of({**BASE, "contenders": name, **changes, **more}),
+            contender(name),
+            lambda *_: None,
+        ).run()
+        for more in ({}, {"deadline": 0.0})
+    ]
+    sent, whole = (sum(r.bytes_sent for r in run.rounds) for run in runs)
+    assert 0 < sent < whole
+
+
 def assert_close(ours: Mapping[str, torch.Tensor], theirs: Model) -> None:
     for name, tensor in ours.items():
         apart = np.linalg.norm(tensor.numpy() - theirs[name])
@@ -192,11 +216,22 @@ def assert_same_measures(ours: Run, theirs: Run, peers: bool) -> None:
         if peers:
             assert our.bytes_sent == their.bytes_sent
             assert our.bytes_sent_busiest == their.bytes_sent_busiest
+            assert our.bytes_transmitted == their.bytes_transmitted
+            assert_same_clock(our, their, rel=1e-9)
         else:  # Flower's arrays have headers
             assert our.bytes_sent == pytest.approx(their.bytes_sent, rel=0.02)
             assert our.bytes_sent_busiest == pytest.approx(their.bytes_sent_busiest, rel=0.02)
+            assert_same_clock(our, their, rel=0.02)
+    assert ours.setup.get("clock_seconds", 0) == theirs.setup.get("clock_seconds", 0)
     for key in ("synchronization_steps", "bytes_sent"):
         assert ours.setup.get(key) == theirs.setup.get(key)
+
+
+def assert_same_clock(our: Round, their: Round, rel: float) -> None:
+    assert our.clock.seconds == pytest.approx(their.clock.seconds, rel=rel)
+    for name in ("busy", "waiting", "energy"):
+        ours, theirs = (asdict(getattr(measured.clock, name)) for measured in (our, their))
+        assert ours == pytest.approx(theirs, rel=rel)
 
 
 def assert_same_scores(ours: Any, theirs: Any) -> None:
@@ -204,6 +239,10 @@ def assert_same_scores(ours: Any, theirs: Any) -> None:
     if ours is not None:
         our, their = ({**asdict(s), **asdict(s).pop("metrics")} for s in (ours, theirs))
         assert our.keys() == their.keys()
+        told, kept = our.pop("devices"), their.pop("devices")
+        assert [a is None for a in told or ()] == [a is None for a in kept or ()]
+        for mine, other in zip(told or (), kept or (), strict=True):
+            assert mine is None or mine == pytest.approx(other, abs=2e-3)
         for key, spread in their.items():
             if key != "metrics":
                 assert our[key] == pytest.approx(spread, rel=1e-3, abs=2e-3)

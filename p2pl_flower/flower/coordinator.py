@@ -19,7 +19,6 @@ from ..options import Options, check_direction, check_spectrum
 from ..relay import Relay
 from ..relay.contents import MODEL, models_of
 from ..topology import Schedule, diameter, schedule
-from ..weights import check_matrix
 from . import failures, messages, records
 from .due import Due
 from .initial_models import check_finite, check_layouts, check_seeds, given_arrays
@@ -58,6 +57,8 @@ class Coordinator:
     ----------
     sent : dict[int, Counter[int]]
         Model bytes that went from device to device, by round and sender.
+    late : set[int]
+        Those that have trained for too long, by the simulated clock, to be heard in the round.
     """
 
     def __init__(
@@ -74,8 +75,7 @@ class Coordinator:
         count = len(membership.devices)
         self.schedule = schedule(topology, count, options.seed)
         static = self.schedule.graph(1) if self.schedule.static else None
-        if options.matrix is not None:
-            check_matrix(options.matrix, static, n=count)
+        options.check_matrix(static, count)
         check_spectrum(options, static)
         check_direction(options, self.schedule)
         self._membership, self._options, self._relay, self._run = membership, options, relay, run
@@ -86,6 +86,7 @@ class Coordinator:
         self._initial_arrays, self._draws = ArrayRecord(), set[int]()
         self._due: Due | None = None
         self._due_is_sent = False
+        self.late: set[int] = set()
         self.sent: dict[int, Counter[int]] = defaultdict(Counter)
 
     def open(
@@ -190,6 +191,7 @@ class Coordinator:
             self._lists.forget(device)
         self._silent.clear()
         self._untrained.clear()
+        self.late = set()
         steps = max(self._options.consensus_steps, 1)
         first = self.schedule.links(round_number, 1, steps)
         self._change(first, self.schedule.of_round(round_number, steps))
@@ -222,7 +224,7 @@ class Coordinator:
             self._order_step(messages.MIX, due)
 
     def _step(self, round_number: int, step: int) -> Due:
-        there, without = self.present(round_number), sorted(self._untrained)
+        there, without = self.present(round_number), sorted(self._untrained | self.late)
         return Due(round_number, step, frozenset(there), tuple(without))
 
     def _order_step(self, kind: str, due: Due) -> None:

@@ -18,11 +18,11 @@ from flwr.serverapp import Grid
 from .. import named_arrays
 from ..errors import ConfigError, DeviceError
 from ..history import Round, accuracies
-from ..options import ScoredRounds, Spending
+from ..options import ScoredRounds, Spending, Timing, number_count
 from ..seeding import Stream, generator
-from ..weights import needs_samples
 from . import failures, messages, records
 from ._compat import is_simulated
+from .clocked import RunClock
 from .coordinator import Coordinator
 from .final_arrays import final_arrays
 from .grids import PacedGrid, count_bytes
@@ -118,8 +118,12 @@ class OpenRun:
         draws = {d: bool(reply[messages.DRAWS]) for d, reply in said.items()}
         offers = all(bool(reply.get(messages.OFFERS, False)) for reply in said.values())
         taken = self._coordinator.open(initial_arrays, draws, offers)
+        numbers = number_count(messages.to_model(initial_arrays))
+        timing = Timing.of(strategy.clock, len(self._membership.devices), numbers)
+        self._clock = RunClock(timing, self._coordinator.schedule, strategy.options)
         self.setup: dict[str, int | float] = {
             **taken,
+            **self._clock.synchronized(taken),
             "bytes_through_server": self._membership.server_bytes,
             "seconds": time.perf_counter() - started,
             **self._spending.each,
@@ -166,9 +170,10 @@ class OpenRun:
         self._hear_unscored(arrived)
         self.train_metrics = {d: self._metrics_of(d, c) for d, c in arrived.items()}
         key = self._strategy.weighted_by_key
-        self._coordinator.know_samples(
-            {d: sample_count(d, key, metrics[key]) for d, metrics in self.train_metrics.items()}
-        )
+        samples = {d: sample_count(d, key, m[key]) for d, m in self.train_metrics.items()}
+        self._coordinator.know_samples(samples)
+        self._clock.trained(self.round, samples)
+        self._coordinator.late = self._clock.late(self.round)
         self._metrics.after_training(self.train_metrics.values())
         self._enter(_TRAINED)
         return list(arrived.values())
@@ -199,7 +204,7 @@ class OpenRun:
         if len(scored) < len(arrived):
             self.warn_once("clients without an `evaluate` function are not scored")
         self.evaluate_metrics = {d: self._metrics_of(d, c) for d, c in scored.items()}
-        self._metrics.after_consensus(self.evaluate_metrics.values())
+        self._metrics.after_consensus(self.evaluate_metrics)
         return list(scored.values())
 
     def finish_round(self) -> None:
@@ -218,7 +223,7 @@ class OpenRun:
                 self._strategy.options.shared.part, self._coordinator.models_in_round().values()
             )
             self._metrics.distance(named_arrays.consensus_distance(models))
-        self._metrics.sent(self._coordinator.sent)
+        self._count_bytes()
         self._metrics.spent(self._spending.epsilon)
         self._report(self._metrics.end(self._membership.server_bytes))
 
@@ -226,7 +231,7 @@ class OpenRun:
         """Make the last consensus step, and return the arrays that are the run's result."""
         self.finish_round()
         self._coordinator.make_due()
-        self._metrics.sent(self._coordinator.sent)
+        self._count_bytes()
         strategy = self._strategy
         return final_arrays(
             strategy.result,
@@ -241,6 +246,11 @@ class OpenRun:
         """Close the relay: the models are gone."""
         self._relay_closer()
 
+    def _count_bytes(self) -> None:
+        """Note what was sent in the rounds before, and what that took by the clock."""
+        self._metrics.sent(self._coordinator.sent)
+        self._clock.tell(self.rounds, self._coordinator.sent)
+
     def _enter(self, stage: str) -> None:
         self._stage = stage
         self._moments += 1
@@ -249,7 +259,7 @@ class OpenRun:
         """Go on with devices that were told to train, where somebody else heard them."""
         self._coordinator.go_on_unheard()
         name = type(self._strategy).__name__
-        if needs_samples(self._strategy.options.weights):
+        if self._strategy.options.needs_samples:
             rule = (
                 "its aggregate_train must call super().aggregate_train(server_round, replies): the "
                 "weights need the numbers of samples in the replies"

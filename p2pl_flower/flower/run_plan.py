@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from flwr.app import ConfigRecord
 
-from ..options import Options
+from ..options import Clock, Options
 from ..relay import Relay
 from .mean_model import EvaluateFunction
 
@@ -47,6 +47,7 @@ class Settings(Protocol):
     """What a run reads of its strategy, as users set it."""
 
     options: Options
+    clock: Clock
     topology: Any
     relay: Relay
     num_devices: int | None

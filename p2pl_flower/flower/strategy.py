@@ -28,6 +28,7 @@ from ..options import (
     FRACTION_EVALUATE,
     MIN_AVAILABLE_NODES,
     NUM_DEVICES,
+    Clock,
     Logger,
     Options,
     RoundFunction,
@@ -78,9 +79,13 @@ class P2PL(RunningStrategy):
     shared : str or sequence of str
         Globs on array names, such as ``"features.*"`` or ``"!head.*"``: which arrays are
         mixed, synchronized and shown to neighbors. The others stay at home, as in FedPer.
-    consensus_steps, consensus_gamma, init, max_norm_scope, links, on_missing, mixing, codec, \
-codec_memory, privacy, seed
+    consensus_steps, consensus_gamma, mode, init, max_norm_scope, links, on_missing, mixing, \
+codec, codec_memory, privacy, seed
         See `p2pl_flower.Options`.
+    clock : Clock or str, optional
+        What simulated time is counted by (see `p2pl_flower.options.Clock`), or a network's name:
+        ``"wifi"``. Nothing waits for it; rounds have it as ``clock`` once all their bytes are
+        known, as they have ``bytes_sent``.
     evaluate_every : int
         Devices evaluate, after training and after consensus, in every n-th round and in
         the last; 0 means never.
@@ -150,6 +155,7 @@ evaluate_metrics_aggr_fn
         shared: str | Iterable[str] | Sharing = "*",
         consensus_steps: int = 1,
         consensus_gamma: float = 1.0,
+        mode: str = "sync",
         init: str = "auto",
         max_norm_scope: str = "model",
         links: Any = "perfect",
@@ -159,6 +165,7 @@ evaluate_metrics_aggr_fn
         codec_memory: str = "auto",
         privacy: str | Privacy = "none",
         seed: int = 0,
+        clock: Clock | str | None = None,
         evaluate_every: int = 1,
         evaluate_trained: bool = True,
         fraction_evaluate: float = 1.0,
@@ -182,6 +189,7 @@ evaluate_metrics_aggr_fn
             weights=weights,
             consensus_steps=consensus_steps,
             consensus_gamma=consensus_gamma,
+            mode=mode,
             init=init,
             max_norm_scope=max_norm_scope,
             links=links,
@@ -193,8 +201,12 @@ evaluate_metrics_aggr_fn
             shared=shared,
             seed=seed,
         )
+        if self.options.mode != "sync":
+            rule = "needs devices that nobody drives: take the swarm, or peers with no server"
+            raise ConfigError("mode", self.options.mode, rule)
         self.options.to_config()  # what cannot travel to devices is refused here
         check_accountant(self.options.privacy)
+        self.clock = Clock.of(clock, seed=seed)
         self.topology = topology
         self.evaluate_every = EVALUATE_EVERY.take(evaluate_every)
         self.evaluate_trained = EVALUATE_TRAINED.take(evaluate_trained)

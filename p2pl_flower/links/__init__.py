@@ -18,6 +18,7 @@ from .base import Links, Mask
 from .bursts import Churn, GilbertElliott
 from .function import FunctionLinks, LinkFunction
 from .losses import Bernoulli, Perfect, Periodic
+from .outage import Outage
 
 __all__ = [
     "LINKS",
@@ -28,6 +29,7 @@ __all__ = [
     "GilbertElliott",
     "LinkFunction",
     "Links",
+    "Outage",
     "Perfect",
     "Periodic",
 ]
@@ -69,6 +71,11 @@ class All(Links):
         masks = [part.present(i, round_number) for part in self.parts]
         return np.asarray(np.logical_and.reduce(masks))
 
+    def tried(self, i: ArrayLike, j: ArrayLike, round_number: ArrayLike, step: ArrayLike) -> Mask:
+        """Return whether all parts say that something is sent."""
+        masks = [part.tried(i, j, round_number, step) for part in self.parts]
+        return np.asarray(np.logical_and.reduce(masks))
+
     def up(self, i: ArrayLike, j: ArrayLike, round_number: ArrayLike, step: ArrayLike) -> Mask:
         """Return whether all parts say that links are up."""
         masks = [part.up(i, j, round_number, step) for part in self.parts]
@@ -83,6 +90,7 @@ LINKS: Table[Links] = Table(
         "bernoulli": Bernoulli,
         "gilbert-elliott": GilbertElliott,
         "churn": Churn,
+        "outage": Outage,
     },
     group="p2pl_flower.links",
     base=(Links,),

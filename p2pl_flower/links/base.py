@@ -29,6 +29,10 @@ class Links(ABC):
         """Whether each link is up both ways or not at all."""
         return True
 
+    def tried(self, i: ArrayLike, j: ArrayLike, round_number: ArrayLike, step: ArrayLike) -> Mask:
+        """Return whether ``j`` sends ``i`` anything at all: what is not `up` then gets lost."""
+        return everywhere(i, j, round_number, step)
+
     def present(self, i: ArrayLike, round_number: ArrayLike) -> Mask:
         """Return whether ``i`` takes part in a round at all; by default always."""
         return everywhere(i, round_number)

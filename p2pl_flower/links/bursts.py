@@ -120,3 +120,7 @@ class Churn(Links):
         """Return whether both ends are there; all steps of a round are alike."""
         both = self.present(i, round_number) & self.present(j, round_number)
         return both & everywhere(step)
+
+    def tried(self, i: ArrayLike, j: ArrayLike, round_number: ArrayLike, step: ArrayLike) -> Mask:
+        """Return the same: who is away is sent nothing."""
+        return self.up(i, j, round_number, step)

@@ -49,6 +49,10 @@ class Periodic(Links):
         before = np.asarray(step) == 0  # steps of rounds count from 1
         return np.asarray(everywhere(i, j, round_number, step) & (due | before))
 
+    def tried(self, i: ArrayLike, j: ArrayLike, round_number: ArrayLike, step: ArrayLike) -> Mask:
+        """Return the same: nothing is sent in between."""
+        return self.up(i, j, round_number, step)
+
 
 @described
 @dataclass(frozen=True)

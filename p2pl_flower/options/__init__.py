@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from ..links.clock import Pairwise, Step
 from .algorithm import Options
+from .asynchronous import check_asynchronous
+from .clock import Clock, Timing, elapsed, number_count, step_of, transmitted
 from .direction import check_direction
 from .loggers import (
     LOGGERS,
@@ -12,6 +15,7 @@ from .loggers import (
     RoundFunction,
     Told,
     check_loggers,
+    end,
     told,
 )
 from .run import CONNECT_TIMEOUT, MIN_AVAILABLE_NODES, NUM_DEVICES, ROUNDS, TOPOLOGY
@@ -35,16 +39,26 @@ __all__ = [
     "NUM_DEVICES",
     "ROUNDS",
     "TOPOLOGY",
+    "Clock",
     "Logger",
     "Loggers",
     "Options",
+    "Pairwise",
     "RoundFunction",
     "ScoredRounds",
     "Spending",
+    "Step",
+    "Timing",
     "Told",
     "check_accountant",
+    "check_asynchronous",
     "check_direction",
     "check_loggers",
     "check_spectrum",
+    "elapsed",
+    "end",
+    "number_count",
+    "step_of",
     "told",
+    "transmitted",
 ]

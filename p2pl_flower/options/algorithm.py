@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -27,7 +28,7 @@ from ..config import (
     text_of,
     within,
 )
-from ..links import LINKS, LinkFunction, Links
+from ..links import LINKS, LinkFunction, Links, Perfect
 from ..sharing import Sharing
 from ..weights import (
     MATRIX_FILE,
@@ -38,6 +39,7 @@ from ..weights import (
     WeightFunction,
     WeightRule,
     check_matrix,
+    needs_samples,
     read_matrix,
 )
 from .codecs import check_codec
@@ -83,6 +85,13 @@ class Options:
         help="S, steps of averaging with neighbors in each round, "
         "w_k += gamma sum_j a_kj (w_j - w_k); with 0 devices never communicate",
     )
+    mode: str = option(
+        "sync",
+        rule=one_of("sync", "async"),
+        help="whether devices wait for their neighbors in every round, or each goes on with what "
+        "it has: in the swarm each averages with one neighbor drawn at random, S times after each "
+        "training, by the clock of `network` and `compute`",
+    )
     consensus_gamma: float = option(1.0, rule=within("(0, 1]"), help="gamma, their step size")
     init: str = option(
         "auto",
@@ -102,7 +111,8 @@ class Options:
         help="which links are up when: `perfect`, `periodic:every=5` (every n-th round), "
         "`bernoulli:up=0.5`, `gilbert-elliott:up=0.5,burst=5` (bursts), either with "
         "`,one-way=true` (directions get lost apart from each other), "
-        "`churn:away=0.1,absence=5` (devices that come and go, in rounds); joined by `+`",
+        "`churn:away=0.1,absence=5` (devices that come and go, in rounds), "
+        "`outage:first=10,last=20,share=0.2` (some are away together); joined by `+`",
     )
     on_missing: str = option(
         "self",
@@ -177,9 +187,30 @@ class Options:
         return self.on_missing == REWEIGHT or self.weights.column_stochastic
 
     @property
+    def may_lose(self) -> bool:
+        """Whether messages can get lost."""
+        return not isinstance(self.links, Perfect)
+
+    @property
     def coder(self) -> Coder:
         """The codec and its memory."""
         return Coder(self.codec, MEMORIES[self.codec_memory])
+
+    @property
+    def needs_samples(self) -> bool:
+        """Whether weights may depend on the neighbors' numbers of samples."""
+        return needs_samples(self.weights)
+
+    def check_matrix(self, graph: nx.Graph | None, devices: int) -> None:
+        """Refuse a weight matrix, where there is one, that does not fit the graph.
+
+        Raises
+        ------
+        WeightsError
+            As `p2pl_flower.weights.check_matrix`.
+        """
+        if self.matrix is not None:
+            check_matrix(self.matrix, graph, n=devices)
 
     def described(self) -> dict[str, Any]:
         """Return the options as flat values; what has no text is told by its class or name."""

@@ -49,6 +49,7 @@ def open_endpoint(settings: Settings, membership: Callable[[], Membership]) -> E
         tunnels=_tunnels(settings, credentials, membership) if settings.tunneled else None,
         standing=None if credentials is None else Standing(credentials.ca, folder),
     )
+    made.for_rounds = settings.options.mode == "sync"
     if settings.insecure:
         rule = "device %d: insecure, as asked for: whoever reaches %s can read and send models"
         log.warning(rule, settings.device, made.address)

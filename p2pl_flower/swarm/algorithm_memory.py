@@ -10,7 +10,7 @@ from torch import Tensor
 from ..algorithms import Algorithm
 from ..algorithms.base import State
 from ..algorithms.codecs import Coder
-from ..algorithms.mixing import MixingRule, Weighted
+from ..algorithms.mixing import MixingRule
 from .stack import Stack
 
 _EXACT = Coder()
@@ -40,7 +40,7 @@ def extra_bytes(
     """
     public = 0 if coder.is_exact else 2 + coder.keeps
     if algorithm.is_plain and algorithm.is_weighted_sum:
-        beside = 0 if isinstance(mixing, Weighted) else 1
+        beside = 0 if mixing.is_weighted_sum else 1
         return (public + beside) * one.model_bytes
     model = {name: one.tensors[name] for name in one.mixed}
     started = _started(algorithm, model, devices)

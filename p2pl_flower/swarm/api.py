@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..history import History, environment
-from ..options import Options, Told, told
+from ..options import Clock, Options, Told, told
 from ..topology import Schedule, schedule
 from .drawing import ModelFactory
 from .engine import Swarm
@@ -63,7 +63,8 @@ def simulate(
         See `Job`: ``evaluate_every``, ``evaluate_trained``, ``evaluate_precision``,
         ``fraction_evaluate``, ``max_test_samples``, ``metrics``, ``machine``, ``progress`` (a
         bar, on unless it is False), ``on_round``, ``checkpoint``, ``checkpoint_every``,
-        ``initial``, ``name``. And, in the place of those in ``training``, see `TrainOptions`:
+        ``initial``, ``name``, ``clock`` (what simulated time is counted by, or a network's name:
+        ``"wifi"``). And, in the place of those in ``training``, see `TrainOptions`:
         ``loss``, ``optimizer``, ``batch_size``, ...
 
     Returns
@@ -93,13 +94,14 @@ def simulate(
     training = replace(TrainOptions() if training is None else training, **given)
     others = {name: value for name, value in rest.items() if name in _JOB}
     others["on_round"] = told([rest.get("on_round"), told(loggers, rest.get("name", Job.name))])
+    others["clock"] = Clock.of(others.get("clock"), training.local_epochs, options.seed)
     pairs = device_samples(data)
     job = Job(model, pairs, test, rounds, training=training, **{"progress": True, **others})
     graphs = schedule(topology, len(pairs), options.seed)
     swarm = Swarm(job, Gossip(graphs, options, np.array([len(y) for _, y in pairs])))
     run = swarm.run()
     scenario = {"topology": str(topology), **_configuration(job, options, swarm)}
-    return Result(History(scenario, environment(), [run]), swarm.stack)
+    return Result(History(scenario, environment(), [run]), swarm.stack, graphs, options)
 
 
 def _configuration(job: Job, options: Options, swarm: Swarm) -> Mapping[str, Any]:
@@ -122,5 +124,6 @@ def _configuration(job: Job, options: Options, swarm: Swarm) -> Mapping[str, Any
         **{name: plain(getattr(job, name)) for name in measuring},
         **{name: plain(value) for name, value in options.to_config().items()},
         **job.training.describe(),
+        **(job.clock.described() if job.clock.network.is_there else {}),
     }
     return {name.replace("_", "-"): value for name, value in known.items()}

@@ -296,6 +296,7 @@ class Block:
         sent = common.mixing, common.coder
         extra = extra_bytes(common.algorithm, one, *sent, common.devices)
         extra += one.model_bytes if common.privacy.is_private else 0
+        extra += one.model_bytes * common.copies
         chunk = pick_chunk(machine, own + footprint.each, self.devices)
         together = min(self.devices, chunk * self._threads)
         scoring = 0 if self._scoring is None else self._threads * self._scoring.worker_bytes

@@ -36,6 +36,8 @@ class Common:
         What is sent of them.
     privacy : Privacy
         What is done to trained models before anything of them is sent.
+    copies : int
+        How many more models of each device are kept beside it.
     hostile : Hostile
         Who lies to neighbors.
     """
@@ -49,3 +51,4 @@ class Common:
     coder: Coder = ALL
     privacy: Privacy = NOT_PRIVATE
     hostile: Hostile = NOBODY
+    copies: int = 0

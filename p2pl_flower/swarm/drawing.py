@@ -175,7 +175,7 @@ def _model(factory: ModelFactory, seed: int) -> Mapping[str, Tensor]:
 
 def _squares(stack: Stack, model: Mapping[str, Tensor]) -> Tensor:
     """Return the sum of squares of each mixed tensor, in double precision."""
-    times = Counter(stack.names.values())  # a tied parameter counts under each of its names
+    times = Counter(stack.names[name] for name in stack.layout)  # tied ones under each name
     norms = [torch.linalg.vector_norm(in_parts(model[n]), dtype=torch.float64) for n in stack.mixed]
     each = [times[name] for name in stack.mixed]
     return torch.stack([norm.cpu() for norm in norms]).square() * torch.tensor(each)

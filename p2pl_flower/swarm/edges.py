@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from ..topology.neighborhood import Neighbor
+from ..topology.neighborhood import Neighbor, directions
 from ..weights import Ends, FormulaRule, WeightRule, row_of
 
 Ints = NDArray[np.int64]
@@ -37,13 +37,10 @@ class Edges:
     @classmethod
     def of(cls, graph: nx.Graph) -> Edges:
         """Return the links of a graph on the nodes 0, ..., K - 1."""
-        pairs = np.array(list(graph.edges), dtype=np.int64).reshape(-1, 2)
-        heard = pairs[:, ::-1]
-        both = heard if graph.is_directed() else np.concatenate([pairs, heard])
-        to, source = both[np.lexsort((both[:, 1], both[:, 0]))].T
+        to, source = directions(graph)
         degrees = np.bincount(to, minlength=len(graph))
         out = np.bincount(source, minlength=len(graph)) if graph.is_directed() else None
-        return cls(np.ascontiguousarray(to), np.ascontiguousarray(source), degrees, out)
+        return cls(to, source, degrees, out)
 
     @property
     def heard_by(self) -> Ints:

@@ -6,11 +6,15 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ..algorithms.max_norm import bound_of, plausible
 from ..errors import ConfigError
 from ..history import Round, Run, Scores
-from ..options import ScoredRounds, Spending
+from ..options import ScoredRounds, Spending, Timing
 from ..seeding import Stream, derive, generator, trial_draws
+from .asynchronous import Asynchronous
 from .block import Block
 from .checkpoint import Checkpoint
 from .cluster import Blocks, RayCluster
@@ -22,6 +26,9 @@ from .progress import Progress
 from .scoring import scores_of
 from .stack import Stack
 from .workers import Ids
+
+_NOW = "simulated time"
+"""Name of what a checkpoint holds."""
 
 
 class Swarm:
@@ -64,12 +71,16 @@ class Swarm:
             plan.coder,
             plan.privacy,
             plan.hostile,
+            Asynchronous.copies if plan.asynchronous else 0,
         )
         spread = isinstance(job.machine, RayCluster)
         if spread and len(plan.hostile.devices):
             rule = "with hostile devices all are in one process: they may know what others send"
             raise ConfigError("machine", "RayCluster", rule)
         self.block = Blocks(job, common) if spread else Block(job, common)
+        self._timing = Timing.of(job.clock, plan.devices, self.block.one.numbers)
+        self.plan.timing = self._timing
+        self._events = self._asynchronous() if plan.asynchronous else None
         if self.block.devices != plan.devices:
             rule = f"must hold {plan.devices} devices' samples, as many as the plan has devices"
             raise ConfigError("data", self.block.devices, rule)
@@ -95,7 +106,7 @@ class Swarm:
                 if job.on_round is not None:
                     job.on_round(measured)
                 if kept and (number == job.rounds or number % job.checkpoint_every == 0):
-                    kept.save(self.measured, self.block.state())
+                    kept.save(self.measured, {**self.block.state(), **self._times()})
         return self.measured
 
     def start(self) -> None:
@@ -115,14 +126,18 @@ class Swarm:
             size = block.one.all_bytes if plan.shared_start else block.one.drawn_bytes
             start = plan.start(norms, size)
             block.follow(seeds, start.origins)
-            setup = start.setup
+            setup = {**start.setup, **self._synchronized(start.setup)}
         block.begin()
+        if self._events is not None:
+            self._events.begin(setup.get("clock_seconds", 0.0))
         seconds = time.perf_counter() - started
         timed = {"seconds": seconds} if setup else {}
         self.measured.setup = {**setup, **timed, "path": block.path, **self._spending.each}
 
     def _round(self, number: int) -> Round:
         """Train, mix and measure once."""
+        if self._events is not None:
+            return self._round_of_events(number, self._events)
         started, block = time.perf_counter(), self.block
         measured, devices = Round(number), self.plan.trains(number)
         block.train(devices, number)
@@ -132,20 +147,61 @@ class Swarm:
             measured.after_training = self._scores(self.plan.hostile.honest(devices), number)
         sent = block.mix(self.plan.mixings(number))
         if self._scored.due(number):
-            measured.after_consensus = self._scores(self.plan.scored(number), number)
+            measured.after_consensus = self._scores(self.plan.scored(number), number, each=True)
             measured.consensus_distance = block.consensus_distance()
         traffic = self.plan.traffic(sent, number, block.message_bytes)
         for name, value in traffic.items():
             setattr(measured, name, value)
+        if self._timing is not None:
+            sizes = sent, block.message_bytes
+            measured.clock = self.plan.elapsed(self._timing, number, *sizes)
         block.wait()
         measured.seconds = time.perf_counter() - started
         return measured
 
-    def _scores(self, devices: Ids, number: int) -> Scores | None:
+    def _round_of_events(self, number: int, events: Asynchronous) -> Round:
+        """Let as many trainings end as there are devices, whosesoever they are, and measure."""
+        started, block, measured = time.perf_counter(), self.block, Round(number)
+        events.round(number)
+        if self._scored.due(number):
+            measured.after_consensus = self._scores(self.plan.scored(number), number, each=True)
+            measured.consensus_distance = block.consensus_distance()
+        measured.bytes_sent, measured.bytes_through_server = int(events.sent.sum()), 0
+        measured.bytes_sent_busiest = int(events.sent.max())
+        if events.may_lose:
+            measured.bytes_transmitted = events.transmitted
+        measured.clock = events.elapsed()
+        block.wait()
+        measured.seconds = time.perf_counter() - started
+        return measured
+
+    def _asynchronous(self) -> Asynchronous:
+        """Return what lets devices train and mix each in its own time."""
+        if self._timing is None or not isinstance(self.block, Block):
+            rule = "needs a clock, to know who is done when: network='wifi', say; and one process"
+            raise ConfigError("mode", "async", rule)
+        if self.job.clock.deadline:
+            rule = "is how long devices wait for each other: with mode='async' none does"
+            raise ConfigError("deadline", self.job.clock.deadline, rule)
+        return Asynchronous(self.plan, self.block, self._timing)
+
+    def _scores(self, devices: Ids, number: int, each: bool = False) -> Scores | None:
         draw = generator(self.plan.seed, Stream.EVALUATE, number)
         chosen = self._scored.drawn(devices, draw)
         values = self.block.values(chosen) if len(chosen) else None
-        return None if values is None else scores_of(values)
+        return None if values is None else scores_of(values, chosen.tolist() if each else ())
+
+    def _synchronized(self, setup: Mapping[str, int]) -> dict[str, float]:
+        """Return what the start took by the clock, where there is one."""
+        if self._timing is None:
+            return {}
+        return {"clock_seconds": self.plan.synchronized(self._timing, setup)}
+
+    def _times(self) -> dict[str, Tensor]:
+        """Return each device's simulated time, for a checkpoint."""
+        if self._events is not None:
+            return self._events.tensors()
+        return {} if self._timing is None else {_NOW: torch.from_numpy(self._timing.watch.now)}
 
     def _identity(self) -> dict[str, Any]:
         """Return what must be the same for a checkpoint to be continued."""
@@ -157,6 +213,7 @@ class Swarm:
             "samples": self.block.samples.tolist(),
             "model": shapes,
             "path": self.block.path,
+            **({} if self._timing is None else self.job.clock.described()),
             **{f"training-{k}": v for k, v in self.job.training.describe().items()},
         }
 
@@ -170,6 +227,10 @@ class Swarm:
             rule = f"must be at least the {len(run.rounds)} rounds of the checkpoint"
             raise ConfigError("rounds", self.job.rounds, rule)
         self.measured.setup, self.measured.rounds = run.setup, run.rounds
+        if self._events is not None:
+            self._events.restore(tensors)
+        elif self._timing is not None:
+            self._timing.watch.set(tensors.pop(_NOW).cpu().numpy())
         self.block.restore(tensors)
         for done in run.rounds:
             trained = self.plan.trains(done.round)  # plans note who has trained

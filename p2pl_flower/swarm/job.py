@@ -12,6 +12,7 @@ from ..options import (
     EVALUATE_TRAINED,
     FRACTION_EVALUATE,
     ROUNDS,
+    Clock,
     Logger,
     RoundFunction,
     told,
@@ -53,6 +54,8 @@ class Job:
         method ``on_round``.
     checkpoint : Path or None
         File in which the state is saved, and from which a run goes on where it is there.
+    clock : Clock, str or None
+        What simulated time is counted by, or a network's name (see `p2pl_flower.options.Clock`).
     initial : mapping, sequence of mappings, path or None
         Models to begin with, in the place of drawn and synchronized ones: a state dict for all
         devices, one for each, or a file (see `p2pl_flower.swarm.initial.set_initial`).
@@ -82,8 +85,10 @@ class Job:
         1, rule=at_least(1), help="rounds between two savings; the last round is saved too"
     )
     initial: Initial | None = None
+    clock: Converted[Clock, Clock | str | None] = _NOBODY
 
     def __post_init__(self) -> None:
         check_fields(self)
         object.__setattr__(self, "on_round", told(self.on_round))
+        object.__setattr__(self, "clock", Clock.of(self.clock, self.training.local_epochs))
         metrics_of(self.metrics, self.training.loss)

@@ -7,7 +7,6 @@ with a single device; training alone has no step, which is the identity.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -17,116 +16,32 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algorithms import Algorithm
-from ..algorithms.codecs import Coder
-from ..algorithms.mixing import MixingRule, Weighted
-from ..algorithms.p2pl import P2PL
-from ..algorithms.privacy import NOT_PRIVATE, Privacy
-from ..config import take, within
 from ..errors import ConfigError
-from ..options import Options, check_direction, check_spectrum
-from ..seeding import Stream, generator
-from ..sharing import EVERYTHING, Sharing
+from ..history import Elapsed
+from ..options import (
+    Options,
+    Step,
+    Timing,
+    check_direction,
+    check_spectrum,
+    step_of,
+    transmitted,
+)
 from ..topology import Schedule
+from ..topology.neighborhood import directions
 from ..weights import check_matrix
+from .averaging import Averaging
+from .clocked import sent_step
 from .edges import Edges, edge_weights, keep_heard
-from .hostile import NOBODY, Hostile
 from .mixing import Mixing
+from .plan import Ids, Plan
 from .synchronization import Start, flood
 
-Ids = NDArray[np.int64]
+__all__ = ["Averaging", "Gossip", "Plan"]
+
 Present = NDArray[np.bool_]
 
 _ID_BYTES = np.dtype(np.int64).itemsize
-
-
-class Plan(ABC):
-    """Who trains when, and how models are mixed.
-
-    Attributes
-    ----------
-    samples : NDArray[int64], shape (K,)
-        Training samples of each device.
-    seed : int
-        Seed of everything.
-    algorithm : Algorithm
-        What devices train from, send, and make of what arrives.
-    scope : str
-        Which groups of tensors synchronization compares: ``model`` or ``tensor``.
-    shared_start : bool
-        Whether all devices start from device 0's draw.
-    bounded : bool
-        Whether norms of initial models are to be plausible.
-    shared : Sharing
-        Which tensors are mixed.
-    mixing : MixingRule
-        How messages are mixed.
-    coder : Coder
-        What is sent of them.
-    privacy : Privacy
-        What is done to trained models before anything of them is sent.
-    hostile : Hostile
-        Who lies to neighbors, in an experiment with attackers: they are never scored.
-    """
-
-    samples: Ids
-    seed: int
-    algorithm: Algorithm = P2PL()
-    scope: str = "model"
-    shared_start: bool = False
-    bounded: bool = False
-    shared: Sharing = EVERYTHING
-    mixing: MixingRule = Weighted()
-    coder: Coder = Coder()
-    privacy: Privacy = NOT_PRIVATE
-    hostile: Hostile = NOBODY
-
-    @property
-    def devices(self) -> int:
-        """K."""
-        return len(self.samples)
-
-    @abstractmethod
-    def start(self, norms: NDArray[np.float64], model_bytes: int) -> Start:
-        """Return whose initial tensors each device begins with, and what it took.
-
-        Parameters
-        ----------
-        norms : NDArray[float64], shape (K, G)
-            L2 norm of each group of tensors that a device has drawn.
-        model_bytes : int
-            Size of a model in bytes.
-        """
-
-    @abstractmethod
-    def trains(self, round_number: int) -> Ids:
-        """Return the devices that train in a round, ascending. Rounds are asked in order."""
-
-    @abstractmethod
-    def mixings(self, round_number: int) -> Iterator[Mixing]:
-        """Return the consensus steps of a round, after training."""
-
-    @abstractmethod
-    def scored(self, round_number: int) -> Ids:
-        """Return the devices whose models are scored after consensus."""
-
-    @abstractmethod
-    def traffic(self, sent: Ids, round_number: int, message_bytes: int) -> Mapping[str, int]:
-        """Return the bytes of a round, as named in `p2pl_flower.history.Round`.
-
-        Parameters
-        ----------
-        sent : NDArray[int64], shape (K,)
-            Bytes that each device sent to others.
-        round_number : int
-            The round.
-        message_bytes : int
-            Size of a message in bytes.
-        """
-
-    @abstractmethod
-    def describe(self) -> dict[str, Any]:
-        """Return what must be the same for a checkpoint to be continued."""
 
 
 @dataclass
@@ -154,6 +69,7 @@ class Gossip(Plan):
     _edges: tuple[Any, Edges] = field(init=False, repr=False)
     _known: Ids = field(init=False, repr=False)
     _told: Ids = field(init=False, repr=False)
+    _steps: list[Step] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.samples = np.asarray(self.samples, dtype=np.int64)
@@ -171,7 +87,7 @@ class Gossip(Plan):
         self.bounded = self.options.init == "bounded-norm"
         self.shared, self.mixing = self.options.shared, self.options.mixing
         self.coder = self.options.coder
-        self.privacy = self.options.privacy
+        self.privacy, self.asynchronous = self.options.privacy, self.options.mode == "async"
         self._edges = (None, Edges.of(self.schedule.graph(1)))
         self._known = np.zeros_like(self.samples)  # until a device has trained
         self._told = np.zeros_like(self.samples)
@@ -193,8 +109,11 @@ class Gossip(Plan):
 
     def mixings(self, round_number: int) -> Iterator[Mixing]:
         """Return one step after the other: devices that are there mix what reaches them."""
-        options, there = self.options, self._present(round_number)
+        options, there, self._steps = self.options, self._present(round_number), []
         self._told = np.zeros_like(self.samples)
+        late = np.zeros_like(there)
+        if self.timing is not None:
+            late = self.timing.late(round_number, self.samples)
         gamma = options.consensus_gamma * options.algorithm.mixing_step
         graph: Any = None
         for step in range(1, options.consensus_steps + 1):
@@ -204,6 +123,9 @@ class Gossip(Plan):
                 weights = self._weights(edges)
             up = options.links.up(edges.to, edges.source, round_number, step)
             heard = np.broadcast_to(up, edges.to.shape) & there[edges.source]
+            moment = round_number, step
+            self._steps.append(sent_step(options, graph, edges, heard, there, late, *moment))
+            heard = heard & ~late[edges.source]
             if options.weights.column_stochastic:
                 mixing = self._shared_out(edges, weights, heard, there, gamma)
             elif options.tells_heard:
@@ -219,12 +141,28 @@ class Gossip(Plan):
 
     def traffic(self, sent: Ids, round_number: int, message_bytes: int) -> Mapping[str, int]:
         """Return what devices sent to each other; none goes through a server."""
-        sizes = sent + self._told
+        sizes, lossy = sent + self._told, self.options.may_lose
         return {
             "bytes_sent": int(sizes.sum()),
             "bytes_sent_busiest": int(sizes.max()),
             "bytes_through_server": 0,
+            **({"bytes_transmitted": transmitted(self._steps, sizes)} if lossy else {}),
         }
+
+    def synchronized(self, timing: Timing, setup: Mapping[str, int]) -> float:
+        """Return what the flood took, of which each step's messages are equally large."""
+        steps = []
+        for number in range(1, setup.get("synchronization_steps", 0) + 1):
+            graph = self.schedule.graph(number)
+            to, source = directions(graph)
+            up = np.broadcast_to(self.options.links.up(to, source, number, 0), to.shape)
+            steps.append(step_of(graph, to, source, up))
+        return timing.synchronized(steps, setup.get("bytes_sent", 0))
+
+    def elapsed(self, timing: Timing, number: int, sent: Ids, message_bytes: int) -> Elapsed:
+        """Return what training and the consensus steps of the round before last asked took."""
+        trained = np.flatnonzero(self._present(number))
+        return timing.gossip(number, trained, self.samples, self._steps, sent + self._told)
 
     def describe(self) -> dict[str, Any]:
         """Return the options, and a digest of the links of the first round's steps."""
@@ -275,61 +213,3 @@ class Gossip(Plan):
     def _present(self, round_number: int) -> NDArray[np.bool_]:
         there = self.options.links.present(np.arange(self.devices), round_number)
         return np.array(np.broadcast_to(there, (self.devices,)))
-
-
-@dataclass
-class Averaging(Plan):
-    """Federated averaging: a server averages the models of all devices, or of a sample.
-
-    Parameters
-    ----------
-    samples : NDArray[int64], shape (K,)
-        Training samples of each device, by whose shares models are averaged.
-    fraction : float
-        Share of the devices that train in a round, in (0, 1]; one at least.
-    seed : int
-        Seed of everything; which devices are sampled follows from it.
-    """
-
-    samples: Ids
-    fraction: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        self.samples = np.asarray(self.samples, dtype=np.int64)
-        self.shared_start = True
-        self.fraction = take("fraction-train", self.fraction, float, within("(0, 1]"))
-
-    def start(self, norms: NDArray[np.float64], model_bytes: int) -> Start:
-        """Give device 0's draw to all: the server sends it along in round 1."""
-        return Start(np.zeros(norms.shape, dtype=np.int64), {})
-
-    def trains(self, round_number: int) -> Ids:
-        """Return a random sample of ``fraction`` of the devices."""
-        count = max(1, int(self.fraction * self.devices))
-        draw = generator(self.seed, Stream.SAMPLE, round_number)
-        return np.sort(draw.choice(self.devices, count, replace=False)).astype(np.int64)
-
-    def mixings(self, round_number: int) -> Iterator[Mixing]:
-        """Return the one average of those that trained."""
-        chosen = self.trains(round_number)
-        weights = np.zeros(self.devices)
-        weights[chosen] = self.samples[chosen] / self.samples[chosen].sum()
-        yield replace(Mixing.average(weights), moment=(round_number, 0))
-
-    def scored(self, round_number: int) -> Ids:
-        """Return one device: all hold the same model."""
-        return np.zeros(1, dtype=np.int64)
-
-    def traffic(self, sent: Ids, round_number: int, message_bytes: int) -> Mapping[str, int]:
-        """Count a model from and to the server for each device that trains."""
-        one_way = len(self.trains(round_number)) * message_bytes
-        return {
-            "bytes_sent": 2 * one_way,
-            "bytes_sent_busiest": one_way,
-            "bytes_through_server": 2 * one_way,
-        }
-
-    def describe(self) -> dict[str, Any]:
-        """Return the fraction and the seed."""
-        return {"fraction-train": self.fraction, "seed": self.seed}

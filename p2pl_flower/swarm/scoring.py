@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..history import Scores, Spread
+from ..history import Scores, Spread, each_device
 from .conversion import fit_inputs, fit_targets
 from .copies import copy_of
 from .footprint import output_bytes
@@ -141,11 +141,12 @@ class Scoring:
                 sums.add(name, float(total), count)
 
 
-def scores_of(values: Mapping[str, NDArray[np.float64]]) -> Scores:
-    """Return the spreads over devices of what `Scoring.values` returned."""
+def scores_of(values: Mapping[str, NDArray[np.float64]], devices: Sequence[int] = ()) -> Scores:
+    """Return the spreads over ``devices`` of what `Scoring.values` returned for them."""
     spreads = {name: Spread.over(each) for name, each in values.items()}
     rest = {n: s for n, s in spreads.items() if n not in (_LOSS, ACCURACY) and s is not None}
-    return Scores(spreads.get(ACCURACY), spreads[_LOSS], rest)
+    own = dict(zip(devices, values.get(ACCURACY, np.empty(0)).tolist(), strict=False))
+    return Scores(spreads.get(ACCURACY), spreads[_LOSS], rest, each_device(own))
 
 
 class _Sums:

@@ -53,6 +53,18 @@ class Neighbor:
         return self.degree if self.out_degree is None else self.out_degree
 
 
+def directions(graph: nx.Graph) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return who hears whom, ``(to, source)``, in ascending order of both: shape (2 E,) each.
+
+    Of links that are one-way, shape (E,).
+    """
+    pairs = np.array(list(graph.edges), dtype=np.int64).reshape(-1, 2)
+    heard = pairs[:, ::-1]
+    both = heard if graph.is_directed() else np.concatenate([pairs, heard])
+    to, source = both[np.lexsort((both[:, 1], both[:, 0]))].T
+    return np.ascontiguousarray(to), np.ascontiguousarray(source)
+
+
 def heard_in(graph: nx.Graph, device: int) -> list[int]:
     """Return whom a device hears, ascending: those with a link to it."""
     return sorted(map(int, graph.pred[device] if graph.is_directed() else graph.adj[device]))

@@ -7,12 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pl_flower.config import text_of
+from p2pl_flower.errors import ConfigError
 from p2pl_flower.links import (
     LINKS,
     All,
     Bernoulli,
     Churn,
     GilbertElliott,
+    Outage,
     Perfect,
     Periodic,
 )
@@ -25,6 +27,7 @@ EVERY = [
     ("gilbert-elliott", GilbertElliott(0.7, burst=3, seed=3)),
     ("gilbert-elliott", GilbertElliott(0.5, 1.2, loss_good=0.1, loss_bad=0.7, seed=3)),
     ("churn", Churn(0.2, absence=4, seed=3)),
+    ("outage", Outage(2, 4, 0.5, seed=3)),
     ("all", All((Bernoulli(0.6, seed=3), Churn(0.2, seed=3)))),
     ("all", All((GilbertElliott(0.6, seed=3), GilbertElliott(0.8, burst=9, seed=4)))),
 ]
@@ -191,3 +194,24 @@ def test_any_bursts_are_symmetric_and_travel(up, slack, seed, r):
     i, j = np.ogrid[:6, :6]
     state = LINKS.make(text_of(link, LINKS)).up(i, j, r, 0)
     assert np.array_equal(state, link.up(j, i, r, 0))
+
+
+def test_an_outage_takes_the_same_devices_from_first_to_last():
+    outage = Outage(3, 5, 0.3, seed=1)
+    there = outage.present(np.arange(1000), np.arange(8)[:, np.newaxis])
+    assert there[[0, 1, 2, 6, 7]].all()
+    assert (there[3] == there[4]).all()
+    assert (there[3] == there[5]).all()
+    assert there[3].mean() == pytest.approx(0.7, abs=0.05)
+    with pytest.raises(ConfigError, match="at least first=3"):
+        Outage(3, 2, 0.3)
+
+
+def test_what_is_not_sent_is_not_lost():
+    both = All((Periodic(2), Bernoulli(0.5, seed=1)))
+    i, j = np.zeros(500, int), np.arange(1, 501)
+    assert not both.tried(i, j, 1, 1).any()
+    assert both.tried(i, j, 2, 1).all()
+    assert both.up(i, j, 2, 1).mean() == pytest.approx(0.5, abs=0.1)
+    churn = Churn(0.3, absence=3, seed=1)
+    assert np.array_equal(churn.tried(i, j, 4, 1), churn.up(i, j, 4, 1))

@@ -15,7 +15,7 @@ from torch import nn
 from p2pl_flower.algorithms.p2pl_affinity import P2PLAffinity
 from p2pl_flower.errors import ConfigError, LayoutError
 from p2pl_flower.history import History, Round
-from p2pl_flower.options import Options
+from p2pl_flower.options import Clock, Options
 from p2pl_flower.swarm import Averaging, Gossip, Job, Machine, Swarm, TrainOptions, simulate
 from p2pl_flower.swarm.memory import Needs, available, pick_chunk
 from p2pl_flower.swarm.progress import Progress
@@ -130,6 +130,19 @@ def test_a_run_that_was_interrupted_ends_the_same(changes, tmp_path) -> None:
     assert measured(whole) == measured(second)
     assert run.setup["synchronization_steps"] == whole.measured.setup["synchronization_steps"]
     assert [p.name for p in path.parent.iterdir()] == ["state.pt"]
+
+
+def test_the_clock_goes_on_from_a_checkpoint(tmp_path) -> None:
+    options = replace(OPTIONS, links="bernoulli:up=0.7")
+    clock = Clock("wifi:spread=1", "lognormal:sigma=1")
+    path = tmp_path / "checkpoint.pt"
+    make_swarm(rounds=2, checkpoint=path, options=options, clock=clock).run()
+    again = make_swarm(rounds=4, checkpoint=path, options=options, clock=clock).run()
+    whole = make_swarm(rounds=4, options=options, clock=clock).run()
+    assert [r.clock for r in again.rounds] == [r.clock for r in whole.rounds]
+    assert all(r.clock.seconds > 0 and r.clock.waiting.max > 0 for r in whole.rounds)
+    assert all(r.bytes_transmitted > r.bytes_sent for r in whole.rounds)
+    assert again.setup["clock_seconds"] == whole.setup["clock_seconds"] > 0
 
 
 def test_privacy_that_was_spent_before_a_checkpoint_counts(tmp_path, monkeypatch) -> None:

@@ -22,7 +22,7 @@ from .protocol import Refusal, RefusedError
 from .remote import Remote
 from .server import Server
 from .transfer_statistics import TransferStatistics
-from .waiting import RoundTimes, Waiting
+from .waiting import RoundTimes, Usual, Waiting
 
 if TYPE_CHECKING:
     from ..group.standing import Standing
@@ -82,8 +82,13 @@ class Endpoint:
         Models that are still on their way, by run, channel and neighbor.
     taken : dict[tuple[str, str, int], Slot]
         The newest publication that was taken, by the same.
+    for_rounds : bool
+        Whether models of just the round that the device is in are waited for; else each neighbor's
+        newest is taken as it is, whatever round it is of.
     times : dict[str, RoundTimes]
         How long rounds take, by run.
+    usual : Usual
+        How long neighbors take.
 
     Raises
     ------
@@ -104,12 +109,14 @@ class Endpoint:
         standing: Standing | None = None,
     ) -> None:
         self.device, self.waiting, self.most_bytes = device, waiting or Waiting(), most_bytes
+        self.for_rounds = True
         self.statistics = TransferStatistics(device)
         self.remotes: dict[int, Remote] = {}
         self.unreachable: set[int] = set()
         self.carried: dict[tuple[str, str, int], Transfer] = {}
         self.taken: dict[tuple[str, str, int], Slot] = {}
         self.times: dict[str, RoundTimes] = {}
+        self.usual = Usual()
         self._lates: Counter[int] = Counter()
         self._out_of_reach: set[int] = set()
         self._told_at: dict[int, float] = {}

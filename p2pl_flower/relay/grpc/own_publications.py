@@ -20,6 +20,9 @@ KEPT_FOR_THE_SLOW = 3
 step publishes that step's result and the next round's model, while a neighbor may still be about
 to fetch what the step began with."""
 
+ANY_AGE = 1 << 30
+"""Rounds by which a publication may be off for whoever takes the newest, whatever it is."""
+
 KEPT_FAR_AHEAD = 16
 """Publications that are kept where links come and go: a device that none of its neighbors holds up
 in some steps gets further ahead of one that is yet to fetch."""
@@ -135,7 +138,8 @@ class OwnPublications:
     ) -> tuple[Slot, Document]:
         """Return the document in a slot, waiting for it while somebody is there to have it.
 
-        Where nothing is in the slot, not any more or not in time, that which is nearest to it
+        Where ``within`` is `ANY_AGE` it is the newest, and nothing is waited for. Where nothing is
+        in the slot, not any more or not in time, that which is nearest to it
         is returned if it is at most ``within`` rounds off and newer than ``after``.
 
         Raises
@@ -147,6 +151,8 @@ class OwnPublications:
         while True:
             with self._changed:
                 self.check_admitted(reader)
+                if within >= ANY_AGE:
+                    return self._newest_after(slot, after)
                 found = self._find(slot, within, after)
                 if found is not None:
                     return found
@@ -178,6 +184,13 @@ class OwnPublications:
             return None
         _, own, document = min(near, key=lambda found: found[0])
         return own, document
+
+    def _newest_after(self, slot: Slot, after: tuple[int, int]) -> tuple[Slot, Document]:
+        """Return the newest of a channel; refuse where the reader has that."""
+        for own, publication in self._publications.own(self.device, slot.channel)[:1]:
+            if own.round > 0 and own[1:] > after:
+                return own, publication.public
+        raise RefusedError(Refusal.LATE, f"has published nothing newer in {slot.channel:.50} yet")
 
     def _find(
         self, slot: Slot, within: int, after: tuple[int, int]
