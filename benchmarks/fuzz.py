@@ -1,36 +1,49 @@
 """What a stranger may send, at random: every parser refuses it in words, or reads it.
 
 ``python -m benchmarks.fuzz --examples 100000`` draws so many messages for each parser. Whatever
-is raised beside a refusal is a fault: the message is written below ``--out``, to be looked at and
-kept in ``tests/relay/corpus``.
+is raised beside a refusal is a fault: the message is written below ``--faults``, to be looked at
+and kept in ``tests/relay/corpus``. The JSON has rows of all parsers; ``--target`` renews some.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
+from cryptography import x509
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from p2pl_flower.errors import RelayError
+from benchmarks.memory import NOW, memory
+from p2pl_flower.errors import ConfigError, RelayError
+from p2pl_flower.history import environment
 from p2pl_flower.relay import Slot
+from p2pl_flower.relay.group import Invitation
+from p2pl_flower.relay.group.revocations import Revocations
 from p2pl_flower.relay.grpc import protocol
+from p2pl_flower.relay.grpc.certificates import make_certificates
 from p2pl_flower.relay.grpc.checking import UNFORESEEN, checked
 from p2pl_flower.relay.spool import Document, Spool
+from p2pl_flower.relay.tunnel import control
 from p2pl_flower.serverless.agreement import InitialModel
+from p2pl_flower.serverless.membership import Joining, Membership
+from simulations.report import aligned
 
 CORPUS = Path(__file__).parents[1] / "tests" / "relay" / "corpus"
 OWN = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array(1.0)}
 _SPOOL = Spool()
+_WORDS = RelayError, ConfigError, control.BrokenStreamError
 
 
 class Failed(grpc.RpcError):  # type: ignore[misc]
@@ -73,10 +86,36 @@ def read_refusal(message: bytes) -> None:
     protocol.read_refusal(Failed(message.decode(errors="replace")))
 
 
+def read_greeting(message: bytes) -> None:
+    """Look at what a device says of itself, of others, and of certificates taken back."""
+    with _refusals():
+        fields = protocol.decode(message)
+        member = Membership(0, "a:1", {1: "b:1"}, Joining(links=2), seed=0)
+        member.hear(1, fields, asked=False)
+        member.hear(2, fields, asked=True)
+        member.begin_round(1, (), ())
+        Revocations().newer(fields.get("revoked"), _authority())
+
+
+def read_control(message: bytes) -> None:
+    """Look at a line of a control stream."""
+    with _refusals():
+        control._read(message)
+
+
+def read_invitation(message: bytes) -> None:
+    """Look at the line that somebody brings who wants to join."""
+    with _refusals():
+        Invitation.read(message.decode(errors="replace"))
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "document": read_document,
     "facts": read_facts,
     "refusal": read_refusal,
+    "greeting": read_greeting,
+    "control": read_control,
+    "invitation": read_invitation,
 }
 """What reads bytes of a stranger's, by name; each raises nothing but what is a fault."""
 
@@ -86,10 +125,17 @@ class _refusals:  # noqa: N801 - a context, as contextlib's
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, RelayError):
+        if isinstance(error, _WORDS):
             said = str(error)
             return len(said) < 1000 and UNFORESEEN not in said
         return False
+
+
+@cache
+def _authority() -> x509.Certificate:
+    with tempfile.TemporaryDirectory() as folder:
+        make_certificates(Path(folder), [0])
+        return x509.load_pem_x509_certificate(Path(folder, "ca.pem").read_bytes())
 
 
 def _own_document() -> Document:
@@ -121,6 +167,22 @@ _NAMES = st.sampled_from(["w", "b", "__metadata__", "~w", "+b"]) | st.text(max_s
 _HEADERS = st.dictionaries(_NAMES, _ARRAYS | _ANYTHING, max_size=4)
 _KEYS = ["round", "channel", "initial", "settings", "newest", "degree", "size", "finished"]
 _FACTS = st.dictionaries(st.sampled_from(_KEYS) | st.text(max_size=8), _ANYTHING, max_size=8)
+_PLACES = st.sampled_from(["a:1", "[::1]:9", "dial-out", "a", ":", "a:99999999"]) | _SCALARS
+_ENTRIES = st.lists(st.tuples(_NUMBERS, _PLACES, _NUMBERS) | _ANYTHING, max_size=4)
+_REVOKED = st.fixed_dictionaries(
+    {"version": _NUMBERS, "devices": st.lists(_NUMBERS, max_size=3), "signature": _SCALARS}
+)
+_GREETINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "address": _PLACES,
+        "links": st.lists(_NUMBERS, max_size=4) | _ANYTHING,
+        "known": _ENTRIES | _ANYTHING,
+        "card": st.tuples(st.text(max_size=8), _NUMBERS) | _ANYTHING,
+        "leaving": st.booleans() | _ANYTHING,
+        "revoked": _REVOKED | _ANYTHING,
+    },
+)
 
 
 @st.composite
@@ -142,12 +204,19 @@ def _damaged(draw: Any, kept: list[bytes]) -> bytes:
 
 def messages(target: str) -> st.SearchStrategy[bytes]:
     """Return how messages for a parser are drawn: made up, damaged, and mere bytes."""
-    made = _documents() if target == "document" else _FACTS.map(lambda f: json.dumps(f).encode())
+    drawn = {"document": _documents(), "greeting": _GREETINGS.map(_encoded)}
+    made = drawn.get(target, _FACTS.map(_encoded))
     kept = [*corpus(target), b"".join(_own_document().chunks(1 << 20))]
     return st.one_of(made, _damaged(kept), st.binary(max_size=200))
 
 
-def run(target: str, examples: int, number: int, found: list[bytes]) -> None:
+def _encoded(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields).encode()
+
+
+def run(
+    target: str, examples: int, number: int, found: list[bytes], drawn: list[bytes] | None = None
+) -> None:
     """Draw messages for a parser; the last of ``found`` is the simplest that is a fault."""
 
     @seed(number)
@@ -159,6 +228,8 @@ def run(target: str, examples: int, number: int, found: list[bytes]) -> None:
     )
     @given(messages(target))
     def read(message: bytes) -> None:
+        if drawn is not None:
+            drawn.append(message)
         try:
             TARGETS[target](message)
         except Exception:
@@ -168,27 +239,65 @@ def run(target: str, examples: int, number: int, found: list[bytes]) -> None:
     read()
 
 
-def main() -> Iterator[str]:
-    """Draw for each parser, and say what came of it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def measure(target: str, examples: int, number: int, faults: Path) -> dict[str, Any]:
+    """Draw for a parser, and return what came of it.
+
+    What hypothesis remembers of its draws is not what the parser keeps: memory and files are
+    compared before and after all messages are read a second time.
+    """
+    found, drawn = list[bytes](), list[bytes]()
+    row: dict[str, Any] = {"parser": target, "messages": examples, "faults": 0, "fault": ""}
+    try:
+        started = time.monotonic()
+        run(target, examples, number, found, drawn)
+        row |= {"messages": len(drawn), "seconds": time.monotonic() - started}
+        before = _held()
+        for message in drawn:
+            TARGETS[target](message)
+        grown = [b - a for a, b in zip(before, _held(), strict=True)]
+        row["grown_bytes"], row["grown_files"] = grown
+    except Exception as error:
+        faults.mkdir(parents=True, exist_ok=True)
+        (faults / target).write_bytes(found[-1])
+        row |= {"faults": 1, "fault": f"{type(error).__name__}: {error!s:.200}"}
+    return row
+
+
+def _held() -> tuple[int, int]:
+    """Return the resident memory in bytes, and the open files."""
+    gc.collect()
+    return memory(NOW), len(os.listdir("/proc/self/fd"))
+
+
+def table(rows: list[dict[str, Any]]) -> list[list[str]]:
+    """Return what is shown of the rows."""
+    shown = [["parser", "messages", "faults", "memory, MB", "open files"]]
+    for row in rows:
+        grown = [f"{row.get('grown_bytes', 0) / 1e6:+.1f}", f"{row.get('grown_files', 0):+d}"]
+        shown.append([row["parser"], f"{row['messages']:,}", str(row["faults"]), *grown])
+    return shown
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Draw for each parser, write the JSON and print a summary; 1 if there is a fault."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzz", description=__doc__)
     parser.add_argument("--examples", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir(), "p2pl-fuzz"))
-    options = parser.parse_args()
-    for target in TARGETS:
-        started, found = time.monotonic(), list[bytes]()
-        try:
-            run(target, options.examples, options.seed, found)
-        except Exception as error:
-            options.out.mkdir(parents=True, exist_ok=True)
-            (options.out / target).write_bytes(found[-1])
-            yield f"{target}: {type(error).__name__}: {error!s:.200}; see {options.out / target}"
-        else:
-            seconds = time.monotonic() - started
-            yield f"{target}: {options.examples:,} messages, no fault, {seconds:.0f} s"
+    parser.add_argument("--target", action="append", choices=list(TARGETS), help="default: all")
+    parser.add_argument("--faults", type=Path, default=Path(tempfile.gettempdir(), "p2pl-fuzz"))
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    options = parser.parse_args(arguments)
+    kept = json.loads(options.out.read_text(encoding="utf-8"))["rows"] if options.target else []
+    rows = {row["parser"]: row for row in kept}
+    for target in options.target or TARGETS:
+        rows[target] = measure(target, options.examples, options.seed, options.faults)
+    listed = [rows[target] for target in TARGETS if target in rows]
+    shown = table(listed)
+    content = {"table": shown, "environment": environment(), "rows": listed}
+    options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(aligned(shown))
+    return int(any(row["faults"] for row in listed))
 
 
 if __name__ == "__main__":
-    for line in main():
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+    sys.exit(main())

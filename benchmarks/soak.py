@@ -62,6 +62,11 @@ class Plan:
         Seconds that training takes.
     deadline : float
         Seconds that neighbors are waited for.
+    linger : float
+        Seconds in which neighbors are served after the last round.
+    away : float
+        Seconds until who was killed is started again, at most; those that are stopped sleep up to
+        twice as long.
     seed : int
         Of what is drawn.
     """
@@ -74,6 +79,8 @@ class Plan:
     rounds: int = 420
     pause: float = 1.5
     deadline: float = 4.0
+    linger: float = 30.0
+    away: float = 12.0
     seed: int = 0
 
     @property
@@ -170,7 +177,7 @@ class Storm:
             self._down.discard(victim.number)
 
     def _stop(self, victim: Device, draw: random.Random) -> None:
-        victim.sleep(draw.uniform(1, 20))
+        victim.sleep(draw.uniform(1, 2 * self._plan.away))
         self.done["stopped"] += 1
 
     def _kill(self, victim: Device, draw: random.Random) -> None:
@@ -181,7 +188,7 @@ class Storm:
             return
         victim.kill(by)
         self.done[f"{phase}, {by.name}"] += 1
-        time.sleep(draw.uniform(0.2, 12))
+        time.sleep(draw.uniform(0.2, self._plan.away))
         victim.start()
         victim.until(lambda: victim.life.ends, _WORST_ROUND_SECONDS)
 
@@ -229,7 +236,8 @@ def soak(plan: Plan, folder: Path, tag: str) -> dict[str, Any]:
         "rounds": plan.rounds,
         "run-config": {"pause": plan.pause},
         "waiting": {"deadline": plan.deadline},
-        "linger": 30,
+        "linger": plan.linger,
+        "start": max(20.0, 2 * plan.linger),
     }
     with router_module().TunRouter(f"{tag}{os.getpid() % 10_000}", seed=plan.seed) as router:
         made = devices(router, graph, folder, common)

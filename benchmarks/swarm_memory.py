@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.swarm_memory`` runs two rounds with 100 devices of each network in a
 process of its own, and notes by how much its resident memory grows at most, beside the data, and
-what was announced before the run; and of a network with adapters over a frozen base, how much it
-grows beside one base and all devices' adapters.
+what was announced before the run, once with scores on 200 images; and of a network with adapters
+over a frozen base, how much it grows beside one base and all devices' adapters.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from .memory import memory
 from .swarm_common import parser, write
 from .swarm_models import work
 
-DEVICES, SAMPLES, BATCH, WORDS = 100, 20, 10, 32
+DEVICES, SAMPLES, BATCH, WORDS, TEST = 100, 20, 10, 32, 200
+_SCORED = ", scored"
 _PEAK = Path("/proc/self/clear_refs")
 
 
@@ -81,6 +82,7 @@ class Adapted(nn.Module):
 
 CASES = [
     *((name, optimizer) for name in ("mlp", "cnn") for optimizer in ("sgd", "adamw")),
+    ("cnn, scored", "sgd"),
     ("resnet20", "sgd"),
     ("resnet20 with BatchNorm", "sgd"),
     ("transformer", "adamw"),
@@ -112,14 +114,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def measure(name: str, optimizer: str) -> dict[str, Any]:
     """Return what was announced, and by how much the process grew at most, in bytes."""
-    factory, shape = _networks()[name]
+    factory, shape = _networks()[name.removesuffix(_SCORED)]
+    test = _test(shape) if shape is not None and name.endswith(_SCORED) else None
     _swarm(factory, shape, optimizer, 2).run()  # so that libraries are there
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    before = memory("VmRSS")
+    before = memory("VmRSS")  # with the images that are scored
     Adapted.loaded.clear()
     _PEAK.write_text("5", encoding="ascii")  # the peak begins anew
-    made = _swarm(factory, shape, optimizer, DEVICES)
+    made = _swarm(factory, shape, optimizer, DEVICES, test)
     made.run()
     block: Any = made.block
     peak = memory("VmHWM") - before - block._samples.x.nbytes
@@ -136,7 +139,17 @@ def _networks() -> dict[str, tuple[Any, tuple[int, ...] | None]]:
     return {**found, "adapters": (Adapted, (2048,))}
 
 
-def _swarm(factory: Any, shape: tuple[int, ...] | None, optimizer: str, devices: int) -> Swarm:
+def _test(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    return torch.randn(TEST, *shape), torch.randint(0, 10, (TEST,))
+
+
+def _swarm(
+    factory: Any,
+    shape: tuple[int, ...] | None,
+    optimizer: str,
+    devices: int,
+    test: tuple[Tensor, Tensor] | None = None,
+) -> Swarm:
     data = []
     for _ in range(devices):
         x = (
@@ -146,7 +159,7 @@ def _swarm(factory: Any, shape: tuple[int, ...] | None, optimizer: str, devices:
         )
         data.append((x, torch.randint(0, 10, (SAMPLES,))))
     training = TrainOptions(batch_size=BATCH, optimizer=optimizer, learning_rate=1e-3)
-    job = Job(factory, data, None, 2, training=training)
+    job = Job(factory, data, test, 2, training=training)
     shared = "!base.*" if factory is Adapted else "*"
     graph = schedule("ring" if devices > 2 else "complete", devices, 0)
     counts: Any = [SAMPLES] * devices

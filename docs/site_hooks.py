@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from pathlib import Path
@@ -16,12 +17,14 @@ BORROWED = {
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
     "benchmarks/peers.md": "peers.md",
+    "docs/notebooks/algorithms.ipynb": "notebook-algorithms.md",
+    "docs/notebooks/convert.ipynb": "notebook-convert.md",
     "simulations/results/README.md": "runs.md",
 }
 """Pages that lie elsewhere in the repository, and what they are called on the site."""
 
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]+)\]\((?P<to>[^)\s#]*)(?P<anchor>#[^)\s]*)?\)")
-_SHOWN = (".png", ".json", ".ipynb")
+_SHOWN = (".png", ".json")
 """Files that are copied beside the page that links to them."""
 
 
@@ -39,6 +42,7 @@ def on_files(files: Any, config: Any) -> Any:
 
     for path, name in BORROWED.items():
         content = (ROOT / path).read_text(encoding="utf-8")
+        content = _of_notebook(path, content) if path.endswith(".ipynb") else content
         files.append(File.generated(config, name, content=content))
     pages = [(page, page.content_string) for page in list(files) if page.is_documentation_page()]
     for page, content in pages:
@@ -74,6 +78,16 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 def formula(source: str, *_: Any, **__: Any) -> str:
     """Return a block of LaTeX as MathML, which browsers draw by themselves."""
     return f'<p class="math">{convert(source.strip(), display="block")}</p>'
+
+
+def _of_notebook(path: str, content: str) -> str:
+    """Return a notebook's cells as a page."""
+    parts = []
+    for cell in json.loads(content)["cells"]:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+    parts.insert(1, f"The notebook is `{path}` in the repository; the tests run it.")
+    return "\n\n".join(parts)
 
 
 def _path(source: str, to: str) -> str:

@@ -20,6 +20,7 @@ COMMANDS = {
     "cluster": "try it out: several peers as processes of this machine, with no server",
     "peer": "run one device of a network, with no server",
     "rendezvous": "let devices meet that can only dial out; what they say passes through unread",
+    "watch": "show how running peers do, all the time, here and in the browser",
     "status": "say how far a running peer is, and what its neighbors answer",
     "export": "write the model in a peer's checkpoint as a file of its own",
     "relay": "run the relay that stands beside a SuperNode of a Flower federation",

@@ -10,6 +10,8 @@ from p2pl_flower.config import add_shortcut, change
 from p2pl_flower.errors import ConfigError, P2PLError
 from p2pl_flower.options import LOGGERS_KEY
 
+from .help import ListingParser, listing
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code: 2 for bad input, 1 for a run that failed."""
@@ -24,23 +26,39 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _compare(parsed: argparse.Namespace) -> int:
-    from . import report
+    from p2pl_flower.report import sentences
+
+    from . import pages, report
     from .compare import compare
     from .scenario import Scenario
 
     scenario = Scenario.load(parsed.scenario, change({}, parsed.set))
     folder = parsed.out or Path("results") / Path(parsed.scenario).stem
-    history = compare(scenario, folder, parsed.engine, parsed.ray_address, parsed.save_models)
-    said = report.table(history), report.resolution(history), f"Results are in {folder}\n"
-    sys.stdout.write("\n" + "\n".join(said))
+    history = compare(
+        scenario,
+        folder,
+        parsed.engine,
+        parsed.ray_address,
+        parsed.save_models,
+        parsed.watch,
+        parsed.token,
+    )
+    page = folder.resolve() / pages.NAME
+    said = report.table(history), report.resolution(history), f"{sentences(history)}\n"
+    sys.stdout.write("\n" + "\n".join(filter(None, said)))
+    sys.stdout.write(f"\nThe report is {page.as_uri()}\n")
     return 0
 
 
 def _paper(parsed: argparse.Namespace) -> int:
+    from . import pages
     from .paper import claims, kept, page, runner
 
     runner.run(claims(parsed.only), parsed.seeds)
     page.write(claims())
+    for claim in claims():
+        if (history := kept.kept_history(claim)).runs:
+            pages.write(history, kept.RESULTS / claim.name / pages.NAME)
     sys.stdout.write(f"Results are in {kept.RESULTS / page.PAGE}\n")
     return 0
 
@@ -55,8 +73,12 @@ def _seeds(text: str) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     made = argparse.ArgumentParser(prog="python -m simulations", description=__doc__)
-    commands = made.add_subparsers(required=True, metavar="COMMAND")
-    compare = commands.add_parser("compare", help="run a scenario's contenders side by side")
+    commands = made.add_subparsers(required=True, metavar="COMMAND", parser_class=ListingParser)
+    compare = commands.add_parser(
+        "compare",
+        help="run a scenario's contenders side by side",
+        listing=listing,
+    )
     compare.add_argument(
         "scenario",
         nargs="?",
@@ -78,6 +100,17 @@ def parser() -> argparse.ArgumentParser:
         "--save-models",
         action="store_true",
         help="write the mean of each contender's models: DIR/models/NAME.safetensors",
+    )
+    compare.add_argument(
+        "--watch",
+        nargs="?",
+        const="127.0.0.1:0",
+        default="",
+        metavar="HOST:PORT",
+        help="serve the report while it grows; a free port of this machine if none is given",
+    )
+    compare.add_argument(
+        "--token", default="", help="what readers of it must bring; made where one is needed"
     )
     compare.add_argument("--out", type=Path, metavar="DIR", help="default: results/SCENARIO")
     compare.set_defaults(command=_compare)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from p2pl_flower.errors import ConfigError
-from p2pl_flower.history import History, Round, environment, line
+from p2pl_flower.history import History, Round, environment
 
 from . import flower_engine, report, swarm_engine
+from .progress import Shown
 from .samples import device_samples, scored_samples
 from .scenario import Scenario
+from .watching import Watched
 
 ENGINES = {"flower": flower_engine.run_contender, "swarm": swarm_engine.run_contender}
 
@@ -22,6 +26,8 @@ def compare(
     engine: str = "flower",
     ray_address: str = "",
     save_models: bool = False,
+    watch: str = "",
+    token: str = "",
 ) -> History:
     """Run the scenario's contenders, write the results into ``folder`` and return them.
 
@@ -37,6 +43,10 @@ def compare(
         The Ray cluster to run on; empty for this machine alone.
     save_models : bool
         Whether the mean of each contender's trained models is written, into ``folder/models``.
+    watch : str
+        ``HOST:PORT`` at which the report is served while it grows; empty for nowhere.
+    token : str
+        What its readers must bring, if they are not on this machine.
 
     Raises
     ------
@@ -51,19 +61,40 @@ def compare(
     device_samples(scenario, scenario.num_devices)  # before anything is started
     run = ENGINES[engine]
     models = folder / "models" if save_models else None
-    runs = [run(scenario, c, _show, ray_address, models) for c in scenario.named_contenders()]
+    contenders, runs = scenario.named_contenders(), []
+    with ExitStack() as stack:
+        shown = Shown([c.name for c in contenders], scenario.rounds)
+        told = [shown.show, *_watched(stack, scenario, engine, watch, token)]
+        stack.enter_context(shown)
+        if engine == "flower":
+            stack.enter_context(flower_engine.ready(scenario, ray_address))
+
+        def on_round(name: str, measured: Round) -> None:
+            for tell in told:
+                tell(name, measured)
+
+        for contender in contenders:
+            shown.begin(contender.name)
+            runs.append(run(scenario, contender, on_round, ray_address, models))
     scored = {report.IMAGES: len(scored_samples(scenario, scenario.max_test_samples)[1])}
     history = History(scenario.keys(), {**environment(), **scored}, runs)
     report.write(history, folder)
     return history
 
 
+def _watched(
+    stack: ExitStack, scenario: Scenario, engine: str, watch: str, token: str
+) -> list[Callable[[str, Round], None]]:
+    """Serve the report, if there is an address, and return who is to be told of rounds for it."""
+    if not watch:
+        return []
+    watched = Watched(scenario, engine, watch, token)
+    stack.callback(watched.close)
+    sys.stderr.write(f"to be watched at {watched.url}\n")
+    return [watched.show]
+
+
 def _check_writable(folder: Path) -> None:
     there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise ConfigError("out", str(folder), "must be a folder that can be written to")
-
-
-def _show(name: str, measured: Round) -> None:
-    """Tell on standard error how far a contender is."""
-    sys.stderr.write(f"{name:>14}  {line(measured)}\n")

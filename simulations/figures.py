@@ -14,8 +14,7 @@ from pathlib import Path
 
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import History
-
-from .report import header_and_rows
+from p2pl_flower.report.table import rows as header_and_rows
 
 _OPENING = (
     r"<!-- figure: (?P<path>\S+) \[(?P<column>[^\]]+)\](?P<row>[^>#]*)(?:#(?P<place>\d))? ?-->"

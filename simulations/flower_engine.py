@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from p2pl_flower.history import Round, Run
 from strategies import Contender
 
 from . import trained
+from ._compat import one_ray
 from .attacks.flower import attacked
-from .client_app import make_client_app
+from .client_app import make_client_app, make_model
 from .scenario import Scenario
 from .task import make_task, reported, with_attackers
 
@@ -39,7 +41,8 @@ def run_contender(
 ) -> Run:
     """Run one contender with a SuperNode for each device, and return what was measured.
 
-    Ray is started on this machine, unless there is an address of a cluster. The mean of the
+    Ray is started on this machine, unless there is an address of a cluster, or `ready` has
+    started it. The mean of the
     trained models goes into the folder ``models``, if there is one.
 
     Raises
@@ -71,6 +74,19 @@ def run_contender(
         )
     [run] = finished
     return with_attackers(run, scenario.attacking.attackers(scenario.seed, run.devices))
+
+
+@contextmanager
+def ready(scenario: Scenario, ray_address: str = "") -> Iterator[None]:
+    """Start Ray, and load the scenario's data where devices will run, once for all contenders."""
+    _quiet(logging.getLogger("flwr"))
+    with _on_cluster(ray_address), one_ray(_backend(scenario), partial(_load, scenario)):
+        yield
+
+
+def _load(scenario: Scenario, actor: object) -> None:
+    """Load what a device needs, within the process of an actor."""
+    make_model(scenario, seed=0)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from .datasets import shape_of
 Shape = tuple[int, int, int]
 
 _GROUPS = 8
+_DRAWN = nn.Linear | nn.Conv2d
 
 
 def logistic(shape: Shape, classes: int) -> nn.Module:
@@ -162,8 +163,8 @@ def build(model: str, shape: Shape, classes: int, seed: int) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for layer in network.modules():
-            if isinstance(layer, nn.Linear | nn.Conv2d):
-                bound = 1 / math.sqrt(layer.weight[0].numel())
+            if isinstance(layer, _DRAWN):
+                bound = _bound(layer)
                 for parameter in layer.parameters():
                     parameter.uniform_(-bound, bound, generator=generator)
     return network
@@ -179,6 +180,57 @@ def check(model: str, dataset_name: str, data_dir: str = "") -> None:
     """
     shape = shape_of(dataset_name, data_dir)
     _check(model, shape, f"{dataset_name} with {shape[1]}x{shape[2]}")
+
+
+class Networks:
+    """Makes networks of the experiments, or tells what they draw without making them.
+
+    That takes less, and can be done on several threads at once (see
+    `p2pl_flower.swarm.drawing.Drawing`).
+
+    Parameters
+    ----------
+    model : str
+        One of `MODELS`' own.
+    shape : tuple[int, int, int]
+        Channels, height and width of an image.
+    classes : int
+        Number of outputs.
+    """
+
+    def __init__(self, model: str, shape: Shape, classes: int) -> None:
+        self._made = model, shape, classes
+        network = build(*self._made, seed=0)
+        self._usual = {name: tensor.detach() for name, tensor in network.state_dict().items()}
+        self._bounds = {
+            f"{path}.{name}": _bound(layer)
+            for path, layer in network.named_modules()
+            if isinstance(layer, _DRAWN)
+            for name, _ in layer.named_parameters()
+        }
+
+    def __call__(self, seed: int) -> nn.Module:
+        """Return the network of a seed (see `build`)."""
+        return build(*self._made, seed)
+
+    def drawn(self, seed: int) -> dict[str, Tensor]:
+        """Return the tensors of the network of a seed, as its ``state_dict`` has them."""
+        generator, drawn = torch.Generator().manual_seed(seed), {}
+        for name, bound in self._bounds.items():
+            empty = torch.empty_like(self._usual[name])
+            drawn[name] = empty.uniform_(-bound, bound, generator=generator)
+        return {name: drawn.get(name, tensor) for name, tensor in self._usual.items()}
+
+
+def factory(model: str, shape: Shape, classes: int) -> Callable[[int], nn.Module]:
+    """Return what makes networks of seeds; arguments are those of `build`."""
+    if model in MODELS.entries:
+        return Networks(model, shape, classes)
+    return lambda seed: build(model, shape, classes, seed)
+
+
+def _bound(layer: nn.Linear | nn.Conv2d) -> float:
+    return 1 / math.sqrt(layer.weight[0].numel())
 
 
 def _check(model: str, shape: Shape, what: str) -> None:

@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from p2pl_flower.history import History, Round, Run
+from p2pl_flower.report.colors import color as color
+from p2pl_flower.report.words import human_bytes as human_bytes
+from p2pl_flower.report.words import human_seconds as human_seconds
+from p2pl_flower.report.words import labels as labels
 
 from .graph_plot import SIZE, graph
 
 DPI = 144
 
-_COLORS = {
-    "p2pl": "#0072B2",
-    "p2pl-affinity": "#D55E00",
-    "dsgd": "#CC79A7",
-    "fedavg": "#009E73",
-    "centralized": "#333333",
-    "local": "#E69F00",
-}
-_OTHER_COLORS = ("#56B4E9", "#8C564B", "#7F7F00", "#9467BD")
 _STYLES = ("-", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-
-
-def color(contender: str) -> str:
-    """Return the color that a contender has in every plot."""
-    spare = _OTHER_COLORS[zlib.crc32(contender.encode()) % len(_OTHER_COLORS)]
-    return _COLORS.get(contender.partition(":")[0], spare)
-
-
-def labels(history: History) -> list[str]:
-    """Return a name for each run: its contender, and what else tells it from the others."""
-    engines = len({run.engine for run in history.runs}) > 1
-    seeds = len({run.seed for run in history.runs}) > 1
-    sizes = len({run.devices for run in history.runs if run.devices > 1}) > 1
-    return [
-        ", ".join(
-            [run.contender]
-            + [run.engine] * engines
-            + [f"seed {run.seed}"] * seeds
-            + [f"{run.devices} devices"] * sizes
-        )
-        for run in history.runs
-    ]
 
 
 def draw(history: History, folder: Path) -> dict[str, Path]:
@@ -134,27 +106,6 @@ _PLOTS: dict[str, tuple[str, Callable[[History], Any]]] = {
     "consensus-distance": ("Consensus distance", consensus_distance),
     "graph": ("The graph", graph),
 }
-
-
-def human_bytes(count: float | None) -> str:
-    """Return a number of bytes in decimal units, with three digits: ``79.7 MB``."""
-    if count is None:
-        return "-"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 999.5 or unit == "TB":
-            break
-        count /= 1000
-    return f"{count:.3g} {unit}"
-
-
-def human_seconds(seconds: float | None) -> str:
-    """Return a number of seconds in the unit that suits, with three digits: ``79.7 h``."""
-    if seconds is None:
-        return "-"
-    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"
 
 
 def _axes(x: str, y: str) -> tuple[Any, Any]:

@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from p2pl_flower.history import History, Round, Run, Spread
+from p2pl_flower.history import History
+from p2pl_flower.report.table import LEGEND, rows
 from p2pl_flower.system.files import filling
 
-from . import plots
-from .plots import human_bytes
+from . import pages, plots
 
 IMAGES = "scored_images"
 """Where a history's environment has the number of images that models are scored on."""
-
-_HEADER = (
-    "contender",
-    "accuracy",
-    "worst device",
-    "best device",
-    "std",
-    "after training",
-    "rounds",
-    "sent in all",
-    "busiest node/round",
-    "server/round",
-    "s/round",
-)
-_LEGEND = """\
-Accuracy is that of the devices' models on the test set after the last consensus: mean,
-worst and best device, standard deviation over devices; and the mean before it, after local
-training. Devices that attack are not scored. *Sent in all* counts model bytes over all links,
-those of the start included;
-*busiest node* is the one that sends most (the server, where there is one); *server* counts
-all messages to and from the server. Both are means over rounds; seconds are the median over
-the rounds in which no model was evaluated.
-"""
 
 
 def table(history: History) -> str:
@@ -47,19 +23,7 @@ def table(history: History) -> str:
     its standard deviation are in percent, sizes in decimal units. Where devices are private there
     is a column for what was spent of it.
     """
-    return aligned(header_and_rows(history))
-
-
-def header_and_rows(history: History) -> list[Sequence[str]]:
-    """Return the cells of that table, its header first."""
-    names = plots.labels(history)
-    rows = [(name, *_cells(run)) for name, run in zip(names, history.runs, strict=True)]
-    spent = [run.rounds[-1].epsilon if run.rounds else None for run in history.runs]
-    if all(epsilon is None for epsilon in spent):
-        return [_HEADER, *rows]
-    column = ["-" if epsilon is None else f"{epsilon:.2f}" for epsilon in spent]
-    both = zip(rows, column, strict=True)
-    return [(*_HEADER, "epsilon"), *((*row, cell) for row, cell in both)]
+    return aligned(rows(history))
 
 
 def resolution(history: History) -> str:
@@ -71,13 +35,14 @@ def resolution(history: History) -> str:
 
 
 def write(history: History, folder: Path) -> None:
-    """Write ``history.json``, ``report.md`` and the plots into ``folder``.
+    """Write ``report.html``, ``report.md``, ``history.json`` and plots into ``folder``.
 
     No file is ever half-written. A folder that exists keeps its other files.
     """
     with filling(folder) as draft:
         images = plots.draw(history, draft)
         (draft / "history.json").write_text(history.to_json(), encoding="utf-8")
+        pages.write(history, draft / "report.html")
         (draft / "report.md").write_text(markdown(history, images), encoding="utf-8")
 
 
@@ -89,7 +54,7 @@ def markdown(history: History, images: Mapping[str, Path]) -> str:
             "# Results\n",
             table(history),
             resolution(history),
-            _LEGEND,
+            LEGEND,
             embedded,
             "## Scenario\n",
             _pairs(history.scenario),
@@ -97,54 +62,6 @@ def markdown(history: History, images: Mapping[str, Path]) -> str:
             _pairs(history.environment),
         ]
     )
-
-
-def _cells(run: Run) -> Sequence[str]:
-    last = next((entry for entry in reversed(run.rounds) if _accuracy(entry)), None)
-    final = _accuracy(last) if last else None
-    trained = last.after_training.accuracy if last and last.after_training else None
-    shares = [final.mean, final.min, final.max, final.std] if final else [None] * 4
-    return (
-        *(_percent(share) for share in shares),
-        _percent(trained.mean if trained else None),
-        str(len(run.rounds)),
-        human_bytes(_total(run)),
-        human_bytes(_mean(entry.bytes_sent_busiest for entry in run.rounds)),
-        human_bytes(_mean(entry.bytes_through_server for entry in run.rounds)),
-        _seconds([entry.seconds for entry in run.rounds if entry.seconds and not _scored(entry)]),
-    )
-
-
-def _scored(entry: Round) -> bool:
-    return entry.after_training is not None or entry.after_consensus is not None
-
-
-def _accuracy(entry: Round) -> Spread | None:
-    return entry.after_consensus.accuracy if entry.after_consensus else None
-
-
-def _total(run: Run) -> int | None:
-    """Return the bytes of all rounds and the start, if those of all rounds are known."""
-    sent = [entry.bytes_sent for entry in run.rounds if entry.bytes_sent is not None]
-    if not sent or len(sent) < len(run.rounds):
-        return None
-    return sum(sent) + int(run.setup.get("bytes_sent") or 0)
-
-
-def _mean(values: Iterable[int | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known else None
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f}"
-
-
-def _seconds(values: Sequence[float]) -> str:
-    if not values:
-        return "-"
-    median = statistics.median(values)
-    return f"{median:.0f}" if median >= 100 else f"{median:.2g}"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import Round, Run
@@ -85,11 +84,8 @@ def make_job(scenario: Scenario, contender: Contender, on_round: OnRound) -> Job
         x, y = shares[device]
         shares[device] = x, attack.labels(y, data.classes)
 
-    def model(seed: int) -> nn.Module:
-        return networks.build(scenario.model, data.shape, data.classes, seed)
-
     return Job(
-        model=model,
+        model=networks.factory(scenario.model, data.shape, data.classes),
         data=shares,
         test=scored_samples(scenario),
         rounds=scenario.rounds,

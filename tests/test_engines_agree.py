@@ -239,6 +239,10 @@ def assert_same_scores(ours: Any, theirs: Any) -> None:
     if ours is not None:
         our, their = ({**asdict(s), **asdict(s).pop("metrics")} for s in (ours, theirs))
         assert our.keys() == their.keys()
+        told, kept = our.pop("devices"), their.pop("devices")
+        assert [a is None for a in told or ()] == [a is None for a in kept or ()]
+        for mine, other in zip(told or (), kept or (), strict=True):
+            assert mine is None or mine == pytest.approx(other, abs=2e-3)
         for key, spread in their.items():
             if key != "metrics":
                 assert our[key] == pytest.approx(spread, rel=1e-3, abs=2e-3)

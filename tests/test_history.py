@@ -7,9 +7,18 @@ from pathlib import Path
 
 import pytest
 
-import p2pl_flower.history as history_module
 from p2pl_flower.errors import ConfigError
-from p2pl_flower.history import SCHEMA, Elapsed, History, Round, Run, Scores, Spread, environment
+from p2pl_flower.history import (
+    SCHEMA,
+    Elapsed,
+    History,
+    Round,
+    Run,
+    Scores,
+    Spread,
+    environment,
+    made_with,
+)
 
 
 def test_spread_is_that_of_the_population() -> None:
@@ -127,7 +136,7 @@ def test_revision_is_dirty_only_where_code_or_scenarios_changed(
     git("add", ".")
     git("commit", "-q", "-m", "Begin")
     head = git("rev-parse", "HEAD")
-    monkeypatch.setattr(history_module, "__file__", str(module))
+    monkeypatch.setattr(made_with, "__file__", str(module))
     result.write_text("2", encoding="utf-8")
     assert environment()["git_revision"] == head
     module.write_text("2", encoding="utf-8")
@@ -135,5 +144,5 @@ def test_revision_is_dirty_only_where_code_or_scenarios_changed(
     installed = tmp_path / "site-packages" / "history.py"  # in a repository, but none of it
     installed.parent.mkdir()
     installed.write_text("1", encoding="utf-8")
-    monkeypatch.setattr(history_module, "__file__", str(installed))
+    monkeypatch.setattr(made_with, "__file__", str(installed))
     assert environment()["git_revision"] is None

@@ -5,16 +5,21 @@ from __future__ import annotations
 import ast
 import inspect
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
+import tomllib
 import venv
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 
 import p2pl_flower
+from p2pl_flower.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 UV = Path(sys.executable).with_name("uv")
@@ -123,19 +128,69 @@ def test_import_is_light() -> None:
     assert "ray" not in python(f"from p2pl_flower import P2PL, PeerApp; {loaded}")
 
 
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_there_is_one_version() -> None:
+    assert p2pl_flower.__version__ == version("p2pl-flower") == PROJECT["version"]
+    assert f"\nversion: {PROJECT['version']}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert changes.startswith(f"# Changelog\n\n## {PROJECT['version']} ")
+
+
+def test_the_command_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"p2pl-flower {PROJECT['version']}\n"
+
+
+def test_forms_and_citation_are_read() -> None:
+    yaml = pytest.importorskip("yaml")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["license"] == PROJECT["license"]
+    for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"):
+        form = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert path.name == "config.yml" or {"name", "description", "body"} <= set(form), path
+
+
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [str(UV), "build", "--quiet", "--wheel", "--out-dir", str(folder), str(ROOT)]
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the source, and the wheel out of that."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [str(UV), "build", "--quiet", "--out-dir", str(folder), str(ROOT)]
     subprocess.run(command, check=True, timeout=180, capture_output=True)
-    [path] = folder.glob("*.whl")
+    return folder
+
+
+@pytest.fixture
+def wheel(dist: Path) -> Path:
+    [path] = dist.glob("*.whl")
     return path
+
+
+@pytest.mark.slow
+def test_source_and_wheel_may_be_published(dist: Path) -> None:
+    pytest.importorskip("twine")
+    files = [str(path) for path in dist.iterdir() if path.suffix in (".whl", ".gz")]
+    assert len(files) == 2
+    check = [sys.executable, "-m", "twine", "check", "--strict", *files]
+    done = subprocess.run(check, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [source] = dist.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"CITATION.cff", "CHANGELOG.md", "SECURITY.md", "docs/convert.md"} <= names
+    assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
 
 
 @pytest.mark.slow
 def test_the_wheel_holds_the_library_alone(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0] for name in names} == {"p2pl_flower", "p2pl_flower-0.1.0.dist-info"}
+    assert {name.split("/")[0] for name in names} == {
+        "p2pl_flower",
+        f"p2pl_flower-{PROJECT['version']}.dist-info",
+    }
     assert {"p2pl_flower/py.typed", "p2pl_flower/__init__.pyi"} <= set(names)
     [metadata] = [n for n in names if n.endswith("METADATA")]
     text = zipfile.ZipFile(wheel).read(metadata).decode()
@@ -175,3 +230,11 @@ except p2pl_flower.RelayError as error:
     printed = python(code, executable, cwd=tmp_path, env=environment).splitlines()
     assert printed[:2] == ["max-norm PeerApp", "[]"]
     assert printed[2] == "RayRelay needs ray: pip install 'p2pl-flower[simulation]'"
+    shutil.copytree(ROOT / "tests" / "projects" / "pytorch", tmp_path / "quickstart")
+    command = executable.with_name("p2pl-flower")
+    for words in (["--version"], ["doctor", "quickstart", "--apply"]):
+        options = {"cwd": tmp_path, "env": environment, "timeout": 60}
+        subprocess.run([command, *words], check=True, capture_output=True, **options)
+    server = (tmp_path / "quickstart" / "pytorchexample" / "server_app.py").read_text("utf-8")
+    assert "from p2pl_flower import P2PL" in server
+    assert wheel.name in (tmp_path / "quickstart" / "pyproject.toml").read_text("utf-8")

@@ -110,7 +110,7 @@ class Gaussian(Privacy):
         for name, update in updates.items():
             clipped = factor * update if factor else np.zeros_like(update)
             noise = self.clip * self.noise * draw.standard_normal(update.shape)
-            made[name] = (begun[name] + clipped + noise).astype(trained[name].dtype)
+            made[name] = np.asarray(begun[name] + clipped + noise, dtype=trained[name].dtype)
         return made
 
     def factor(self, norm: float) -> float:

@@ -7,9 +7,12 @@ import sys
 import tempfile
 import tomllib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .. import report
 from ..config import add_argument, add_shortcut, change, keys
 from ..errors import ConfigError
 from ..history import History, Run, environment
@@ -17,6 +20,7 @@ from ..relay.grpc.certificates import make_certificates
 from ..serverless.cluster import Cluster, Event
 from ..serverless.problems import OUTCOMES, problems
 from ..serverless.settings import Settings
+from ..serverless.watched import Watched, pages_of
 from ..system.files import write_text
 from ..system.signals import as_ctrl_c
 
@@ -43,6 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("results/cluster"), help="folder for history.json"
     )
+    parser.add_argument(
+        "--watch",
+        nargs="?",
+        const="127.0.0.1:0",
+        default="",
+        metavar="HOST:PORT",
+        help="a page of the devices while they run; at a free port if none is given",
+    )
+    parser.add_argument("--token", default="", help="what the page's readers must bring")
     parser.add_argument(
         "--set",
         action="append",
@@ -89,10 +102,12 @@ def _run(options: argparse.Namespace) -> int:
         if not options.insecure:
             make_certificates(Path(folder), range(options.num_devices), days=30)
             common["certificates"] = folder
-        cluster = Cluster(common, options.topology, options.num_devices, options.seed, _show)
-        for settings in cluster.settings().values():
-            Settings.of(settings)  # what is wrong is said once, before anything starts
-        merged = cluster.run()
+        parts = options.topology, options.num_devices, options.seed, _show, bool(options.watch)
+        cluster = Cluster(common, *parts)
+        # What is wrong is said once, before anything starts.
+        first, *_ = [Settings.of(settings) for settings in cluster.settings().values()]
+        with _watching(cluster, options.watch, options.token):
+            merged = cluster.run()
     scenario = {k: v for k, v in common.items() if type(v) in (str, int, float)}
     scenario |= {
         "num-devices": options.num_devices,
@@ -102,8 +117,39 @@ def _run(options: argparse.Namespace) -> int:
     for key in ("certificates", "checkpoint", "model"):  # where things were, here
         scenario.pop(key, None)
     file = options.out / "history.json"
-    write_text(file, History(scenario, environment(), [merged]).to_json())
+    history = History(scenario, environment(), [merged])
+    write_text(file, history.to_json())
+    _report(history, cluster, first, options.out / "report.html")
     return _end(merged, cluster, file, common.get("model", "") if options.save_models else "")
+
+
+@contextmanager
+def _watching(cluster: Cluster, address: str, token: str) -> Iterator[None]:
+    """Serve a page of the devices, if there is an address for it, for as long as they run."""
+    if not address:
+        yield
+        return
+    peers = Watched([settings["watch"] for settings in cluster.settings().values()])
+    pages = pages_of(address, peers.ask, token)
+    sys.stdout.write(f"to be watched at {pages.url}\n")
+    sys.stdout.flush()
+    try:
+        yield
+    finally:
+        pages.close()
+        peers.close()
+
+
+def _report(history: History, cluster: Cluster, settings: Settings, path: Path) -> None:
+    """Write the page that shows the run, where what draws it is installed."""
+    rounds, options = max(len(history.runs[0].rounds), 1), settings.options
+    made = cluster.topology, cluster.graphs, rounds, options.consensus_steps, options.links
+    try:
+        report.write(history, path, report.Network.over(*made))
+    except ImportError as error:
+        sys.stdout.write(f"no report.html: {error}\n")
+        return
+    sys.stdout.write(f"{report.sentences(history)}\n{path}\n")
 
 
 def _end(merged: Run, cluster: Cluster, file: Path, models: str) -> int:

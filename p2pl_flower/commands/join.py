@@ -15,11 +15,13 @@ from ..relay.group import Invitation
 from ..relay.group.joining import has_joined, join_group
 from ..relay.tunnel import DIAL_OUT
 from ..serverless.addresses import check_address, is_everywhere
+from ..serverless.discovery import find_admitting
 from ..serverless.newcomers import settings_of
 from ..system.files import write_text
 from . import peer
 
 FILE = "device.toml"
+FIND_SECONDS = 5.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +66,10 @@ def _join(options: argparse.Namespace) -> None:
     _check(options)
     invitation = Invitation.read(options.invitation)
     address = options.address or options.listen
-    joined = join_group(invitation, options.out, options.name, address, options.place)
+    place = options.place
+    if options.discover is not None and not place:
+        place = find_admitting(invitation.authority, options.discover, FIND_SECONDS)
+    joined = join_group(invitation, options.out, options.name, address, place)
     own: dict[str, Any] = {"listen": options.listen, "certificates": ".", "checkpoint": "state"}
     optional = {"address": options.address, "rendezvous": options.rendezvous, "app": options.app}
     own |= {key: value for key, value in optional.items() if value}

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from ..config import add_shortcut, keys
+from ..serverless.discovery import on_network
 from ..serverless.problems import exit_code, problems
 from ..serverless.process import run_alone
 from ..serverless.reports import Report
@@ -34,6 +35,15 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         help="change a key of the file; table.key=value for one in a table",
     )
     add_shortcut(parser, "--log", keys(Settings)["loggers"])
+    add_shortcut(parser, "--metrics", keys(Settings)["metrics"])
+    parser.add_argument(
+        "--discover",
+        nargs="?",
+        const="",
+        metavar="INTERFACE",
+        help="find the others of the group on the local network, by mDNS, and let them find this "
+        "device: with an interface's address, there alone",
+    )
     parser.add_argument("--verbose", action="store_true", help="log every refusal, not the first")
     parser.add_argument("--log-file", default="", help="file to log to, instead of standard error")
     parser.add_argument("--log-format", default="text", help=" or ".join(FORMATS))
@@ -49,6 +59,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     settings = Settings.load(options.settings, options.set)
+    if options.discover is None:
+        return _run_device(settings)
+    with on_network(settings, options.discover) as found:
+        return _run_device(found)
+
+
+def _run_device(settings: Settings) -> int:
     if settings.model_file is None:
         rule = "neither `model` nor `checkpoint` is set: the trained model goes with the process"
         log.warning("device %d: %s", settings.device, rule)

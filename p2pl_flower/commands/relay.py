@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import sys
 import tempfile
+from collections.abc import Iterator
+from typing import Any
 
 from ..config import add_argument, keys
 from ..errors import ConfigError
@@ -14,6 +17,7 @@ from ..relay.grpc import Credentials, Endpoint, Waiting
 from ..system import open_files
 from ..system.allocator import share_one_arena
 from ..system.logs import FORMATS, configure_log
+from ..system.metrics_page import MetricsPage, neighbor_families
 from ..system.signals import wait_for_a_signal
 
 log = logging.getLogger("flwr.p2pl")
@@ -36,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--insecure", action="store_true", help="go without certificates and TLS")
     add_argument(parser, keys(Waiting)["quorum"])
     add_argument(parser, keys(Waiting)["deadline"])
+    parser.add_argument(
+        "--metrics",
+        default="",
+        help="port of a page of metrics for Prometheus, on loopback, or host:port",
+    )
     parser.add_argument("--verbose", action="store_true", help="log every refusal, not the first")
     parser.add_argument("--log-file", default="", help="file to log to, instead of standard error")
     parser.add_argument("--log-format", default="text", help=" or ".join(FORMATS))
@@ -57,12 +66,31 @@ def run(options: argparse.Namespace) -> int:
     endpoint = Endpoint(options.device, options.listen, credentials, waiting)
     endpoint.address = options.address or endpoint.address
     try:
-        _serve(endpoint, options.local)
+        with metrics_of(endpoint, options.metrics):
+            _serve(endpoint, options.local)
     finally:
         endpoint.close()
         for neighbor, counts in endpoint.statistics.counts().items():
             log.info("neighbor %d: %s", neighbor, counts)
     return 0
+
+
+@contextlib.contextmanager
+def metrics_of(endpoint: Endpoint, address: str) -> Iterator[None]:
+    """Serve a page of an endpoint's metrics, where an address asks for one."""
+    if not address:
+        yield
+        return
+
+    def collect() -> list[Any]:
+        return neighbor_families(endpoint.describe(), endpoint.statistics.counts())
+
+    page = MetricsPage(address, collect)
+    log.info("metrics at http://%s/metrics", page.address)
+    try:
+        yield
+    finally:
+        page.close()
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from ..algorithms import State, Training, each
 from ..algorithms.codecs import StepKey, moved, of_codec, with_codec, without_codec
 from ..algorithms.max_norm import Candidates, choose, claims_of
-from ..algorithms.mixing import Weighted
 from ..errors import ForgottenError, P2PLError
 from ..named_arrays import Model
 from ..options import Options
@@ -37,10 +36,12 @@ from ..relay.contents import (
     unflattened,
 )
 from ..relay.mailbox import ages_of, fresh
-from ..topology.neighborhood import Neighbor
 from ..weights import StepWeights, keep_answered, row_of, told_weights, weaken_stale
 from .exchange import Exchange, Step, as_arrays, put_together, sum_bytes
 from .hearing import heard_messages
+
+if TYPE_CHECKING:
+    from ..topology.neighborhood import Neighbor
 
 log = logging.getLogger("flwr.p2pl")
 
@@ -252,7 +253,7 @@ class Device:
         algorithm, sent = self.options.algorithm, holding.message
         gamma = self.options.consensus_gamma * algorithm.mixing_step
         rule = self.options.mixing
-        combine = algorithm.combine if isinstance(rule, Weighted) else rule.combine
+        combine = algorithm.combine if rule.is_weighted_sum else rule.combine
         scale = weights.scale(row, gamma)  # else rows sum to 1, and it is 1
         mixed = combine(heard.public, heard.messages, {j: a / scale for j, a in row.items()}, gamma)
         mixed = as_arrays(mixed if scale == 1 else each(lambda array: scale * array, mixed))

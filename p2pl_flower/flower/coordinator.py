@@ -19,7 +19,6 @@ from ..options import Options, check_direction, check_spectrum
 from ..relay import Relay
 from ..relay.contents import MODEL, models_of
 from ..topology import Schedule, diameter, schedule
-from ..weights import check_matrix
 from . import failures, messages, records
 from .due import Due
 from .initial_models import check_finite, check_layouts, check_seeds, given_arrays
@@ -76,8 +75,7 @@ class Coordinator:
         count = len(membership.devices)
         self.schedule = schedule(topology, count, options.seed)
         static = self.schedule.graph(1) if self.schedule.static else None
-        if options.matrix is not None:
-            check_matrix(options.matrix, static, n=count)
+        options.check_matrix(static, count)
         check_spectrum(options, static)
         check_direction(options, self.schedule)
         self._membership, self._options, self._relay, self._run = membership, options, relay, run

@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterable, Mapping
 from flwr.app import MetricRecord, RecordDict
 
 from ..errors import DeviceError
-from ..history import Elapsed, Round, Scores, Spread
+from ..history import Elapsed, Round, Scores, Spread, each_device
 from . import records
 from .messages import AFTER_TRAINING
 
 log = logging.getLogger("flwr.p2pl")
 
 OnRound = Callable[[Round], object]
+Metrics = Iterable[MetricRecord] | Mapping[int, MetricRecord]
+"""Of devices: by device, where each device's own accuracy is to be kept."""
 MetricsAggregation = Callable[[list[RecordDict], str], MetricRecord]
 
 
@@ -55,7 +57,7 @@ class RoundMetrics:
         """Note the scores after training, if the devices sent any."""
         self._current.after_training = scores(metrics, AFTER_TRAINING, self._count)
 
-    def after_consensus(self, metrics: Iterable[MetricRecord]) -> None:
+    def after_consensus(self, metrics: Metrics) -> None:
         """Note the scores after consensus, if the devices sent any."""
         self._current.after_consensus = scores(metrics, "", self._count)
 
@@ -87,15 +89,15 @@ class RoundMetrics:
         return self._current
 
 
-def scores(
-    metrics: Iterable[MetricRecord], prefix: str = "", count: str = records.COUNT
-) -> Scores | None:
+def scores(metrics: Metrics, prefix: str = "", count: str = records.COUNT) -> Scores | None:
     """Return accuracy, loss and the rest over devices, from metrics whose keys have a prefix.
 
     That with no name beyond the prefix but ``count`` is the number of samples. None is for no
     metric at all.
     """
-    named = [_numbers(record, prefix) for record in metrics]
+    by_device = dict(metrics) if isinstance(metrics, Mapping) else {}
+    listed = by_device.values() if isinstance(metrics, Mapping) else metrics
+    named = [_numbers(record, prefix) for record in listed]
     found = {
         name: [numbers[name] for numbers in named if name in numbers]
         for name in dict.fromkeys(name for numbers in named for name in numbers)
@@ -104,7 +106,11 @@ def scores(
     accuracy, loss = _meant(found, _ACCURACY), _meant(found, _LOSS)
     spreads = {name: spread for name, each in found.items() if (spread := Spread.over(each))}
     rest = {name: spread for name, spread in spreads.items() if name not in (accuracy, loss)}
-    return Scores(spreads.get(accuracy), spreads.get(loss), rest) if spreads else None
+    if not spreads:
+        return None
+    told = zip(by_device, named, strict=False)
+    own = each_device({device: n[accuracy] for device, n in told if accuracy in n})
+    return Scores(spreads.get(accuracy), spreads.get(loss), rest, own)
 
 
 def mean_of_metrics(function: MetricsAggregation) -> MetricsAggregation:

@@ -20,7 +20,6 @@ from ..errors import ConfigError, DeviceError
 from ..history import Round, accuracies
 from ..options import ScoredRounds, Spending, Timing, number_count
 from ..seeding import Stream, generator
-from ..weights import needs_samples
 from . import failures, messages, records
 from ._compat import is_simulated
 from .clocked import RunClock
@@ -205,7 +204,7 @@ class OpenRun:
         if len(scored) < len(arrived):
             self.warn_once("clients without an `evaluate` function are not scored")
         self.evaluate_metrics = {d: self._metrics_of(d, c) for d, c in scored.items()}
-        self._metrics.after_consensus(self.evaluate_metrics.values())
+        self._metrics.after_consensus(self.evaluate_metrics)
         return list(scored.values())
 
     def finish_round(self) -> None:
@@ -260,7 +259,7 @@ class OpenRun:
         """Go on with devices that were told to train, where somebody else heard them."""
         self._coordinator.go_on_unheard()
         name = type(self._strategy).__name__
-        if needs_samples(self._strategy.options.weights):
+        if self._strategy.options.needs_samples:
             rule = (
                 "its aggregate_train must call super().aggregate_train(server_round, replies): the "
                 "weights need the numbers of samples in the replies"

@@ -15,6 +15,7 @@ from .loggers import (
     RoundFunction,
     Told,
     check_loggers,
+    end,
     told,
 )
 from .run import CONNECT_TIMEOUT, MIN_AVAILABLE_NODES, NUM_DEVICES, ROUNDS, TOPOLOGY
@@ -55,6 +56,7 @@ __all__ = [
     "check_loggers",
     "check_spectrum",
     "elapsed",
+    "end",
     "number_count",
     "step_of",
     "told",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -38,6 +39,7 @@ from ..weights import (
     WeightFunction,
     WeightRule,
     check_matrix,
+    needs_samples,
     read_matrix,
 )
 from .codecs import check_codec
@@ -193,6 +195,22 @@ class Options:
     def coder(self) -> Coder:
         """The codec and its memory."""
         return Coder(self.codec, MEMORIES[self.codec_memory])
+
+    @property
+    def needs_samples(self) -> bool:
+        """Whether weights may depend on the neighbors' numbers of samples."""
+        return needs_samples(self.weights)
+
+    def check_matrix(self, graph: nx.Graph | None, devices: int) -> None:
+        """Refuse a weight matrix, where there is one, that does not fit the graph.
+
+        Raises
+        ------
+        WeightsError
+            As `p2pl_flower.weights.check_matrix`.
+        """
+        if self.matrix is not None:
+            check_matrix(self.matrix, graph, n=devices)
 
     def described(self) -> dict[str, Any]:
         """Return the options as flat values; what has no text is told by its class or name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..algorithms import ALGORITHMS, Algorithm
-from ..algorithms.mixing import MIXINGS, MixingRule, Weighted
+from ..algorithms.mixing import MIXINGS, MixingRule
 from ..config import described_text
 from ..errors import ConfigError, WeightsError
 from ..weights import WEIGHTS, WeightRule
@@ -30,6 +30,6 @@ def check_columns(
     if on_missing != "self":
         rule_text = f"loses what weights={name!r} must keep: what did not arrive stays with its "
         raise WeightsError("on_missing", on_missing, rule_text + "sender; take on_missing='self'")
-    if not isinstance(mixing, Weighted):
+    if not mixing.is_weighted_sum:
         rule_text = f"keeps no sums, as weights={name!r} must; take mixing='weighted'"
         raise ConfigError("mixing", described_text(mixing, MIXINGS), rule_text)

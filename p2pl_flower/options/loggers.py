@@ -51,6 +51,11 @@ class Loggers:
         for part in self.parts:
             part.on_round(measured)
 
+    def close(self) -> None:
+        """Tell those that want to know that the run is over."""
+        for part in self.parts:
+            end(part.on_round)
+
 
 @dataclass(frozen=True)
 class JsonLines:
@@ -120,6 +125,13 @@ def told(given: Told, run: str = "") -> RoundFunction | None:
     if not parts:
         return None
     return parts[0].on_round if len(parts) == 1 else Loggers(tuple(parts)).on_round
+
+
+def end(on_round: RoundFunction | None) -> None:
+    """Tell a logger, by what `told` has returned, that its run is over, if it has a ``close``."""
+    close = getattr(getattr(on_round, "__self__", None), "close", None)
+    if callable(close):
+        close()
 
 
 def check_loggers(text: str) -> None:

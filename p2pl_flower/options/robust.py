@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..algorithms import ALGORITHMS, Algorithm
-from ..algorithms.mixing import MIXINGS, MixingRule, Weighted
+from ..algorithms.mixing import MIXINGS, MixingRule
 from ..config import described_text
 from ..errors import ConfigError
 
@@ -17,7 +17,7 @@ def check_mixing(algorithm: Algorithm, rule: MixingRule) -> None:
         The algorithm combines messages in its own way, or keeps sums that only weights (for
         some, symmetric ones) keep right.
     """
-    if isinstance(rule, Weighted):
+    if rule.is_weighted_sum:
         return
     name = described_text(algorithm, ALGORITHMS)
     if not algorithm.is_weighted_sum:

@@ -42,9 +42,14 @@ class Spending:
         self._rounds.update(devices)
 
     @property
+    def rounds(self) -> int:
+        """In how many rounds the device that let out most did."""
+        return max(self._rounds.values(), default=0)
+
+    @property
     def epsilon(self) -> float | None:
         """What the device that let out most has spent so far; None where nothing is private."""
-        return self.of(max(self._rounds.values(), default=0))
+        return self.of(self.rounds)
 
     @property
     def each(self) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Trackers of experiments as loggers: TensorBoard, Weights & Biases, MLflow.
 
 Each is an optional extra of its name, imported when it is first told of a round. A run is ended
-when its logger goes, at the end of the process at the latest.
+by ``close()`` or when its logger goes, at the end of the process at the latest.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -46,8 +46,20 @@ def _spreads(scores: Scores) -> Iterator[tuple[str, float]]:
                 yield f"{name}/{kind}", float(value)
 
 
+class _Tracker:
+    """Ends its run once, however it goes."""
+
+    def close(self) -> None:
+        """End the run, if a round was told."""
+        if (end := self.__dict__.pop("_end", None)) is not None:
+            end()
+
+    def _end_by(self, function: Callable[..., object], *arguments: object) -> None:
+        self.__dict__["_end"] = weakref.finalize(self, function, *arguments)
+
+
 @dataclass(frozen=True)
-class TensorBoard:
+class TensorBoard(_Tracker):
     """Writes event files that ``tensorboard --logdir DIR`` shows.
 
     Parameters
@@ -74,12 +86,12 @@ class TensorBoard:
     def _writer(self) -> Any:
         folder = str(Path(self.folder) / self.run)
         writer = import_module("tensorboardX").SummaryWriter(folder)
-        weakref.finalize(self, writer.close)
+        self._end_by(writer.close)
         return writer
 
 
 @dataclass(frozen=True)
-class WeightsAndBiases:
+class WeightsAndBiases(_Tracker):
     """Logs to a run of Weights & Biases.
 
     Parameters
@@ -118,12 +130,12 @@ class WeightsAndBiases:
             dir=self.folder,
             reinit="create_new",
         )
-        weakref.finalize(self, run.finish)
+        self._end_by(run.finish)
         return run
 
 
 @dataclass(frozen=True)
-class MLflow:
+class MLflow(_Tracker):
     """Logs to a run of MLflow.
 
     Parameters
@@ -159,7 +171,7 @@ class MLflow:
         known = client.get_experiment_by_name(self.experiment)
         experiment = known.experiment_id if known else client.create_experiment(self.experiment)
         made = client.create_run(experiment, run_name=self.run or None)
-        weakref.finalize(self, client.set_terminated, made.info.run_id)
+        self._end_by(client.set_terminated, made.info.run_id)
         return client, made.info.run_id
 
 

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import mmap
 import os
+import secrets
 import shutil
 import tempfile
 import threading
@@ -38,10 +39,16 @@ class Document:
         The file, open for reading.
     size : int
         Its length in bytes.
+
+    Attributes
+    ----------
+    mark : str
+        Tells it from all others: who has some of it may ask for the rest of the same.
     """
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self.size, self._file, self._lock = size, file, threading.Lock()
+        self.mark = secrets.token_hex(8)
         self._mapping: weakref.ref[mmap.mmap] | None = None
         weakref.finalize(self, file.close)
 
@@ -57,9 +64,9 @@ class Document:
         file = path.open("rb")
         return cls(file, os.fstat(file.fileno()).st_size)  # path may lead elsewhere by now
 
-    def chunks(self, most: int) -> Iterator[bytes]:
-        """Return the bytes, at most so many at a time, without mapping them."""
-        for start in range(0, self.size, most):
+    def chunks(self, most: int, first: int = 0) -> Iterator[bytes]:
+        """Return the bytes from the ``first``, at most so many at a time, without mapping them."""
+        for start in range(first, self.size, most):
             with self._lock:  # several neighbors may be reading
                 self._file.seek(start)
                 chunk = self._file.read(most)
@@ -88,6 +95,44 @@ class Document:
             The document is not what safetensors allows: says what is wrong with it.
         """
         return MappedModel(self, most_header)
+
+
+class Partial:
+    """What has come of a document, which may go on to come over another connection.
+
+    Parameters
+    ----------
+    file : IO[bytes]
+        Where it is written to, empty; closed with this object.
+    size : int
+        Its length in bytes when it is whole.
+    mark : str
+        What its owner tells it from others by.
+
+    Attributes
+    ----------
+    written : int
+        Bytes that have come.
+    """
+
+    def __init__(self, file: IO[bytes], size: int, mark: str) -> None:
+        self.size, self.mark, self.written, self.file = size, mark, 0, file
+        self._closing = weakref.finalize(self, file.close)
+
+    def fill(self, chunks: Iterable[memoryview | bytes]) -> Document:
+        """Write the bytes that were lacking, and return the document; it is this one's no more.
+
+        Raises
+        ------
+        OSError
+            There is no room for it.
+        """
+        for chunk in chunks:
+            self.file.write(chunk)
+            self.written += len(chunk)
+        self.file.flush()
+        self._closing.detach()
+        return Document(self.file, self.size)
 
 
 class MappedModel(Mapping[str, NDArray[Any]]):
@@ -137,21 +182,31 @@ class Spool:
         UnavailableError
             The folder cannot be written to, or is full.
         """
-        file = None
-        try:
+        return self.fill(self.begin(size), chunks)
+
+    def begin(self, size: int, mark: str = "") -> Partial:
+        """Set room aside for a document of ``size`` bytes; raises as `keep` does."""
+        with self._or_unavailable():
             self._folder.mkdir(parents=True, exist_ok=True)
-            file = tempfile.TemporaryFile(dir=self._folder_for(size))  # noqa: SIM115
-            _write(file, size, chunks)
-            file.flush()
-            return Document(file, size)
-        except BaseException as error:
-            if file is not None:
-                with contextlib.suppress(OSError):
-                    file.close()
-            if isinstance(error, OSError):
-                reason = f"cannot keep a model in {self._folder}: {error.strerror}"
-                raise UnavailableError(reason) from None
-            raise
+            begun = Partial(tempfile.TemporaryFile(dir=self._folder_for(size)), size, mark)  # noqa: SIM115
+            _reserve(begun.file, size)
+            return begun
+
+    def fill(self, begun: Partial, chunks: Iterable[memoryview | bytes]) -> Document:
+        """Write what a document lacks as its chunks come; raises as `keep` does.
+
+        What has come by then stays where the chunks break off.
+        """
+        with self._or_unavailable():
+            return begun.fill(chunks)
+
+    @contextlib.contextmanager
+    def _or_unavailable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = f"cannot keep a model in {self._folder}: {error.strerror}"
+            raise UnavailableError(reason) from None
 
     def _folder_for(self, size: int) -> Path:
         """Return the folder or, where it has no room, that for temporary files."""

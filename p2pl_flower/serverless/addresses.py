@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
 from ..errors import ConfigError
 from ..relay.tunnel import DIAL_OUT
 
@@ -34,3 +38,23 @@ def check_address(key: str, address: str, least_port: int = 1, may_dial_out: boo
 def is_everywhere(address: str) -> bool:
     """Tell whether an address stands for all of a machine's own, which tells others nothing."""
     return address.rpartition(":")[0] in ("0.0.0.0", "[::]")  # noqa: S104
+
+
+def by_device(given: Mapping[Any, Any]) -> dict[int, str]:
+    """Return addresses by device id, ascending.
+
+    Raises
+    ------
+    ConfigError
+        A line is no id and address, or two are of the same device.
+    """
+    for device, address in given.items():
+        if not str(device).isdecimal() or not isinstance(address, str):
+            rule = 'must be a line such as 3 = "192.168.1.20:9400"'
+            raise ConfigError(f"neighbors.{device}", address, rule)
+    twice = [d for d, count in Counter(map(int, given)).items() if count > 1]
+    if twice:
+        written = [key for key in given if int(key) == twice[0]]
+        rule = f"is named more than once: {' and '.join(map(str, written))} are the same device"
+        raise ConfigError(f"neighbors.{twice[0]}", [given[key] for key in written], rule)
+    return {int(device): given[device] for device in sorted(given, key=int)}

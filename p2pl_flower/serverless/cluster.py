@@ -27,7 +27,7 @@ log = logging.getLogger("flwr.p2pl")
 
 _PRELOADED = ("p2pl_flower.serverless.process",)
 _STOP_SECONDS = 10.0
-_OWN = ("device", "num-devices", "listen", "neighbors", "history")
+_OWN = ("device", "num-devices", "listen", "neighbors", "history", "metrics")
 """Keys that cannot be the same on all devices."""
 
 Event = Mapping[str, Any]
@@ -50,6 +50,8 @@ class Cluster:
         Seed of the graph.
     on_event : Callable[[int, Event], None]
         Is told what each device tells.
+    watched : bool
+        Whether each device has a page of its own on this machine.
     """
 
     common: Mapping[str, Any]
@@ -57,6 +59,7 @@ class Cluster:
     devices: int
     seed: int
     on_event: Callable[[int, Event], None]
+    watched: bool = False
     runs: dict[int, Run] = field(default_factory=dict)
     received: dict[int, dict[int, int]] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
@@ -64,7 +67,7 @@ class Cluster:
     interrupted: bool = False
 
     def __post_init__(self) -> None:
-        graphs = schedule(self.topology, self.devices, self.seed)
+        graphs = self.graphs = schedule(self.topology, self.devices, self.seed)
         for key in _OWN:
             if key in self.common:
                 rule = (
@@ -75,15 +78,23 @@ class Cluster:
         self.graph: nx.Graph = graphs.ever(rounds, max(steps, 1))
         self._changing = {} if graphs.static else {"topology": self.topology}
         self.steps = diameter(self.graph)
+        self._made: dict[int, dict[str, Any]] = {}
 
     def settings(self) -> dict[int, dict[str, Any]]:
         """Return the keys of each device's settings; ports are free ones of this machine."""
-        ports = free_ports(self.devices)
+        if not self._made:
+            self._made = self._make()
+        return self._made
+
+    def _make(self) -> dict[int, dict[str, Any]]:
+        ports = free_ports(2 * self.devices)
         made = {}
         for device in range(self.devices):
             neighbors = {str(j): f"127.0.0.1:{ports[j]}" for j in sorted(self.graph[device])}
             own = {"device": device, "num-devices": self.devices, "neighbors": neighbors}
             own |= {"listen": f"127.0.0.1:{ports[device]}", **self._changing}
+            if self.watched:
+                own["watch"] = f"127.0.0.1:{ports[self.devices + device]}"
             common = {"sync-steps": self.steps, **self.common}
             if common.get("checkpoint"):
                 common["checkpoint"] = str(Path(common["checkpoint"]) / f"device-{device}")

@@ -211,6 +211,11 @@ class Handshake:
         numbers = sorted(number for number, _ in self.newest.values())
         return bool(numbers) and numbers[len(numbers) // 2] > 0
 
+    def is_contested(self) -> bool:
+        """Return whether half of the neighbors that answered, or more, are in no round yet."""
+        numbers = sorted(number for number, _ in self.newest.values())
+        return bool(numbers) and numbers[(len(numbers) - 1) // 2] == 0
+
     def _doubt(self, neighbor: int, number: int, most: int) -> None:
         reason = f"says it is in round {number}, where there was time for {most} at most"
         self._endpoint.statistics.refused(neighbor, Refusal.BEYOND, reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..history import Round, Run, Scores, Spread
+from ..history import Round, Run, Scores, Spread, each_device
 
 
 def merge(runs: Mapping[int, Run], received: Mapping[int, Mapping[int, int]], devices: int) -> Run:
@@ -12,18 +12,18 @@ def merge(runs: Mapping[int, Run], received: Mapping[int, Mapping[int, int]], de
     runs = dict(sorted(runs.items()))  # in whichever order they ended: sums are the same
     merged = []
     for number in sorted({r.round for run in runs.values() for r in run.rounds}):
-        rounds = [r for run in runs.values() for r in run.rounds if r.round == number]
+        rounds = {d: r for d, run in runs.items() for r in run.rounds if r.round == number}
         sizes = list(received.get(number, {}).values())
         merged.append(
             Round(
                 number,
                 _over(rounds, "after_training"),
-                _over(rounds, "after_consensus"),
+                _over(rounds, "after_consensus", each=True),
                 None,  # no process has all models
-                sum(r.bytes_sent or 0 for r in rounds),
+                sum(r.bytes_sent or 0 for r in rounds.values()),
                 max(sizes) if sizes else None,
                 0,
-                max((r.seconds or 0.0 for r in rounds), default=None),
+                max((r.seconds or 0.0 for r in rounds.values()), default=None),
             )
         )
     setups = {device: run.setup for device, run in runs.items()}
@@ -52,9 +52,12 @@ def _all_agree(told: list[bool | None]) -> bool | None:
     return all(known) if known else None
 
 
-def _over(rounds: list[Round], when: str) -> Scores | None:
-    """Return the spread over the rounds of single devices."""
-    scores = [s for s in (getattr(r, when) for r in rounds) if s is not None]
-    accuracy = Spread.over(s.accuracy.mean for s in scores if s.accuracy is not None)
-    loss = Spread.over(s.loss.mean for s in scores if s.loss is not None)
-    return None if accuracy is None and loss is None else Scores(accuracy, loss)
+def _over(rounds: Mapping[int, Round], when: str, each: bool = False) -> Scores | None:
+    """Return the spread over the rounds of single devices, and with it ``each`` device's own."""
+    scores = {d: s for d, r in rounds.items() if (s := getattr(r, when)) is not None}
+    own = {d: s.accuracy.mean for d, s in scores.items() if s.accuracy is not None}
+    accuracy = Spread.over(own.values())
+    loss = Spread.over(s.loss.mean for s in scores.values() if s.loss is not None)
+    if accuracy is None and loss is None:
+        return None
+    return Scores(accuracy, loss, devices=each_device(own) if each else None)

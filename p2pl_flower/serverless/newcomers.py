@@ -25,7 +25,7 @@ def welcome(settings: Settings, membership: Membership) -> dict[str, Any]:
     joining, waiting = settings.joining, settings.waiting
     tables = {
         "joining": {key: getattr(joining, key) for key in ("links", "view", "patience")},
-        "waiting": {key: getattr(waiting, key) for key in ("quorum", "deadline", "grace")},
+        "waiting": {key: getattr(waiting, key) for key in ("quorum", "deadline", "grace", "adapt")},
         "run-config": dict(settings.run_config),
         "train-config": dict(settings.train_config),
         "evaluate-config": dict(settings.evaluate_config),

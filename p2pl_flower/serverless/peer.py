@@ -24,7 +24,6 @@ from ..relay import Slot
 from ..relay.contents import MODEL, from_publication
 from ..relay.grpc import EndpointMailbox, EndpointRelay
 from ..relay.grpc.own_publications import KEPT_FAR_AHEAD, KEPT_FOR_THE_SLOW
-from ..weights import needs_samples
 from . import model_file
 from .handshake import Handshake
 from .healing import Healing
@@ -36,9 +35,11 @@ from .own_failures import FunctionError, OwnFailures
 from .recorder import Recorder
 from .reports import Report
 from .settings import Settings
+from .spent import RoundsBegun
 from .starting import Start
 from .status import StatusSocket, description
 from .watch import Watch
+from .watched import pages_of, summary
 
 log = logging.getLogger("flwr.p2pl")
 
@@ -116,6 +117,7 @@ class ServerlessPeer:
         self._failures = OwnFailures(settings.on_failure, self._setup)
         self._done, self._begun = 0, False
         self._spending = Spending(settings.options.privacy)
+        self._counted = RoundsBegun(Path(settings.checkpoint) if settings.checkpoint else None)
         self._resume()
         configs = settings.train_config, settings.evaluate_config
         self._instructions = Instructions(app, self._context, settings.options, *configs)
@@ -141,12 +143,21 @@ class ServerlessPeer:
             raise P2PLError(f"device {self._settings.device} has no model yet")
         return from_publication(kept[0][1])[0]
 
+    def describe(self) -> dict[str, Any]:
+        """Return what the peer says of itself, in JSON's types."""
+        rounds = list(self._recorder.metrics.rounds)
+        return description(self._settings, self.endpoint, self._done, rounds)
+
     def run(self) -> Run:
         """Run all rounds that are left, write the model, and return what was measured."""
         self.endpoint.start()
-        told = lambda: description(self._settings, self.endpoint, self._done)  # noqa: E731
-        if self._settings.checkpoint:
-            self._closing.callback(StatusSocket(Path(self._settings.checkpoint), told).close)
+        own = self._settings
+        if own.checkpoint:
+            self._closing.callback(StatusSocket(Path(own.checkpoint), self.describe).close)
+        if own.watch:
+            pages = pages_of(own.watch, lambda: [summary(self.describe())], own.watch_token)
+            self._closing.callback(pages.close)
+            log.info("device %d: may be watched at %s", own.device, pages.url)
         self._running = True
         self._meet_all()
         self._watch.start()
@@ -172,10 +183,17 @@ class ServerlessPeer:
             self._count_spent(len(state.run.rounds))
 
     def _count_spent(self, rounds: int) -> None:
-        """Count what was let out before, in the round too in which the device was stopped."""
+        """Count what was let out before, in rounds too that the checkpoint does not know of."""
         if self._settings.options.privacy.is_private:
-            again = self._setup["begun_again"] = self._setup.get("begun_again", 0) + 1
-            self._spending.trained([self._settings.device] * (rounds + again))
+            begun = self._counted.read()
+            known = rounds + 1 if begun is None else max(rounds, begun)
+            self._spending.trained([self._settings.device] * known)
+
+    def _spend(self) -> None:
+        """Count the round that begins, before anything of it leaves the device."""
+        self._spending.trained([self._settings.device])
+        if self._settings.options.privacy.is_private:
+            self._counted.write(self._spending.rounds)
 
     def _meet_all(self) -> None:
         """Wait for the neighbors, and say who is not there."""
@@ -216,6 +234,7 @@ class ServerlessPeer:
         self._publications.round = number
         self._metrics.begin(number, 0)
         report = Report(Round(number))
+        self._spend()
         try:
             trained = self._train(number)
         except FunctionError as error:
@@ -223,7 +242,6 @@ class ServerlessPeer:
         else:
             self._exchange_sample_counts(number, trained)
             self._mix_all(number, report)
-        self._spending.trained([self._settings.device])
         self._metrics.spent(self._spending.epsilon)
         report.measured = self._metrics.end(0)
         report.measured.bytes_sent = sum(report.received.values())
@@ -280,7 +298,7 @@ class ServerlessPeer:
     def _exchange_sample_counts(self, number: int, trained: MetricRecord) -> None:
         """Tell neighbors the number of samples, where the weights depend on theirs."""
         own, count = self._settings.device, trained.get(_COUNT)
-        weighed = needs_samples(self._settings.options.weights)
+        weighed = self._settings.options.needs_samples
         if weighed and not isinstance(count, int | float):
             rule = "weights by numbers of samples need a number in every reply"
             raise DeviceError(f"device {own} trained, and returned {_COUNT}={count!r}: {rule}")

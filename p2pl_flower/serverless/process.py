@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import logging
 from collections.abc import Callable
 
 from ..history import Run
-from ..options import told
+from ..options import end, told
 from ..system import open_files
 from ..system.allocator import share_one_arena
+from ..system.metrics_page import MetricsPage
+from .metrics import PeerMetrics
 from .peer import ServerlessPeer
 from .reports import Report
 from .settings import Settings
+
+logger = logging.getLogger("flwr.p2pl")
 
 
 def run_alone(settings: Settings, on_round: Callable[[Report], None]) -> Run:
@@ -26,15 +32,21 @@ def run_alone(settings: Settings, on_round: Callable[[Report], None]) -> Run:
 
     def tell(report: Report) -> None:
         on_round(report)
+        metrics.add(report)
         if log is not None:
             log(report.measured)
 
-    peer = ServerlessPeer(settings, _after_first(gc.freeze, tell))
-    gc.freeze()
-    try:
+    with contextlib.ExitStack() as closing:
+        closing.callback(end, log)
+        peer = ServerlessPeer(settings, _after_first(gc.freeze, tell))
+        closing.callback(peer.close)
+        metrics = PeerMetrics(peer.describe, peer.endpoint.statistics.counts)
+        if settings.metrics:
+            page = MetricsPage(settings.metrics, metrics.collect)
+            closing.callback(page.close)
+            logger.info("device %d: metrics at http://%s/metrics", settings.device, page.address)
+        gc.freeze()
         return peer.run()
-    finally:
-        peer.close()
 
 
 def _after_first(

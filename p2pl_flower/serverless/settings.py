@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,10 +41,10 @@ from ..options import (
 )
 from ..relay.grpc import Waiting
 from ..relay.tunnel import DIAL_OUT
+from ..system.metrics_page import check_metrics
 from ..topology import Schedule, schedule
-from ..weights import needs_samples
 from . import model_file
-from .addresses import check_address, is_everywhere
+from .addresses import by_device, check_address, is_everywhere
 from .membership import Joining
 
 _MOST_DEVICES = 100_000
@@ -128,6 +127,11 @@ class Settings:
         "", is_path=True, help="file for what was measured, in the same format as everywhere"
     )
     loggers: str = LOGGERS_KEY.field()
+    metrics: str = option(
+        "",
+        help="port of a page of metrics for Prometheus, on loopback, or `host:port`; none if left "
+        "out",
+    )
     init_function: str = option(
         "", help="draws the initial model, if the app has no `@app.init()`: `package.module:name`"
     )
@@ -154,6 +158,10 @@ class Settings:
     linger: float = option(
         30.0, rule=_SECONDS, help="seconds to serve those that are still behind after the last"
     )
+    watch: str = option(
+        "", help="`host:port`, or a port, of this device's own page, to be read only: how it does"
+    )
+    watch_token: str = option("", help="what its readers must bring; made where one is needed")
     waiting: Waiting = group(Waiting, table="waiting")
     joining: Joining = group(Joining, table="joining")
     options: Options = group(Options)
@@ -175,7 +183,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        object.__setattr__(self, "neighbors", _neighbors(self.neighbors))
+        object.__setattr__(self, "neighbors", by_device(self.neighbors))
         errors: list[ConfigError] = []
         for check in (
             self._check_device,
@@ -184,6 +192,7 @@ class Settings:
             self._check_topology,
             self._check_options,
             lambda: check_loggers(self.loggers),
+            lambda: check_metrics(self.metrics),
             self.common,  # refuses objects that the file could not have named
             self._check_certificates,
         ):
@@ -314,7 +323,7 @@ class Settings:
     def _check_mode(self) -> None:
         check_asynchronous(self.options)
         told = self.schedule is not None or self.options.tells_heard
-        if self.options.mode == "async" and (told or needs_samples(self.options.weights)):
+        if self.options.mode == "async" and (told or self.options.needs_samples):
             rule = "needs neighbors that stay, and weights that follow from their number: take "
             raise ConfigError("mode", "async", rule + "'metropolis' or 'uniform', no schedule")
 
@@ -333,17 +342,3 @@ class Settings:
                 "must know how many devices there are, and devices may join: take 'push-sum', say"
             )
             raise ConfigError("algorithm", self.options.to_config()["algorithm"], rule)
-
-
-def _neighbors(given: Mapping[Any, Any]) -> dict[int, str]:
-    """Return addresses by device id, ascending."""
-    for device, address in given.items():
-        if not str(device).isdecimal() or not isinstance(address, str):
-            rule = 'must be a line such as 3 = "192.168.1.20:9400"'
-            raise ConfigError(f"neighbors.{device}", address, rule)
-    twice = [d for d, count in Counter(map(int, given)).items() if count > 1]
-    if twice:
-        written = [key for key in given if int(key) == twice[0]]
-        rule = f"is named more than once: {' and '.join(map(str, written))} are the same device"
-        raise ConfigError(f"neighbors.{twice[0]}", [given[key] for key in written], rule)
-    return {int(device): given[device] for device in sorted(given, key=int)}

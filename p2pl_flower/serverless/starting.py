@@ -70,13 +70,18 @@ class Start:
             setup |= self._settle()
         elif self._handshake.is_under_way():
             setup |= self._join()
-        elif self._settings.options.init == "seed":
-            self._agree()
         else:
-            if self._settings.options.init == "bounded-norm":
-                self._drawn()
-            setup |= self._synchronize()
+            setup |= self._begin_with_others()
         return {**setup, "seconds": time.perf_counter() - started}
+
+    def _begin_with_others(self) -> dict[str, Any]:
+        """Come to the model that all start from."""
+        if self._settings.options.init == "seed":
+            self._agree()
+            return {}
+        if self._settings.options.init == "bounded-norm":
+            self._drawn()
+        return self._synchronize()
 
     def _synchronize(self) -> dict[str, Any]:
         """Make the steps of max norm synchronization: for these, all neighbors are waited for."""
@@ -169,6 +174,10 @@ class Start:
                 break
             time.sleep(_RETRY_SECONDS)  # what was newest a moment ago may be past by now
             self._handshake.meet(0, set(self._handshake.newest))
+        if self._handshake.is_contested():
+            rule = "device %d: some neighbors say that the run has begun, and none of them hands "
+            log.warning(rule + "over a model: it begins with the others", device)
+            return self._begin_with_others()
         self._start_from(self._described([device]))
         log.warning(
             "device %d begins late, and none of its neighbors %s handed over a model within %g "

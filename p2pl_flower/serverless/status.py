@@ -6,11 +6,12 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..history import Round
 from ..relay.grpc import Endpoint
 from .settings import Settings
 
@@ -22,10 +23,19 @@ _MOST = 1 << 22
 Describe = Callable[[], Mapping[str, Any]]
 
 
-def description(settings: Settings, endpoint: Endpoint, done: int) -> dict[str, Any]:
-    """Return what a peer says of itself after ``done`` rounds, in JSON's types."""
+def description(
+    settings: Settings, endpoint: Endpoint, done: int, measured: Sequence[Round] = ()
+) -> dict[str, Any]:
+    """Return what a peer says of itself after ``done`` rounds, in JSON's types.
+
+    Of the rounds that it has measured it says the last accuracy, if there is one, and the bytes
+    of models that it has received in all.
+    """
+    scored = [r.after_consensus.accuracy for r in measured if r.after_consensus]
+    accuracy = next((spread.mean for spread in reversed(scored) if spread), None)
     told = {"device": settings.device, "run": settings.run, "address": endpoint.address}
-    told |= {"done": done, "rounds": settings.rounds}
+    told |= {"done": done, "rounds": settings.rounds, "accuracy": accuracy}
+    told |= {"received": sum(r.bytes_sent or 0 for r in measured)}
     return {**told, "neighbors": endpoint.describe()}
 
 

@@ -93,15 +93,15 @@ def simulate(
     given = {name: value for name, value in rest.items() if name in _TRAINING}
     training = replace(TrainOptions() if training is None else training, **given)
     others = {name: value for name, value in rest.items() if name in _JOB}
-    others["clock"] = Clock.of(others.get("clock"), training.local_epochs, options.seed)
     others["on_round"] = told([rest.get("on_round"), told(loggers, rest.get("name", Job.name))])
+    others["clock"] = Clock.of(others.get("clock"), training.local_epochs, options.seed)
     pairs = device_samples(data)
     job = Job(model, pairs, test, rounds, training=training, **{"progress": True, **others})
     graphs = schedule(topology, len(pairs), options.seed)
     swarm = Swarm(job, Gossip(graphs, options, np.array([len(y) for _, y in pairs])))
     run = swarm.run()
     scenario = {"topology": str(topology), **_configuration(job, options, swarm)}
-    return Result(History(scenario, environment(), [run]), swarm.stack)
+    return Result(History(scenario, environment(), [run]), swarm.stack, graphs, options)
 
 
 def _configuration(job: Job, options: Options, swarm: Swarm) -> Mapping[str, Any]:

@@ -158,7 +158,7 @@ class Block:
             Those of all devices of the run, or the one from which all start.
         """
         own = seeds[self._first :][: self.devices] if len(seeds) > 1 else seeds
-        return Draws(self.stack, self._job.model, own).norms(self._common.scope)
+        return Draws(self.stack, self._job.model, own).norms(self._common.scope, self._pool.do)
 
     def follow(self, seeds: Sequence[int], origins: Ids) -> None:
         """Give each device the tensors that ``origins``, shape (K, G), drew."""
@@ -293,15 +293,17 @@ class Block:
         footprint, two = self.learners.footprint, Stack(template, 2, "meta", common.shared)
         once = two.once_bytes  # one device has nothing in common with others
         own = (two.nbytes - once) // 2
-        extra = extra_bytes(common.algorithm, one, common.mixing, common.coder)
+        sent = common.mixing, common.coder
+        extra = extra_bytes(common.algorithm, one, *sent, common.devices)
         extra += one.model_bytes if common.privacy.is_private else 0
         extra += one.model_bytes * common.copies
         chunk = pick_chunk(machine, own + footprint.each, self.devices)
         together = min(self.devices, chunk * self._threads)
+        scoring = 0 if self._scoring is None else self._threads * self._scoring.worker_bytes
         self.needs = Needs(
             models=once + self.devices * own,
             algorithm=self.devices * extra,
-            training=footprint.training(together, self._threads),
+            training=max(footprint.training(together, self._threads), scoring),
             kept=footprint.kept,
             mixing=min(self.devices * own, self._threads * MIXING_BYTES),
         )

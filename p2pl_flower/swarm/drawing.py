@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,8 +20,16 @@ from .workers import Do, in_turn
 
 ModelFactory = Callable[..., nn.Module]
 
-_SET_AT_ONCE = 64
-"""Devices whose tensors are set by one task."""
+_AT_ONCE = 64
+"""Devices whose tensors are drawn, or set, by one task."""
+
+
+@runtime_checkable
+class Drawing(Protocol):
+    """A factory that knows what it draws without making modules, on several threads at once."""
+
+    def drawn(self, seed: int) -> Mapping[str, Tensor]:
+        """Return the tensors of the module that it makes from a seed, as ``state_dict`` does."""
 
 
 class Draws:
@@ -33,7 +43,8 @@ class Draws:
     stack : Stack
         Where initial models go.
     factory : ModelFactory
-        Draws a model from a seed.
+        Draws a model from a seed. Models are drawn one after the other, for the generator that
+        modules draw from is the whole process's; those of a `Drawing` side by side.
     seeds : sequence of int
         Each device's, or the one from which all start.
 
@@ -46,27 +57,36 @@ class Draws:
     def __init__(self, stack: Stack, factory: ModelFactory, seeds: Sequence[int]) -> None:
         self._stack, self._factory, self._seeds = stack, factory, seeds
 
-    def norms(self, scope: str) -> NDArray[np.float64]:
+    def norms(self, scope: str, do: Do = in_turn) -> NDArray[np.float64]:
         """Draw all models, set those of their tensors that are not mixed, and measure the rest.
 
         Parameters
         ----------
         scope : str
             ``model``: one norm over all mixed tensors, G = 1; ``tensor``: one for each.
+        do : Do
+            Draws those of several devices: side by side on worker threads, say.
 
         Returns
         -------
         NDArray[float64], shape (K, G)
             The L2 norms that synchronization compares.
         """
-        stack, squares = self._stack, []
+        stack, setting = self._stack, threading.Lock()
         own = stack.tensors.keys() - {*stack.mixed}
+        squares = torch.empty(len(self._seeds), len(stack.mixed), dtype=torch.float64)
+
+        def measure(devices: Iterable[int]) -> None:
+            for device in devices:
+                model = _model(self._factory, self._seeds[device])
+                with setting:
+                    stack.put(slice(None) if len(self._seeds) == 1 else device, model, own)
+                squares[device] = _squares(stack, model)
+
         with one_core():
-            for device, seed in enumerate(self._seeds):
-                model = _model(self._factory, seed)
-                stack.put(slice(None) if len(self._seeds) == 1 else device, model, own)
-                squares.append(_squares(stack, model))
-        norms = _roots(torch.stack(squares), scope)
+            together = do if isinstance(self._factory, Drawing) else in_turn
+            together(measure, _portions(len(self._seeds)))
+        norms = _roots(squares, scope)
         return np.broadcast_to(norms, (stack.devices, norms.shape[1]))
 
     def give(self, origins: NDArray[np.int64], do: Do = in_turn) -> None:
@@ -89,7 +109,7 @@ class Draws:
         """Cut what is to be set, ``takers`` of shape (K, tensors), into tasks."""
         for name, devices in zip(self._stack.mixed, takers.T, strict=True):
             rows = torch.from_numpy(np.flatnonzero(devices))
-            for some in torch.split(rows, _SET_AT_ONCE):
+            for some in torch.split(rows, _AT_ONCE):
                 yield self._stack.tensors[name], some, model[name]
 
 
@@ -142,13 +162,20 @@ def norms(stack: Stack, scope: str) -> NDArray[np.float64]:
     return _roots(torch.stack([_squares(stack, model) for model in models]), scope)
 
 
-def _model(factory: ModelFactory, seed: int) -> dict[str, Tensor]:
+def _portions(count: int) -> list[range]:
+    """Cut the numbers below ``count`` into tasks."""
+    return [range(start, min(start + _AT_ONCE, count)) for start in range(0, count, _AT_ONCE)]
+
+
+def _model(factory: ModelFactory, seed: int) -> Mapping[str, Tensor]:
+    if isinstance(factory, Drawing):
+        return factory.drawn(seed)
     return {name: tensor.detach() for name, tensor in draw(factory, seed).state_dict().items()}
 
 
 def _squares(stack: Stack, model: Mapping[str, Tensor]) -> Tensor:
     """Return the sum of squares of each mixed tensor, in double precision."""
-    times = Counter(stack.names.values())  # a tied parameter counts under each of its names
+    times = Counter(stack.names[name] for name in stack.layout)  # tied ones under each name
     norms = [torch.linalg.vector_norm(in_parts(model[n]), dtype=torch.float64) for n in stack.mixed]
     each = [times[name] for name in stack.mixed]
     return torch.stack([norm.cpu() for norm in norms]).square() * torch.tensor(each)

@@ -147,7 +147,7 @@ class Swarm:
             measured.after_training = self._scores(self.plan.hostile.honest(devices), number)
         sent = block.mix(self.plan.mixings(number))
         if self._scored.due(number):
-            measured.after_consensus = self._scores(self.plan.scored(number), number)
+            measured.after_consensus = self._scores(self.plan.scored(number), number, each=True)
             measured.consensus_distance = block.consensus_distance()
         traffic = self.plan.traffic(sent, number, block.message_bytes)
         for name, value in traffic.items():
@@ -164,7 +164,7 @@ class Swarm:
         started, block, measured = time.perf_counter(), self.block, Round(number)
         events.round(number)
         if self._scored.due(number):
-            measured.after_consensus = self._scores(self.plan.scored(number), number)
+            measured.after_consensus = self._scores(self.plan.scored(number), number, each=True)
             measured.consensus_distance = block.consensus_distance()
         measured.bytes_sent, measured.bytes_through_server = int(events.sent.sum()), 0
         measured.bytes_sent_busiest = int(events.sent.max())
@@ -185,11 +185,11 @@ class Swarm:
             raise ConfigError("deadline", self.job.clock.deadline, rule)
         return Asynchronous(self.plan, self.block, self._timing)
 
-    def _scores(self, devices: Ids, number: int) -> Scores | None:
+    def _scores(self, devices: Ids, number: int, each: bool = False) -> Scores | None:
         draw = generator(self.plan.seed, Stream.EVALUATE, number)
         chosen = self._scored.drawn(devices, draw)
         values = self.block.values(chosen) if len(chosen) else None
-        return None if values is None else scores_of(values)
+        return None if values is None else scores_of(values, chosen.tolist() if each else ())
 
     def _synchronized(self, setup: Mapping[str, int]) -> dict[str, float]:
         """Return what the start took by the clock, where there is one."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .copies import copy_of
 from .losses import loss_function
-from .nested import call, each, tensors
+from .nested import Nested, call, each, tensors
 from .options import PRECISIONS, TrainOptions
 from .samples import Samples
 from .stack import Stack
@@ -74,6 +74,21 @@ def activation_bytes(
     ):
         loss_function(options.loss)(call(module, x), y)
     return int(times * sum(saved.values())) + sum(part.nbytes for part in tensors(x))
+
+
+def output_bytes(module: nn.Module, x: Nested) -> int:
+    """Return the bytes of the largest output that a layer makes of a sample, as in evaluation."""
+    largest = [sum(part[:1].nbytes for part in tensors(x))]
+
+    def note(_: nn.Module, given: object, outputs: object) -> None:
+        largest.append(sum(part[:1].nbytes for part in tensors(outputs)))
+
+    hooks = [part.register_forward_hook(note) for part in module.modules()]
+    with torch.no_grad():
+        call(module, each(lambda part: part[:1], x))
+    for hook in hooks:
+        hook.remove()
+    return max(largest)
 
 
 def parameter_bytes(template: nn.Module) -> int:

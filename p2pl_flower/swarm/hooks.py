@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..algorithms import Algorithm
 from ..algorithms.codecs import Coder, layout_of, moved
-from ..algorithms.mixing import MixingRule, Weighted
+from ..algorithms.mixing import MixingRule
 from ..named_arrays import Layout
 from .hostile import NOBODY, Hostile
 from .mixing import Mixing, folded
 from .robust import combined
 from .sending import Sender, state_from, state_of
-from .stack import Stack, rows_of
+from .stack import Stack, as_arrays, rows_of
 from .workers import Do, Ids, in_turn
 
 Stacked = dict[str, Tensor]
@@ -67,7 +65,7 @@ class Hooks:
         self._coder, self._sender = coder, Sender(coder, seed, stack.devices)
         self._public: Stacked = {}
         self._hostile = hostile
-        self._is_product = isinstance(mixing, Weighted) and algorithm.is_weighted_sum
+        self._is_product = mixing.is_weighted_sum and algorithm.is_weighted_sum
         self.state: dict[str, Stacked] = {}
         self._message: Stacked = {}
         self._mixes_on = True
@@ -220,7 +218,7 @@ class Hooks:
         self, messages: Stacked, mixing: Mixing, beside: Stacked, do: Do = in_turn
     ) -> Stacked:
         """Return messages after a step that is no weighted sum."""
-        if not isinstance(self._rule, Weighted):
+        if not self._rule.is_weighted_sum:
             together = combined(self._rule, messages, beside, mixing, do)
             if together is not None:
                 return together
@@ -243,10 +241,10 @@ class Hooks:
         gamma: float,
     ) -> Mapping[str, Tensor]:
         """Return one device's message after a step; mixing rules see NumPy's arrays."""
-        if isinstance(self._rule, Weighted):
+        if self._rule.is_weighted_sum:
             return self._algorithm.combine(own, received, row, gamma)
-        arrays = {j: _arrays(message) for j, message in received.items()}
-        mixed = self._rule.combine(_arrays(own), arrays, row, gamma)
+        arrays = {j: as_arrays(message) for j, message in received.items()}
+        mixed = self._rule.combine(as_arrays(own), arrays, row, gamma)
         return {name: torch.from_numpy(np.asarray(array)) for name, array in mixed.items()}
 
     def _models(self) -> Stacked:
@@ -307,14 +305,6 @@ class Hooks:
 
 def _rows(tensors: Mapping[str, Tensor], rows: slice | Tensor | int) -> Stacked:
     return {name: tensor[rows] for name, tensor in tensors.items()}
-
-
-def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
-    """Return tensors as arrays, which have no type for bfloat16."""
-    return {
-        name: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy()
-        for name, tensor in tensors.items()
-    }
 
 
 def _copies(tensors: Mapping[str, Tensor]) -> Stacked:

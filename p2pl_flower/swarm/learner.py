@@ -48,6 +48,8 @@ class Learner(ABC):
     ----------
     draws : bool
         Whether PyTorch's global generator is drawn from.
+    together : int
+        Devices whose outputs of a layer are there at the same time in `passes`, at most.
     compiled : frozenset[int]
         Devices of the chunks whose steps on full mini-batches are compiled.
     states : OptimizerStates or None
@@ -58,6 +60,7 @@ class Learner(ABC):
     """What the way is called in histories."""
 
     draws = False
+    together = 1
     compiled: frozenset[int] = frozenset()
     states: OptimizerStates | None = None
 

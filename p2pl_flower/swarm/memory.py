@@ -15,7 +15,8 @@ _CACHE_SHARE = 0.75
 _GPU_SHARE = 0.5
 _CACHE_MOST = 96 << 20
 """A larger cache serves many cores, most of them not this machine's where that is virtual."""
-_LEAST = 16
+_LEAST, _LEAST_BYTES = 16, 40 << 20
+"""Devices that are to share what calling PyTorch costs; fewer where each takes long by itself."""
 
 _CGROUP = Path("/sys/fs/cgroup")
 _LARGEST_CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")
@@ -28,9 +29,9 @@ class Needs:
     Attributes
     ----------
     models, algorithm, training, kept, mixing : int
-        Bytes of all devices' models, of what the algorithm keeps beside them, of what trains
-        at the same time, of what training keeps from round to round, and of what is mixed at
-        the same time: threads' memory for one is not free for the other.
+        Bytes of all devices' models, of what the algorithm keeps beside them, of what trains, or is
+        scored, at the same time, of what training keeps from round to round, and of what is mixed
+        at the same time: threads' memory for one is not free for the other.
     """
 
     models: int
@@ -81,7 +82,8 @@ def pick_chunk(machine: Machine, each: int, devices: int) -> int:
     """Return how many devices train together: what was set, or what suits the machine.
 
     On a CPU, what the workers have at hand is to fit into the cache, but a step's own cost,
-    that of calling PyTorch, is to be shared by `_LEAST` devices.
+    that of calling PyTorch, is to be shared by `_LEAST` devices, or as many as have
+    `_LEAST_BYTES` to work on: with more of them, that cost is lost in the work.
 
     Parameters
     ----------
@@ -96,7 +98,8 @@ def pick_chunk(machine: Machine, each: int, devices: int) -> int:
         return min(machine.chunk, devices)
     if machine.is_cpu:
         fitting = int(min(_cache(), _CACHE_MOST) * _CACHE_SHARE) // (machine.threads * each)
-        return min(max(_LEAST, fitting), devices)
+        least = min(_LEAST, max(1, _LEAST_BYTES // each))
+        return min(max(least, fitting), devices)
     fitting = int((available(machine) or 0) * _GPU_SHARE) // each
     return max(1, min(fitting, devices))
 

@@ -286,7 +286,8 @@ def consensus_distance(
     count, blocks = stack.devices if devices is None else len(devices), []
     for name in stack.mixed:
         flat = in_parts(stack.tensors[name]).view(stack.devices, -1)
-        blocks += [(flat, block) for block in column_blocks(flat)]
+        # A block is there several times, in double precision.
+        blocks += [(flat, block) for block in column_blocks(flat, _SPARSE_BLOCK)]
     squares = np.zeros(len(blocks))
 
     def measure(number: int) -> None:

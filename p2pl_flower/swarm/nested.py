@@ -67,11 +67,27 @@ def arguments(module: nn.Module, x: Nested) -> tuple[tuple[Any, ...], dict[str, 
         return (x,), {}
     named = dict(x) if isinstance(x, Mapping) else {}
     positional = () if named else tuple(x)
-    try:
-        inspect.signature(module.forward).bind(*positional, **named)
-    except TypeError:
-        return (x,), {}
-    return positional, named
+    return (positional, named) if _takes(module, len(positional), tuple(named)) else ((x,), {})
+
+
+def _takes(module: nn.Module, count: int, names: tuple[str, ...]) -> bool:
+    """Tell whether ``forward`` takes so many arguments in turn, and those by name."""
+    forward: Any = module.forward
+    function = getattr(forward, "__func__", forward)  # the same one for all of a class
+    key = function, function is not forward, count, names
+    if key not in _TAKEN:
+        if len(_TAKEN) >= _MOST:
+            _TAKEN.clear()
+        try:
+            inspect.signature(forward).bind(*range(count), **dict.fromkeys(names))
+            _TAKEN[key] = True
+        except TypeError:
+            _TAKEN[key] = False
+    return _TAKEN[key]
+
+
+_TAKEN: dict[Any, bool] = {}
+_MOST = 256
 
 
 def joined(parts: list[Nested]) -> Nested:

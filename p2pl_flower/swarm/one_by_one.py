@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from .inputs import Inputs
+from .grouped import TOGETHER, Grouped
+from .inputs import IMAGES, Inputs
 from .learner import Learner, Pass, Tensors
 from .losses import loss_function
 from .nested import Nested, call, each
@@ -38,6 +39,9 @@ class OneByOneLearner(Learner):
         if self.channels_last:
             template.to(memory_format=torch.channels_last)
             take_shortcuts(template)
+        grouped = self.channels_last and Grouped.suits(template)
+        self._grouped = Grouped(template) if grouped else None
+        self.together = TOGETHER if grouped else 1
         self._trained = {n: p for n, p in template.named_parameters() if p.requires_grad}
         named = template.named_parameters()
         self._borrowed = {n for n, p in named if not p.requires_grad}  # see `copy_of`
@@ -56,16 +60,40 @@ class OneByOneLearner(Learner):
             self._keep(optimizer, batches, row)
             self._store(model, row)
 
+    def inputs(self, x: Nested, precision: torch.dtype = torch.float32) -> Inputs:
+        """Make inputs ready for the `passes` of many models."""
+        if self._grouped is None:
+            return super().inputs(x, precision)
+        return Inputs.of(x, precision, IMAGES // 2)  # several devices have as many activations
+
     def passes(self, model: Tensors, inputs: Inputs) -> Iterator[Pass]:
         """Yield the devices' outputs batch by batch."""
         self.template.eval()
         kind, half = inputs.kind, inputs.precision != torch.float32
-        for row in range(len(next(iter(model.values())))):
-            self._load(model, row)
+        for rows, outputs_of in self._forms(model):
             for number, x in enumerate(inputs.batches):
                 with torch.autocast(kind, inputs.precision, enabled=half):
-                    outputs = self._outputs(x)
-                yield slice(row, row + 1), number, [outputs]
+                    outputs = outputs_of(x)
+                yield rows, number, outputs
+
+    def _forms(self, model: Tensors) -> Iterator[tuple[slice, Callable[[Nested], list[Nested]]]]:
+        """Yield devices, and what makes their outputs of inputs until the next are asked for."""
+        count = len(next(iter(model.values())))
+        if self._grouped is None:
+            for row in range(count):
+                self._load(model, row)
+                yield slice(row, row + 1), lambda x: [self._outputs(x)]
+        else:
+            for start in range(0, count, TOGETHER):
+                rows = range(start, min(start + TOGETHER, count))
+                yield slice(rows.start, rows.stop), self._together(self._grouped, model, rows)
+
+    def _together(
+        self, grouped: Grouped, model: Tensors, rows: range
+    ) -> Callable[[Nested], list[Nested]]:
+        """Return what makes the outputs of several devices of inputs."""
+        outputs_of = grouped.of(model, rows)
+        return lambda x: [*outputs_of(self._as(x))]
 
     def _step(
         self, optimizer: Optimizer, x: Nested, y: Tensor, added: Sequence[tuple[Tensor, Tensor]]

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from ..errors import ConfigError, LayoutError
 from ..history import History, Round, Run
+from ..options import Options
+from ..report import Network, write
+from ..topology import Schedule
 from .initial import STACKED
 from .stack import Stack, rows_of
 from .workers import Ids
@@ -26,10 +29,16 @@ class Result:
         What the rounds measured, with the whole configuration.
     stack : Stack
         All devices' models.
+    graphs : Schedule or None
+        Who was linked to whom.
+    options : Options or None
+        What devices did.
     """
 
     history: History
     stack: Stack
+    graphs: Schedule | None = None
+    options: Options | None = None
 
     @property
     def runs(self) -> list[Run]:
@@ -63,6 +72,23 @@ class Result:
     def mean(self) -> dict[str, Tensor]:
         """Return the mean of all devices' models: see `mean_of`."""
         return mean_of(self.stack)
+
+    def report(self, path: str | Path) -> Path:
+        """Write a page that shows the run, for any browser, and return its path.
+
+        One file that needs no network: see `p2pl_flower.report.write`.
+
+        Raises
+        ------
+        ImportError
+            Bokeh, which draws it, is not there: ``pip install 'p2pl-flower[report]'``.
+        """
+        network, options = None, self.options
+        if self.graphs is not None and options is not None:
+            name, rounds = str(self.history.scenario["topology"]), len(self.runs[0].rounds)
+            steps = options.consensus_steps
+            network = Network.over(name, self.graphs, rounds, steps, options.links)
+        return write(self.history, path, network)
 
     def save(self, path: str | Path) -> None:
         """Write all devices' models to a safetensors file, which `simulate` can begin with.

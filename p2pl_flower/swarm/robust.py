@@ -207,7 +207,7 @@ def _clipped(rule: ClippedGossip, step: _Step) -> Mixing:
             radii[k] = rule.adapted(*pairs)
     with np.errstate(invalid="ignore"):  # of devices that are ill themselves
         shorter = np.divide(radii[one], apart, out=np.ones_like(apart), where=apart > 0)
-    return _by_weights(step.mixing, one, other, weights * np.minimum(1.0, shorter))
+    return _by_weights(step.mixing, one, other, weights * np.fmin(1.0, shorter))
 
 
 def _chosen(rule: Krum, step: _Step) -> Mixing:
@@ -231,6 +231,8 @@ def _by_products(columns: Tensor, i: Tensor, j: Tensor) -> Tensor:
     """Return the squared distances of rows, where they are most of all pairs."""
     products = columns.double() @ columns.double().T
     squares = products.diagonal()
+    if not squares.isfinite().all():  # numbers so large that products would be no numbers
+        return _by_differences(columns, i, j)
     return (squares[i] + squares[j] - 2 * products[i, j]).clamp(min=0.0)
 
 

@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..history import Scores, Spread
+from ..history import Scores, Spread, each_device
 from .conversion import fit_inputs, fit_targets
+from .copies import copy_of
+from .footprint import output_bytes
 from .learner import Learner, Outputs, Tensors
 from .losses import is_plain_cross_entropy, loss_function, sum_and_count
 from .metrics import ACCURACY, Given, Metric, check_metrics, metrics_of
@@ -22,6 +24,9 @@ from .workers import Ids, Workers
 
 TOGETHER = 4
 """Devices that are scored together: enough for large products in the first layer."""
+
+_LAYERS = 2
+"""Layers whose outputs are there at the same time, in evaluation: one is made of another."""
 
 _LOSS = "loss"
 
@@ -41,6 +46,11 @@ class Scoring:
         What products are computed in; float32 is the model's own.
     metrics : str, callable, several of them or None
         What is measured beside the loss (see `p2pl_flower.swarm.metrics.metrics_of`).
+
+    Attributes
+    ----------
+    worker_bytes : int
+        What a worker thread needs of memory meanwhile.
 
     Raises
     ------
@@ -62,6 +72,8 @@ class Scoring:
         y = fit_targets(y, outputs, loss, "test")
         order = learner.order(x)
         self._inputs = learner.inputs(each(lambda part: part[order], x), precision)
+        largest = output_bytes(copy_of(learner.template).eval(), x)
+        self.worker_bytes = _LAYERS * largest * learner.together * max(self._inputs.sizes)
         self._targets = torch.split(y[order], self._inputs.sizes)
         self._loss = loss_function(loss)
         check_metrics(metrics, loss, outputs, y[: len(outputs)])
@@ -129,11 +141,12 @@ class Scoring:
                 sums.add(name, float(total), count)
 
 
-def scores_of(values: Mapping[str, NDArray[np.float64]]) -> Scores:
-    """Return the spreads over devices of what `Scoring.values` returned."""
+def scores_of(values: Mapping[str, NDArray[np.float64]], devices: Sequence[int] = ()) -> Scores:
+    """Return the spreads over ``devices`` of what `Scoring.values` returned for them."""
     spreads = {name: Spread.over(each) for name, each in values.items()}
     rest = {n: s for n, s in spreads.items() if n not in (_LOSS, ACCURACY) and s is not None}
-    return Scores(spreads.get(ACCURACY), spreads[_LOSS], rest)
+    own = dict(zip(devices, values.get(ACCURACY, np.empty(0)).tolist(), strict=False))
+    return Scores(spreads.get(ACCURACY), spreads[_LOSS], rest, each_device(own))
 
 
 class _Sums:

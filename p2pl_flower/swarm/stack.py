@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..errors import LayoutError
+from ..errors import ConfigError, LayoutError
 from ..named_arrays import layout, nbytes
 from ..sharing import EVERYTHING, Sharing
 
@@ -43,7 +43,8 @@ class Stack:
     changing : tuple[str, ...]
         Names of these and of the buffers, which it may change too.
     mixed : tuple[str, ...]
-        Names of what consensus averages: the floating-point tensors that are shared.
+        Names of what consensus averages: the floating-point tensors that are shared; tied ones by
+        the first of their names, if the last is.
     layout : Layout
         Shapes and dtypes of what one device sends of its model, tied parameters by all names.
     model_bytes : int
@@ -76,8 +77,13 @@ class Stack:
         kept = [name for name in state if name in own]  # tied parameters once
         self.trained = tuple(name for name in kept if name in named and name not in frozen)
         self.changing = tuple(name for name in kept if name not in frozen)
-        self.mixed = tuple(name for name in kept if name in part)
-        once = frozen - {*part}
+        last = {first: name for name, first in self.names.items()}  # which load_state_dict heeds
+        self.mixed = tuple(name for name in kept if last[name] in part)
+        for name in part:
+            if (other := last[self.names[name]]) not in part:
+                rule = f"takes {name!r}, which {other!r} replaces when a model is loaded: they are "
+                raise ConfigError("shared", shared.spec(), rule + "one tensor; take the last name")
+        once = frozen - {*self.mixed}
         self.tensors: dict[str, Tensor] = {
             name: state[name].to(torch_device).expand(devices, *state[name].shape)
             if name in once
@@ -229,6 +235,9 @@ def in_parts(tensor: Tensor) -> Tensor:
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
-def as_arrays(model: Mapping[str, Tensor]) -> dict[str, NDArray[np.generic]]:
-    """Return a model of tensors as the arrays of `p2pl_flower.named_arrays`."""
-    return {name: tensor.detach().cpu().numpy() for name, tensor in model.items()}
+def as_arrays(model: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """Return a model of tensors as NumPy's arrays, which have no type for bfloat16: as float32."""
+    return {
+        name: (t.float() if t.dtype == torch.bfloat16 else t).detach().cpu().numpy()
+        for name, t in model.items()
+    }

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..algorithms.max_norm import NOTHING, are_believed
 from ..errors import DeviceError
-from ..links import Links
 from ..topology import Schedule
 from .edges import Edges
+
+if TYPE_CHECKING:
+    from ..links import Links
 
 log = logging.getLogger("p2pl.swarm")
 

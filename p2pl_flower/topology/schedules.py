@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import networkx as nx
 
 from ..errors import TopologyError
 from ..seeding import Stream, generator
 from .checks import check_round, describe_components, is_connected, settle
+
+_LAST = "_last_links"
 
 
 class Schedule(ABC):
@@ -62,7 +64,16 @@ class Schedule(ABC):
         steps : int
             S, consensus steps in each round.
         """
-        return self.graph((round_number - 1) * steps + step if self.per_step else round_number)
+        number = (round_number - 1) * steps + step if self.per_step else round_number
+        kept: tuple[int, nx.Graph] | None = self.__dict__.get(_LAST)
+        if kept is None or kept[0] != number:
+            kept = number, self.graph(number)
+            self.__dict__[_LAST] = kept  # whatever a subclass does to attributes
+        return kept[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is kept: it is made anew where it is needed."""
+        return {name: value for name, value in self.__dict__.items() if name != _LAST}
 
     def of_round(self, round_number: int, steps: int) -> nx.Graph:
         """Return the links of all consensus steps of a round together, as `links` has them."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from p2pl_flower.config import Table
 
-from .base import Attack, NoAttack, Omniscient
+from .base import Agreed, Attack, NoAttack, Omniscient
 from .messages import Noise, NotANumber, Replay, SameModel, Scaling, SignFlip
-from .omniscient import ALittleIsEnough, ByByzFL, Dissensus, InnerProduct
+from .omniscient import ALittleIsEnough, Dissensus, InnerProduct
 from .training import LabelFlip, LargeNorm
 
-__all__ = ["ATTACKS", "Attack", "ByByzFL", "Dissensus", "NoAttack", "Omniscient"]
+__all__ = ["ATTACKS", "Agreed", "Attack", "Dissensus", "NoAttack", "Omniscient"]
 
 ATTACKS: Table[Attack] = Table(
     "attack",

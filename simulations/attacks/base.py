@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -104,3 +105,17 @@ class Omniscient(Attack):
     def lies(self) -> bool:
         """Return true."""
         return True
+
+
+class Agreed(Omniscient, ABC):
+    """All attackers send the same message, made of those of all honest devices."""
+
+    @abstractmethod
+    def crafted(self, honest: Tensors) -> Tensors:
+        """Return what attackers send.
+
+        Parameters
+        ----------
+        honest : Mapping[str, Tensor]
+            What honest devices send, each tensor of shape (H, ...).
+        """

@@ -6,9 +6,8 @@ import json
 import statistics
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from strategies import contender
 
 from ..scenario import FOLDER, Scenario
 from ..swarm_engine import run_contender
+from ..sweep import combinations, joined_environment
 
 FILE = FOLDER / "attacks" / "mnist.toml"
 RESULTS = Path(__file__).parents[1] / "results" / "attacks"
@@ -35,12 +35,12 @@ def run(file: Path, seeds: int, results: Path) -> History:
     ``results/history.json`` is written after each, and ``results/table.json`` with it.
     """
     content = tomllib.loads(file.read_text(encoding="utf-8"))
-    base, wanted = content["scenario"], list(variants(content["vary"]))
+    base, wanted = content["scenario"], list(combinations(content["vary"]))
     scenarios = [(v, s, scenario_of(base, v, s)) for s in range(seeds) for v in wanted]
     path = results / "history.json"
     kept = History.load(path) if path.is_file() else History(base, {})
     kept = kept if kept.scenario == base else History(base, {})
-    history = History(base, _both(kept.environment, environment()), kept.runs)
+    history = History(base, joined_environment(kept.environment, environment()), kept.runs)
     for variant, seed, scenario in scenarios:
         if find(history, variant, seed) is None:
             done = run_contender(scenario, contender(variant[_CONTENDER]), lambda *_: None)
@@ -53,13 +53,6 @@ def run(file: Path, seeds: int, results: Path) -> History:
     return history
 
 
-def variants(tables: Sequence[Mapping[str, Any]]) -> Iterator[Variant]:
-    """Yield every combination of the values in each table, the last key running fastest."""
-    for table in tables:
-        lists = [value if isinstance(value, list) else [value] for value in table.values()]
-        yield from (dict(zip(table, values, strict=True)) for values in product(*lists))
-
-
 def scenario_of(base: Mapping[str, Any], variant: Variant, seed: int) -> Scenario:
     """Return the scenario of one run."""
     keys = {k: v for k, v in variant.items() if k != _CONTENDER}
@@ -70,13 +63,6 @@ def find(history: History, variant: Variant, seed: int) -> Run | None:
     """Return a variant's run with a seed, if it is there."""
     found = (r for r in history.runs if {_CONTENDER: r.contender, **r.settings} == variant)
     return next((r for r in found if r.seed == seed), None)
-
-
-def _both(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the environment of runs made at several times: all values where they differ."""
-    said = {key: str(value).split(", ") for key, value in old.items()}
-    joined = {k: f"{old[k]}, {v}" for k, v in new.items() if str(v) not in said.get(k, [str(v)])}
-    return {**new, **old, **joined}
 
 
 def _row(history: History, base: Mapping[str, Any], variant: Variant) -> list[str]:

@@ -11,10 +11,10 @@ from torch import Tensor
 from p2pl_flower.config import take, within
 from p2pl_flower.errors import ConfigError
 
-from .base import Omniscient, Tensors
+from .base import Agreed, Omniscient, Tensors
 
 
-class ByByzFL(Omniscient):
+class ByByzFL(Agreed):
     """An attack of ByzFL: one message of all attackers, from those of all honest devices."""
 
     kind: ClassVar[str]
@@ -26,13 +26,7 @@ class ByByzFL(Omniscient):
         self._library()
 
     def crafted(self, honest: Tensors) -> Tensors:
-        """Return what attackers send.
-
-        Parameters
-        ----------
-        honest : Mapping[str, Tensor]
-            What honest devices send, each tensor of shape (H, ...).
-        """
+        """Return what ByzFL makes of each array."""
         attack = getattr(self._library(), self.kind)(float(self.tau))
         return {
             name: attack(tensor.reshape(len(tensor), -1)).reshape(tensor.shape[1:]).to(tensor)

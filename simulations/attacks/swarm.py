@@ -15,8 +15,8 @@ from p2pl_flower.seeding import Stream, derive
 from p2pl_flower.swarm.hostile import Hostile
 from p2pl_flower.swarm.mixing import Mixing
 
-from .base import Attack, Tensors, Where
-from .omniscient import ByByzFL, Dissensus
+from .base import Agreed, Attack, Omniscient, Tensors, Where
+from .omniscient import Dissensus
 
 Stacked = dict[str, Tensor]
 
@@ -48,9 +48,17 @@ class HostileDevices(Hostile):
         The run's seed.
     devices : int
         K, of which they are a share.
+
+    Raises
+    ------
+    ConfigError
+        The attack knows what others send, and is of no kind that is asked what it makes of it.
     """
 
     def __init__(self, attack: Attack, seed: int, devices: int) -> None:
+        if isinstance(attack, Omniscient) and not isinstance(attack, Agreed | Dissensus):
+            rule = "knows what others send and nobody asks it: derive it from Agreed or Dissensus"
+            raise ConfigError("attack", type(attack).__name__, rule)
         self._attack, self._seed = attack, seed
         self.devices = np.array(attack.attackers(seed, devices), dtype=np.int64)
         self._first: dict[tuple[int, int], Stacked] = {}
@@ -76,7 +84,7 @@ class HostileDevices(Hostile):
 
     def _crafted(self, sent: Tensors, mixing: Mixing, active: NDArray[np.int64]) -> Stacked:
         """Return what each attacker sends to all its neighbors."""
-        if isinstance(self._attack, ByByzFL):
+        if isinstance(self._attack, Agreed):
             honest = mixing.active.copy()
             honest[self.devices] = False
             rows = torch.from_numpy(np.flatnonzero(honest))

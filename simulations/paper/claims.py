@@ -6,7 +6,6 @@ import dataclasses
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from strategies import contender
 
 from ..compare import ENGINES
 from ..scenario import FOLDER, Scenario
+from ..sweep import combinations
 from .rule import Test, Tuning, Variant
 
 CLAIMS = FOLDER / "paper"
@@ -133,13 +133,9 @@ def _tests(found: Any) -> list[Test]:
 
 
 def _variants(tables: Sequence[Mapping[str, Any]]) -> Iterator[Variant]:
-    """Yield every combination of the values in each table, the last key running fastest."""
-    for table in tables:
-        lists = [value if isinstance(value, list) else [value] for value in table.values()]
-        for values in product(*lists):
-            settings = dict(zip(table, values, strict=True))
-            named = {f.name: settings.pop(f.name) for f in _OWN if f.name in settings}
-            yield Variant(**named, settings=settings)
+    for settings in combinations(tables):
+        named = {f.name: settings.pop(f.name) for f in _OWN if f.name in settings}
+        yield Variant(**named, settings=settings)
 
 
 _OWN = [f for f in dataclasses.fields(Variant) if f.name != "settings"]

@@ -51,7 +51,8 @@ seeds). Differences, with their intervals in brackets, are those of the judged o
 reference, in points of accuracy or in rounds: an accuracy below zero is behind, rounds below zero
 are fewer. *Swing* is how far accuracy rises from after training to after consensus, in the mean
 over the second half of the rounds. *Rounds to* counts the first scored round in which the mean over
-devices is reached, in the slowest of the seeds.
+devices is reached, in the slowest of the seeds; in a difference, a run that never reaches it counts
+as one round longer than it was, which decides nothing in favor of it.
 *Busiest node* is the model bytes that the node which sends most sends in a round (of FedAvg,
 the server), *server* all bytes to and from the server in a round, both in the mean.
 """

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from p2pl_flower.history import History, Run, environment
+from p2pl_flower.history import History, Round, Run, environment
 from p2pl_flower.system.files import write_text
 from strategies import contender
 
 from ..compare import ENGINES
+from ..sweep import joined_environment
 from .claims import Claim
 from .kept import RESULTS, RUNS, TUNING, find, kept_history
 from .measured import final
@@ -61,7 +61,7 @@ class _Files:
         started = time.perf_counter()
         done = _run(self.claim, variant, seed)
         history.runs.append(done)
-        history.environment = _both(history.environment, environment())
+        history.environment = joined_environment(history.environment, environment())
         write_text(self.folder / name, history.to_json())
         accuracy = final(done)
         sys.stderr.write(
@@ -73,16 +73,17 @@ class _Files:
 def _run(claim: Claim, variant: Variant, seed: int) -> Run:
     scenario = claim.scenario(variant, seed)
     done = ENGINES[variant.engine](scenario, contender(variant.contender), lambda *_: None)
-    return replace(done, settings=dict(variant.settings))
+    return replace(_slim(done), settings=dict(variant.settings))
 
 
-def _both(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the environment of runs made in two: where they differ, both values."""
-    merged = dict(old)
-    for key, value in new.items():
-        known = str(old.get(key)).split(", ")
-        if key not in old:
-            merged[key] = value
-        elif str(value) not in known:
-            merged[key] = ", ".join([*known, str(value)])
-    return merged
+def _slim(run: Run) -> Run:
+    """Return a run that has each device's own accuracy in the last scored round only."""
+    scored = [entry.after_consensus for entry in run.rounds if entry.after_consensus]
+    last = scored[-1] if scored else None
+    rounds = [entry if entry.after_consensus is last else _means(entry) for entry in run.rounds]
+    return replace(run, rounds=rounds)
+
+
+def _means(entry: Round) -> Round:
+    after = entry.after_consensus
+    return replace(entry, after_consensus=after and replace(after, devices=None))

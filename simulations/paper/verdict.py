@@ -35,12 +35,17 @@ class Gap:
         What the claim allows.
     seeds : int
         How many pairs there are.
+    at_least, at_most : bool
+        Whether a judged run, or a reference, never reached the level, so that it is behind by
+        more, or by less, than the figures say.
     """
 
     measure: str
     behind: Interval
     tolerance: float
     seeds: int
+    at_least: bool = False
+    at_most: bool = False
 
     @property
     def answer(self) -> str:
@@ -48,8 +53,8 @@ class Gap:
         if self.seeds < SEEDS:
             return UNDECIDED
         if self.behind.high <= self.tolerance:
-            return HOLDS
-        return NOT if self.behind.low > self.tolerance else UNDECIDED
+            return UNDECIDED if self.at_least else HOLDS
+        return NOT if self.behind.low > self.tolerance and not self.at_most else UNDECIDED
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,14 @@ def _gaps(claim: Claim, test: Test, row: Row, other: Row) -> Iterator[Gap]:
         behind = [_behind(claim.level(row.variant), measure, *pair) for pair in pairs]
         values = [value for value in behind if value is not None]
         if values:
-            yield Gap(measure, interval(values), tolerance, len(values))
+            beyond = _beyond(claim.level(row.variant), pairs) if measure == "rounds" else ()
+            yield Gap(measure, interval(values), tolerance, len(values), *beyond)
+
+
+def _beyond(level: float, pairs: Sequence[tuple[Run, Run]]) -> tuple[bool, bool]:
+    """Return whether a judged run, and whether a reference, alone never reached a level."""
+    reached = [tuple(rounds_to(run, level) <= len(run.rounds) for run in pair) for pair in pairs]
+    return (False, True) in reached, (True, False) in reached
 
 
 def _behind(level: float, measure: str, run: Run, reference: Run) -> float | None:

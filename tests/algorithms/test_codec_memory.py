@@ -89,7 +89,7 @@ def test_public_copies_by_hand() -> None:
     assert first.public["w"].tolist() == [3, 1]
     second = coder.send({"w": np.array([4.0, 5.0])}, first.kept, StepKey(0, 1, 1))
     assert second.encoded["values/w"].tolist() == [4]
-    assert second.encoded["base"].tolist() == [1, 0]
+    assert second.encoded["base"].tolist() == [1, digest(first.encoded)]
     assert second.public["w"].tolist() == [3, 5]
 
 
@@ -114,6 +114,33 @@ def test_who_lacks_the_last_copy_fetches_the_whole_one(alike: bool) -> None:
             hearer = heard.kept
             np.testing.assert_array_equal(heard.messages[7]["w"], sent.public["w"])
     assert due == [*([] if alike else [(0, [7])]), (3, [7])]
+
+
+def test_a_device_that_makes_a_step_anew_has_another_copy_than_it_had() -> None:
+    """As one that was stopped within a round, and draws other noise when it goes on."""
+    coder, key = (
+        Coder(CODECS.make("top-k:fraction=0.5"), MEMORIES["public-copies"]),
+        StepKey(0, 1, 0),
+    )
+    message, due = {"w": np.array([3.0, 2.0])}, []
+    before = coder.begin(message, {})
+    hearer = coder.begin(message, {})
+
+    def heard(sent, key):
+        def fetch(devices):
+            due.append(key.step)
+            return {7: sent.public}
+
+        return coder.hear({7: sent.encoded}, message, hearer, key, fetch, pytest.fail)
+
+    for number in (9.0, 5.0):  # the first is sent, and then forgotten by the sender alone
+        sent = coder.send({"w": np.array([number, 2.0])}, before, key)
+        found = heard(sent, key)
+        hearer = found.kept
+        assert found.messages[7]["w"].tolist() == sent.public["w"].tolist() == [number, 2]
+    sent = coder.send({"w": np.array([5.0, 8.0])}, sent.kept, StepKey(0, 1, 1))
+    assert heard(sent, StepKey(0, 1, 1)).messages[7]["w"].tolist() == [5, 8]
+    assert due == [0]
 
 
 def test_an_algorithm_has_a_memory_of_its_own_unless_users_name_one() -> None:

@@ -27,6 +27,7 @@ from p2pl_flower.algorithms.codecs import (
 )
 from p2pl_flower.config import text_of
 from p2pl_flower.errors import ConfigError, LayoutError
+from p2pl_flower.options import Options
 
 KEY = StepKey(3, 2, 1)
 TEXTS = [
@@ -198,6 +199,15 @@ def test_the_text_of_a_codec_makes_an_equal_one(text: str) -> None:
 def test_what_is_no_codec_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="codec="):
         CODECS.make(text)
+
+
+@pytest.mark.parametrize("second", ["int8", "top-k", "partial", "none"])
+def test_a_codec_that_is_left_nothing_is_refused(second: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"codec='bfloat16\+{second}.*': '{second}.*name it first"
+    ):
+        Options(codec=f"bfloat16+{second}")
+    assert Options(codec="top-k:fraction=0.5+int8").codec == CODECS.make("top-k:fraction=0.5+int8")
 
 
 def test_complex_numbers_are_refused_in_one_sentence() -> None:

@@ -7,6 +7,9 @@ import math
 import networkx as nx
 import numpy as np
 import pytest
+import torch
+from test_device import make_peers
+from torch import nn
 
 from p2pl_flower import Options
 from p2pl_flower.algorithms.mixing import (
@@ -16,9 +19,16 @@ from p2pl_flower.algorithms.mixing import (
     Median,
     MixingRule,
     TrimmedMean,
+    Weighted,
 )
+from p2pl_flower.algorithms.p2pl import P2PL
 from p2pl_flower.config import text_of
 from p2pl_flower.errors import ConfigError, LayoutError
+from p2pl_flower.relay.contents import Holding
+from p2pl_flower.swarm.edges import Edges
+from p2pl_flower.swarm.hooks import Hooks
+from p2pl_flower.swarm.mixing import Mixing
+from p2pl_flower.swarm.stack import Stack
 from p2pl_flower.topology.neighborhood import neighborhood
 from p2pl_flower.weights import Metropolis, row_of
 
@@ -154,3 +164,39 @@ def test_algorithms_that_rest_on_symmetric_sums_refuse_robust_rules(algorithm: s
     with pytest.raises(ConfigError, match=f"mixing='median': cannot be used with .*{algorithm}"):
         Options(algorithm=algorithm, mixing="median")
     assert Options(algorithm="slowmo", mixing="median").mixing == Median()
+
+
+class Largest(Weighted):
+    """Takes the largest of each number, whatever the weights."""
+
+    def combine(self, own, received, row, gamma):
+        return {
+            n: np.maximum.reduce([a, *(m[n] for m in received.values())]) for n, a in own.items()
+        }
+
+
+def test_a_rule_that_is_made_of_the_weighted_one_has_its_own_say_everywhere() -> None:
+    _, peers = make_peers(nx.complete_graph(3), mixing=Largest())
+    for peer in peers:
+        model = {"w": np.array([-1.0, 1.0]) * peer.me.id}
+        peer.start(model)
+        peer.publish(1, 0, Holding(model, model, {}))
+    assert [p.mix(1, 1).holding.model["w"].tolist() for p in peers] == [[0, 2]] * 3
+
+    stack = Stack(nn.Linear(1, 1), 3)
+    for device in range(3):
+        stack.put(device, {"weight": torch.full((1, 1), device), "bias": torch.tensor([-device])})
+    hooks = Hooks(P2PL(), stack, Largest())
+    for mixing in hooks.steps([step(nx.complete_graph(3))]):
+        hooks.mix(mixing)
+    assert stack.tensors["weight"].flatten().tolist() == [2, 2, 2]
+    assert stack.tensors["bias"].flatten().tolist() == [0, 0, 0]
+    with pytest.raises(ConfigError, match="cannot be used with algorithm='led"):
+        Options(algorithm="led", mixing=Largest())
+
+
+def step(graph: nx.Graph) -> Mixing:
+    edges = Edges.of(graph)
+    weights = np.full(len(edges.to), 1 / len(graph))
+    everybody = np.full(len(edges.to), True)
+    return Mixing.gossip(edges, weights, everybody, np.full(len(graph), True), 1.0)

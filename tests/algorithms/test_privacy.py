@@ -48,6 +48,12 @@ def test_noise_is_the_multiplier_times_the_norm() -> None:
     assert abs(made.mean()) < 0.01
 
 
+def test_arrays_without_an_axis_stay_arrays() -> None:
+    made = applied(Gaussian(2.0, SILENT), moved(0, 0, 1))
+    assert all(isinstance(array, np.ndarray) for array in made.values())
+    assert made["b"].shape == ()
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_an_update_that_is_no_number_counts_as_none(bad: float) -> None:
     made = applied(Gaussian(2.0, SILENT), moved(1, bad, 1))
@@ -110,3 +116,33 @@ def test_nothing_but_the_clipped_update_leaves_a_device(algorithm, monkeypatch) 
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
     loose = models(algorithm, 0, "none"), models(algorithm, 1, "none")
     assert max(float((a - b).abs().max()) for a, b in zip(*loose, strict=True)) > 0.01
+
+
+class Scaled(nn.Module):
+    """A linear model times a number of no axis."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.inner, self.scale = nn.Linear(6, 3), nn.Parameter(torch.tensor(1.5))
+        self.to(dtype)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.scale * self.inner(x.to(self.scale.dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_whatever_numbers_a_model_is_of(dtype: torch.dtype, monkeypatch) -> None:
+    monkeypatch.setattr("p2pl_flower.options.spending.epsilon_of", lambda *_: 1.0)
+
+    def trained(privacy: str) -> dict[str, torch.Tensor]:
+        x = torch.randn(4, 12, 6, generator=torch.Generator().manual_seed(0))
+        data = [(each, torch.arange(12) % 3) for each in x]
+        options = Options(privacy=privacy)
+        return simulate(
+            lambda: Scaled(dtype), data, "ring", options, rounds=1, progress=False
+        ).state_dict(0)
+
+    plain, silent = trained("none"), trained("gaussian:clip=1000,noise=1e-12")
+    for name, tensor in plain.items():
+        assert silent[name].dtype == dtype
+        torch.testing.assert_close(silent[name], tensor, rtol=1e-5, atol=1e-6)

@@ -31,6 +31,7 @@ def test_every_key_says_what_it_means(kind) -> None:
     assert all(o.help and not o.help.endswith(".") for o in known.values())
     own = {f.name for f in fields(kind)} - set(declared(kind))
     assert own <= {
+        "clock",
         "options",
         "joining",
         "training",

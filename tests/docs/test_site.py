@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,13 @@ def test_the_reference_describes_the_swarm() -> None:
 
 def test_the_reference_describes_every_algorithm() -> None:
     assert described("api-algorithms.md") == paths(dict(ALGORITHMS.entries) | MIXINGS.entries)
+
+
+def test_every_extra_is_explained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    page = (DOCS / "start.md").read_text(encoding="utf-8").partition("| extra |")[2]
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert set(re.findall("`(.+?)`", " ".join(rows))) == set(project["optional-dependencies"])
 
 
 def said() -> list[str]:

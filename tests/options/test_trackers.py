@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from toy_app import START, make_app
 from p2pl_flower import P2PL
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.history import Round, Scores, Spread
-from p2pl_flower.options import told
-from p2pl_flower.options.trackers import scalars
+from p2pl_flower.options import end, told
+from p2pl_flower.options.trackers import _Tracker, scalars
 
 ACCURACY = Spread(0.5, 0.25, 0.75, 0.125)
 SCORED = Scores(ACCURACY, None, {"top-k": Spread(1, 1, 1, 0)})
@@ -36,8 +35,7 @@ def tell(text: str) -> None:
     on_round = told(text, run="fedavg")
     for measured in ROUNDS:
         on_round(measured)
-    del on_round
-    gc.collect()  # which ends its run
+    end(on_round)
 
 
 def events(folder: Path) -> dict[tuple[str, int], float]:
@@ -121,6 +119,27 @@ def test_a_library_that_is_not_there_is_named_before_the_run(text, library, monk
     monkeypatch.setattr("p2pl_flower.options.trackers.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=rf"needs {library}: pip install 'p2pl-flower\["):
         told(text)
+
+
+def test_a_run_is_ended_once_by_a_call_or_when_its_logger_goes() -> None:
+    ended = []
+
+    class Ending:
+        def on_round(self, measured: Round) -> None: ...
+
+        def close(self) -> None:
+            ended.append("own")
+
+    end(told([Ending(), print]))
+    end(told(print))
+    end(None)
+    assert ended == ["own"]
+    tracker = _Tracker()
+    tracker._end_by(ended.append, "tracker")
+    tracker.close()
+    tracker.close()
+    _Tracker()._end_by(ended.append, "gone")
+    assert ended == ["own", "tracker", "gone"]
 
 
 def test_a_mode_that_there_is_not() -> None:

@@ -40,6 +40,19 @@ def test_one_that_says_it_is_under_way_hands_no_start_to_three(tmp_path, monkeyp
         assert setup_of(tmp_path, device)["initial_model_of"]
 
 
+def test_one_of_two_that_says_it_is_under_way_keeps_nobody_from_the_common_start(
+    tmp_path, monkeypatch
+) -> None:
+    lie(monkeypatch, liar=2, newest=[5, 0])
+    made = settings(
+        nx.complete_graph(3), tmp_path, rounds=1, linger=5, start=30, waiting={"deadline": 1}
+    )
+    run_here(made)
+    setups = [setup_of(tmp_path, device) for device in (0, 1)]
+    assert all("model_from" not in setup for setup in setups)
+    assert setups[0]["initial_model_of"] == setups[1]["initial_model_of"]
+
+
 @pytest.mark.parametrize("named", [1e300, 1e6, 500.0])
 def test_a_norm_that_is_named_is_that_of_the_model_or_does_not_count(
     tmp_path, monkeypatch, named

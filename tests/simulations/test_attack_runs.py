@@ -10,6 +10,7 @@ import pytest
 from p2pl_flower.history import History
 from simulations.attacks import experiment
 from simulations.attacks.__main__ import main
+from simulations.sweep import combinations
 
 FILE = """
 [scenario]
@@ -63,5 +64,5 @@ def test_what_is_shipped_is_valid() -> None:
     import tomllib
 
     content = tomllib.loads(experiment.FILE.read_text())
-    for variant in experiment.variants(content["vary"]):
+    for variant in combinations(content["vary"]):
         experiment.scenario_of(content["scenario"], variant, 0)

@@ -16,7 +16,7 @@ from p2pl_flower.history import Run
 from p2pl_flower.relay.contents import MODEL, models_of
 from p2pl_flower.swarm.edges import Edges
 from p2pl_flower.swarm.mixing import Mixing
-from simulations.attacks import ATTACKS
+from simulations.attacks import ATTACKS, Agreed, Attack, Omniscient
 from simulations.attacks.base import Where
 from simulations.attacks.flower import attacked, relay_of
 from simulations.attacks.swarm import HostileDevices
@@ -106,8 +106,8 @@ def star_step(devices: int = 4) -> Mixing:
 
 
 class Chosen(HostileDevices):
-    def __init__(self, text: str, *devices: int) -> None:
-        super().__init__(ATTACKS.make(text), 0, 4)
+    def __init__(self, attack: str | Attack, *devices: int) -> None:
+        super().__init__(ATTACKS.of(attack), 0, 4)
         self.devices = np.array(devices)
 
 
@@ -123,6 +123,23 @@ def test_neighbors_hear_lies_and_attackers_go_on_as_if_they_had_not() -> None:
     assert after == pytest.approx([0.4 + 0.2 * (2 + 4 - 8), 1.5, 2.5, 4.5])
     both = mixed(Chosen("sign-flip", 0, 3), star_step())
     assert both == pytest.approx([0.4 + 0.2 * (2 + 4 - 8), 1 - 0.5, 2 - 0.5, 4 - 0.5])
+
+
+class Mean(Agreed):
+    def crafted(self, honest):
+        return {name: 10 * tensor.mean(0) for name, tensor in honest.items()}
+
+
+def test_attackers_of_your_own_may_know_what_honest_devices_send() -> None:
+    assert mixed(Chosen(Mean(), 2, 3), star_step())[:2] == pytest.approx(
+        [0.4 + 0.2 * 2 + 0.4 * 15, 1.5]
+    )
+
+    class Silent(Omniscient):
+        pass
+
+    with pytest.raises(ConfigError, match=r"attack='Silent': .* derive it from Agreed"):
+        Chosen(Silent())
 
 
 def test_dissensus_leaves_a_device_where_it_is() -> None:

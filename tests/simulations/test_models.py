@@ -97,3 +97,12 @@ def test_a_model_of_ones_own_is_drawn_from_the_seed_alone() -> None:
     )
     with pytest.raises(ConfigError, match=r"own_things\.smallest': needs own|must make an inst"):
         check("own_things.smallest", "digits")
+
+
+@pytest.mark.parametrize("model", MODELS.entries)
+def test_what_a_network_draws_is_known_without_making_it(model):
+    made = models.factory(model, (3, 32, 32), 10)
+    drawn, own = made.drawn(7), build(model, (3, 32, 32), 10, seed=7).state_dict()
+    assert list(drawn) == list(own)
+    assert all(torch.equal(drawn[name], tensor) for name, tensor in own.items())
+    assert all(torch.equal(t, own[name]) for name, t in made(7).state_dict().items())

@@ -87,6 +87,7 @@ def test_write(tmp_path):
         "consensus-distance.png",
         "graph.png",
         "history.json",
+        "report.html",
         "report.md",
     ]
     again = History.load(folder / "history.json")

@@ -157,6 +157,16 @@ def test_rounds_to_a_level(tmp_path):
     assert judged(claim, *[[fast, fast, fast, fast]] * 3).word == NOT  # as fast is not sooner
 
 
+@pytest.mark.parametrize(("tolerance", "word"), [(0.0, NOT), (1.0, UNDECIDED)])
+def test_who_never_reaches_the_level_is_behind_by_nobody_knows_how_much(claim, tolerance, word):
+    timed = replace(claim, tests=(replace(claim.test, mean=None, worst=None, rounds=tolerance),))
+    never, last = (0.6, 0.6), (0.8, 0.8)  # which reaches it in the last round, 1 before "never"
+    found = judged(replace(timed, reach=0.7), *[[never, never, never, last]] * 3)
+    assert found.detail[0] == f"{word} for ring: rounds +1.0 [+1.0, +1.0]"
+    sooner = replace(timed, tests=(replace(timed.test, rounds=-2.0),), reach=0.7)
+    assert judged(sooner, *[[last, last, last, never]] * 3).word == UNDECIDED
+
+
 def test_the_swing_is_that_of_the_second_half(claim):
     [run, *_] = made(claim, [(0.9, 0.9)] * 4)
     assert swing(run) is None  # not scored after training

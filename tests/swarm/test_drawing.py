@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from p2pl_flower.algorithms.max_norm import Candidates
-from p2pl_flower.errors import LayoutError
+from p2pl_flower.errors import ConfigError, LayoutError
 from p2pl_flower.sharing import Sharing
 from p2pl_flower.swarm.drawing import Draws, draw
 from p2pl_flower.swarm.stack import Stack, as_arrays
@@ -43,6 +43,18 @@ def test_norms_are_those_that_each_device_claims(scope) -> None:
             claimed = np.delete(claimed, tied_twice)
             claimed[0] *= np.sqrt(2)
         np.testing.assert_allclose(found[device], claimed, rtol=1e-6)
+
+
+def test_of_a_tied_parameter_the_name_counts_that_is_loaded_last() -> None:
+    shared = Sharing.of("!0.weight")
+    stack = stack_of(shared=shared)
+    assert "0.weight" in stack.mixed
+    found = Draws(stack, tied, SEEDS).norms("model")
+    for device in range(DEVICES):
+        claimed = Candidates.of(shared.part(as_arrays(alone(device))), "model", device).norms
+        np.testing.assert_allclose(found[device], claimed, rtol=1e-6)
+    with pytest.raises(ConfigError, match=r"takes '0\.weight', which '2\.weight' replaces"):
+        stack_of(shared=Sharing.of("!2.weight"))
 
 
 def test_every_device_gets_the_tensors_of_whom_it_follows() -> None:
@@ -98,3 +110,32 @@ def _shifted(seed: int) -> nn.Module:
     module = draw(tied, seed)
     nn.init.constant_(module[1].weight, seed)
     return module
+
+
+class Known:
+    """A factory that knows what it draws, and is asked for no module then."""
+
+    def __call__(self, seed: int) -> nn.Module:
+        raise AssertionError(seed)
+
+    def drawn(self, seed: int) -> dict[str, torch.Tensor]:
+        return draw(tied, seed).state_dict()
+
+
+def test_what_a_factory_knows_of_its_draws_is_drawn_in_tasks_to_the_same_models() -> None:
+    stacks, tasks = [stack_of(), stack_of()], []
+
+    def do(task, items) -> None:
+        for item in reversed(list(items)):
+            tasks.append(item)
+            task(item)
+
+    norms = []
+    for stack, factory in zip(stacks, (tied, Known()), strict=True):
+        draws = Draws(stack, factory, SEEDS)
+        norms.append(draws.norms("tensor", do))
+        draws.give(np.array([[1], [4], [4], [0], [2]]))
+    assert tasks == [range(DEVICES)]  # the tied one's are drawn in turn
+    np.testing.assert_array_equal(*norms)
+    for name, tensor in stacks[0].tensors.items():
+        assert torch.equal(tensor, stacks[1].tensors[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import namedtuple
 from functools import partial
 
@@ -16,7 +17,7 @@ from torch.utils.data import Dataset
 
 from p2pl_flower.errors import ConfigError
 from p2pl_flower.seeding import batch_order
-from p2pl_flower.swarm import Machine, TrainOptions, simulate
+from p2pl_flower.swarm import Machine, TrainOptions, nested, simulate
 from p2pl_flower.swarm.nested import each, joined
 from p2pl_flower.swarm.sources import samples
 
@@ -233,3 +234,22 @@ def test_nests_keep_their_kinds() -> None:
     assert found.first.tolist() == [1, 1, 2, 2]
     assert found.second["a"][0].tolist() == [0, 0, 1, 1]
     assert found.second["a"][1] is None
+
+
+def test_how_a_forward_takes_its_inputs_is_found_out_once(monkeypatch) -> None:
+    asked, signature = [], inspect.signature
+
+    def noted(function):
+        asked.append(function)
+        return signature(function)
+
+    class Pair(nn.Module):
+        def forward(self, one, two=0):
+            return one
+
+    x, pair = {"one": torch.zeros(2), "two": torch.zeros(2)}, Pair()
+    monkeypatch.setattr(nested.inspect, "signature", noted)
+    for module in (pair, Pair(), pair):
+        assert nested.arguments(module, x) == ((), x)
+        assert nested.arguments(module, (*x.values(), 1)) == (((*x.values(), 1),), {})
+    assert len(asked) == 2

@@ -246,3 +246,14 @@ def test_half_precision_models_are_stacked_too() -> None:
         lambda: Adapted().bfloat16(), [(x.bfloat16(), y) for x, y in data()], TrainOptions()
     )
     assert made.stack.model_bytes == 2 * (36 + 12 + 12 + 21)
+
+
+def test_the_report_shows_the_run(tmp_path):
+    pairs, options = data(), Options(seed=1, links="bernoulli:up=0.5")
+    result = simulate(Tied, pairs, "ring", options, rounds=2, test=pairs[0], progress=False)
+    devices = result.final().after_consensus.devices
+    assert len(devices) == DEVICES
+    assert np.mean(devices) == pytest.approx(result.final().after_consensus.accuracy.mean, abs=1e-4)
+    page = result.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "ring" in page
+    assert f"{DEVICES} devices train" in page

@@ -128,3 +128,13 @@ def test_rules_of_ones_own_mix_device_by_device() -> None:
     assert combined(Mine(), messages(COUNT), {}, mixing) is None
     complex_ones = {"z": torch.zeros(COUNT, 2, dtype=torch.complex64)}
     assert combined(Median(), complex_ones, {}, mixing) is None
+
+
+@pytest.mark.parametrize("text", ["krum", "clipped-gossip"])
+def test_a_finite_message_whose_square_is_none_is_far_away(text: str) -> None:
+    sent = messages(COUNT, torch.float64)
+    sent["w"][3] = 1e200
+    rule, mixing = MIXINGS.make(text), step(nx.complete_graph(COUNT))
+    assert_same(rule, sent, {}, mixing, 1e-6)
+    found = combined(rule, sent, {}, mixing)["w"]
+    assert float(found[np.arange(COUNT) != 3].abs().max()) < 10

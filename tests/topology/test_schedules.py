@@ -200,3 +200,22 @@ def test_waypoint_is_the_same_far_out_however_it_is_asked():
 def test_waypoint_refuses(arguments, message):
     with pytest.raises(TopologyError, match=message):
         t.RandomWaypoint(*arguments)
+
+
+@pytest.mark.parametrize(("per_step", "made"), [(False, [1, 2]), (True, [1, 2, 3, 4, 5, 6])])
+def test_links_of_a_users_schedule_are_made_once_for_all_who_ask_in_turn(per_step, made):
+    asked = []
+
+    class Own(t.Schedule):
+        n = 5
+
+        def graph(self, round_number):
+            asked.append(round_number)
+            return nx.star_graph(4)
+
+    schedule = Own()
+    schedule.per_step = per_step
+    for number in (1, 2):
+        for step in (1, 1, 2, 3):
+            schedule.links(number, step, 3)
+    assert asked == made

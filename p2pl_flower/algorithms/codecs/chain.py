@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,16 @@ class Chain(Codec):
             own = {n.removeprefix(mark): encoded[n] for n in encoded if n.startswith(mark)}
             now = codec.decode({**own, **now}, layouts[place], key, shape)
         return now
+
+    @property
+    def idle(self) -> Codec | None:
+        """The first that has nothing to do, where those before it leave no floating-point array."""
+        layout: Layout = {"model": ((64,), "float32")}
+        for before, codec in itertools.pairwise(self.parts):
+            layout = _floats(before.encoded_layout(layout, StepKey(0, 1, 0)))
+            if not layout:
+                return codec
+        return None
 
     def encoded_layout(self, layout: Layout, key: StepKey) -> Layout:
         """Return the layouts of what is left and kept of all codecs."""

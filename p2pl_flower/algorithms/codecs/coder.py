@@ -16,8 +16,10 @@ from .base import EXACT, Codec, StepKey, layout_of, size_of
 from .memory import Memory, NoMemory, Public
 
 BASE = "base"
-"""Array in what is sent: round and step of the copy that it is to be added to; for the initial
-model 0 and its digest."""
+"""Array in what is sent: the copy that it is to be added to, by the round in which that came to be
+and the digest of what was sent for it, this array among it; for the initial model 0 and its digest.
+So what is named is all that was added: a device that goes on from an older state, and sends other
+numbers in a step than it did before, has another copy, and nobody takes one for the other."""
 
 NOTHING = NoMemory()
 
@@ -129,7 +131,7 @@ class Coder:
         public, after = self.memory.public(message, offered, sent, state)
         if self.memory.adds_up:
             encoded = {**encoded, BASE: kept[_SENT][""]}
-            after = {**after, _SENT: {"": np.array(key[1:], np.int64)}}
+            after = {**after, _SENT: {"": _version(encoded, key)}}
         return Sent(encoded, public, {**kept, **after})
 
     def own(self, encoded: Model | None, message: Model, kept: Kept, key: StepKey) -> Model:
@@ -195,12 +197,12 @@ class Coder:
         refuse: Refuse,
     ) -> Heard:
         """Add what arrived to the copies; one that missed a step is fetched as a whole."""
-        messages, now = dict[int, Model](), list(key[1:])
+        messages, now = dict[int, Model](), {j: _version(arrived[j], key) for j in decoded}
         begun = self.memory.start(message, kept[_BEGUN])["copy"]
         for j, differs in decoded.items():
             copy: Model = kept.get(f"{_COPY_OF}{j}", begun)
             known = kept[_COPIED].get(str(j), kept[_COPIED][_BEGUN]).tolist()
-            if known == now:  # the step is made once more
+            if known == now[j].tolist():  # the step is made once more
                 messages[j] = copy
             elif known == arrived[j][BASE].tolist():
                 with np.errstate(over="ignore", invalid="ignore"):
@@ -218,7 +220,7 @@ class Coder:
             del messages[j]
             refuse(j, ValueError(f"the copy of device {j} is no longer made of finite numbers"))
         copies = {f"{_COPY_OF}{j}": dict(copy) for j, copy in messages.items()}
-        versions = {str(j): np.array(now, np.int64) for j in messages}
+        versions = {str(j): now[j] for j in messages}
         after = {**kept, **copies, _COPIED: {**kept[_COPIED], **versions}}
         return Heard(dict(sorted(messages.items())), fetched, after)
 
@@ -234,6 +236,11 @@ class Coder:
     def _expected(self, due: Layout, key: StepKey) -> Layout:
         expected = self.codec.encoded_layout(due, key)
         return {**expected, BASE: _BASE_LAYOUT} if self.memory.adds_up else expected
+
+
+def _version(encoded: Model, key: StepKey) -> NDArray[np.int64]:
+    """Return what names the copy that comes of what was sent in a step."""
+    return np.array([key.round, digest(encoded)], np.int64)
 
 
 def _is_spoiled(made: Model, of: Model) -> bool:

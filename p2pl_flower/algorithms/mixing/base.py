@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,11 @@ class MixingRule(ABC):
     A rule is used by every algorithm whose messages are mixed by a weighted sum. It sees NumPy
     arrays, in every engine.
     """
+
+    @property
+    def is_weighted_sum(self) -> bool:
+        """Whether nothing takes the place of the weighted sum, or of what the algorithm has."""
+        return type(self).combine is Weighted.combine
 
     @abstractmethod
     def combine(
@@ -92,12 +97,12 @@ def towards(own: Model, target: Model, gamma: float) -> Arrays:
 
 
 def square_distance(one: Model, other: Model) -> float:
-    """Return the squared L2 distance of two messages, in double precision."""
-    parts: Sequence[float] = [
-        float(np.square(np.abs(wide(other[name]) - wide(array)), dtype=np.float64).sum())
-        for name, array in one.items()
-    ]
-    return math.fsum(parts)
+    """Return the squared L2 distance of two messages, in double precision; infinity beyond it."""
+    with np.errstate(over="ignore", invalid="ignore"):  # of what neighbors may send
+        return sum(
+            float(np.square(np.abs(wide(other[name]) - wide(array)), dtype=np.float64).sum())
+            for name, array in one.items()
+        )
 
 
 @dataclass(frozen=True)

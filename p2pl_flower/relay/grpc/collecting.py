@@ -15,6 +15,7 @@ from ...named_arrays import Model
 from ...system.allocator import give_back
 from ..contents import MODEL
 from ..mailbox import Collected, Slot
+from ..spool import Partial
 from .checking import checked
 from .own_publications import ANY_AGE
 from .protocol import Refusal, RefusedError
@@ -28,6 +29,7 @@ MOST_STALE = 8
 
 _RETRY_SECONDS = 0.2
 _HEADER_SLACK = 1 << 16
+_BROKEN_SECONDS = 60.0  # in which the rest of what has begun to come is asked for
 _END_SECONDS = 0.5  # for calls that have been ended
 _TRANSFER_SECONDS = 10.0  # for what is there already, where nothing is waited for
 
@@ -42,7 +44,9 @@ def collect(
     it is next asked for. Those that are absent are not waited for longer than for the others.
     """
     policy = deadline is None
-    seconds = endpoint.waiting.deadline if deadline is None else deadline
+    adapts = policy and slot.round > 0 and slot.channel == MODEL
+    usual = endpoint.usual.deadline(endpoint.waiting) if adapts else endpoint.waiting.deadline
+    seconds = usual if deadline is None else deadline
     enough = endpoint.waiting.enough(len(senders)) if policy else len(senders)
     begun = time.monotonic()
     absent = {j for j in senders if policy and j in endpoint.unreachable}
@@ -55,6 +59,8 @@ def collect(
     fetching.settle_until(begun + (seconds or _TRANSFER_SECONDS), enough, spared=absent)
     fetching.settle_until(begun + brief, enough, spared=())
     fetching.end()
+    if adapts and fetching.last_at is not None:
+        endpoint.usual.note(fetching.last_at - begun)
     give_back()
     ages = fetching.ages
     return Collected(dict(sorted(fetching.arrived.items())), {j: a for j, a in ages.items() if a})
@@ -71,10 +77,13 @@ class Transfer:
         What will have come.
     has_begun : bool
         Whether the neighbor has begun to send.
+    partial : Partial or None
+        What has come, which a call after this one may go on with.
     """
 
     def __init__(self, slot: Slot) -> None:
         self.slot, self.has_begun = slot, False
+        self.partial: Partial | None = None
         self.future: Future[Fetched]
         self.over = threading.Event()
         self._call: grpc.Call | None = None
@@ -116,6 +125,7 @@ class _Fetching:
         self._out_of_time = False
         self.arrived: dict[int, Model] = {}
         self.ages: dict[int, int] = {}
+        self.last_at: float | None = None
 
     def begin(self, sender: int, seconds: float, absent: bool) -> None:
         """Fetch from a neighbor, in a thread of its own, or go on with what is under way."""
@@ -174,6 +184,7 @@ class _Fetching:
             endpoint.statistics.arrived(sender, stale=age > 0)
             endpoint.taken[self._run, self._slot.channel, sender] = fetched.slot
             if not age:
+                self.last_at = time.monotonic()
                 endpoint.punctual(sender)
         except RefusedError as refused:
             self._refuse(sender, refused)
@@ -199,12 +210,16 @@ class _Fetching:
         return apart if is_of_use else None
 
     def _fetch(self, transfer: Transfer, sender: int, seconds: float, wait_for: float) -> Fetched:
-        """Fetch a publication; who cannot be reached is tried again and again."""
+        """Fetch a publication; who cannot be reached is tried again and again.
+
+        Where a connection breaks in the middle, the rest is asked for, for a while longer.
+        """
         remote = self._endpoint.remote(sender)
         most = self._endpoint.most_bytes if self._most is None else self._most + _HEADER_SLACK
         after = self._endpoint.taken.get((self._run, self._slot.channel, sender))
         end = time.monotonic() + seconds
         absent: RefusedError | None = None
+        come = 0
         while True:
             left = max(0.0, end - time.monotonic())
             try:
@@ -225,5 +240,9 @@ class _Fetching:
                     raise
                 absent = refused
                 self._endpoint.out_of_reach(sender)
+                if transfer.partial is not None and transfer.partial.written > come:
+                    come = transfer.partial.written
+                    end = max(end, time.monotonic() + _BROKEN_SECONDS)
+                    left = end - time.monotonic()
                 if left <= _RETRY_SECONDS or transfer.over.wait(_RETRY_SECONDS):
                     raise

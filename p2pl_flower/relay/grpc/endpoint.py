@@ -22,7 +22,7 @@ from .protocol import Refusal, RefusedError
 from .remote import Remote
 from .server import Server
 from .transfer_statistics import TransferStatistics
-from .waiting import RoundTimes, Waiting
+from .waiting import RoundTimes, Usual, Waiting
 
 if TYPE_CHECKING:
     from ..group.standing import Standing
@@ -87,6 +87,8 @@ class Endpoint:
         newest is taken as it is, whatever round it is of.
     times : dict[str, RoundTimes]
         How long rounds take, by run.
+    usual : Usual
+        How long neighbors take.
 
     Raises
     ------
@@ -114,6 +116,7 @@ class Endpoint:
         self.carried: dict[tuple[str, str, int], Transfer] = {}
         self.taken: dict[tuple[str, str, int], Slot] = {}
         self.times: dict[str, RoundTimes] = {}
+        self.usual = Usual()
         self._lates: Counter[int] = Counter()
         self._out_of_reach: set[int] = set()
         self._told_at: dict[int, float] = {}

@@ -14,7 +14,7 @@ import grpc
 
 from ...errors import ConfigError
 from ..mailbox import Slot
-from ..spool import Document, Spool
+from ..spool import Document, Partial, Spool
 from . import protocol
 from .credentials import Credentials, host_name
 from .messages import messages
@@ -38,11 +38,20 @@ _PROBE_SECONDS = 2.0
 _LEAST_CHUNK = 1 << 16  # bytes; a model in crumbs takes more time than it has bytes
 _TRANSFER_SECONDS = 3600.0
 _CLOSE_SECONDS = 2.0
+_LONGEST_MARK = 64
 _CLOSED = "is not called any more"
 
 
 class Watch(Protocol):
-    """Is told of a call, from the thread that makes it."""
+    """Is told of a call, from the thread that makes it.
+
+    Attributes
+    ----------
+    partial : Partial or None
+        What an earlier call has brought of a document, before its connection broke.
+    """
+
+    partial: Partial | None
 
     def add(self, call: grpc.Call) -> None:
         """Take the call, so that another thread can end it."""
@@ -167,9 +176,10 @@ class Remote:
         wait = {"wait-ms": math.ceil(1000 * seconds)}
         place = {"channel": slot.channel, "round": slot.round, "step": slot.step}
         nearby = {"within": within, "after": list((after or _NOTHING)[1:])} if within else {}
-        request = protocol.encode(
-            {**place, **wait, **nearby, "run": run, "from": self._me, "agreed": agreed}
-        )
+        begun = None if watch is None else watch.partial
+        lacking = {} if begun is None else {"mark": begun.mark, "first": begun.written}
+        own = {"run": run, "from": self._me, "agreed": agreed}
+        request = protocol.encode({**place, **wait, **nearby, **own, **lacking})
         try:
             call = self._fetch(request, timeout=seconds + _TRANSFER_SECONDS)
         except ValueError:
@@ -206,9 +216,24 @@ class Remote:
         if not 0 <= size <= most_bytes:
             rule = f"announces {size:,} bytes, where at most {most_bytes:,} are expected"
             raise RefusedError(Refusal.OVERSIZED, rule)
+        begun = self._begun(fields, size, watch)
         if watch is not None:
             watch.begin()
-        return Fetched(found, self._spool.keep(size, _exactly(size, coming)))
+        document = self._spool.fill(begun, _exactly(size - begun.written, coming))
+        return Fetched(found, document)
+
+    def _begun(self, fields: dict[str, Any], size: int, watch: Watch | None) -> Partial:
+        """Return what the answer is the rest of: of nothing, unless it was asked for."""
+        mark, first = str(fields.get("mark", ""))[:_LONGEST_MARK], fields.get("first", 0)
+        begun = None if watch is None else watch.partial
+        known = begun is not None and (begun.mark, begun.size) == (mark, size)
+        if begun is None or not known or first == 0:
+            begun = self._spool.begin(size, mark)
+        if first != begun.written:
+            raise RefusedError(Refusal.MALFORMED, f"sends what begins at byte {first!r:.50}")
+        if watch is not None:
+            watch.partial = begun
+        return begun
 
     def _refused(self, error: grpc.RpcError) -> RefusedError:
         refused, number = protocol.read_refusal(error)

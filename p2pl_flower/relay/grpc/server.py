@@ -29,6 +29,8 @@ _QUEUED = 4  # calls for each thread, those that wait for one included; more are
 _STREAMS = 64
 _HANDSHAKE_SECONDS = 20
 _IDLE_SECONDS = 600
+_SILENT_SECONDS = 15  # then a caller is asked whether it is there
+_ANSWER_SECONDS = 60  # within which it must answer that
 _PING_SECONDS = 1
 _AGE_SECONDS = 3600  # then callers come again, and look at the certificate that is shown here
 _CONNECTIONS = 16, 4096
@@ -130,8 +132,10 @@ class Server:
                 found, document = publications.wait_for(
                     sender, slot, seconds, context.is_active, *_nearby(fields)
                 )
-            yield protocol.encode(self._announced(found, document, publications))
-            yield from document.chunks(protocol.CHUNK_BYTES)
+            first = _first(fields, document)
+            told = self._announced(found, document, publications)
+            yield protocol.encode({**told, "mark": document.mark, "first": first})
+            yield from document.chunks(protocol.CHUNK_BYTES, first)
             if found.channel == MODEL:
                 self._statistics.given(sender)
 
@@ -218,6 +222,11 @@ def _bounds() -> list[tuple[str, int]]:
         ("grpc.max_allowed_incoming_connections", max(least, min(most, open_files.limit() // 2))),
         ("grpc.server_handshake_timeout_ms", 1000 * _HANDSHAKE_SECONDS),
         ("grpc.max_connection_idle_ms", 1000 * _IDLE_SECONDS),
+        ("grpc.keepalive_time_ms", 1000 * _SILENT_SECONDS),
+        ("grpc.keepalive_timeout_ms", 1000 * _ANSWER_SECONDS),
+        ("grpc.http2.ping_timeout_ms", 1000 * _ANSWER_SECONDS),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
         ("grpc.max_concurrent_streams", _STREAMS),
         ("grpc.max_connection_age_ms", 1000 * _AGE_SECONDS),
         ("grpc.max_connection_age_grace_ms", 1000 * _AGE_SECONDS),
@@ -242,6 +251,14 @@ def _bind(server: grpc.Server, listen: str, credentials: Credentials | None) -> 
 
 def _place(fields: dict[str, Any]) -> tuple[int, int]:
     return protocol.whole(fields, "round"), protocol.whole(fields, "step")
+
+
+def _first(fields: dict[str, Any], document: Document) -> int:
+    """Return from which byte on a document is sent: who has begun it is sent what is lacking."""
+    first = fields.get("first")
+    if fields.get("mark") != document.mark or type(first) is not int or first < 0:
+        return 0
+    return min(first, document.size)
 
 
 def _nearby(fields: dict[str, Any]) -> tuple[int, tuple[int, int]]:

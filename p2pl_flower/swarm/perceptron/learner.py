@@ -37,6 +37,7 @@ class PerceptronLearner(Learner):
     """
 
     path = "perceptron"
+    together = 4  # all that are scored together
 
     def __init__(
         self, template: nn.Module, options: TrainOptions, grams: Grams | None = None

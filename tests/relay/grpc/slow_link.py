@@ -51,6 +51,14 @@ class SlowLink:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
 
+    def break_off(self) -> None:
+        """Break all connections; new ones are taken."""
+        held, self._sockets = self._sockets[1:], self._sockets[:1]
+        for each in held:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()  # what was not read yet breaks the other end, too
+
     def _start(self, function, *arguments) -> None:
         threading.Thread(target=function, args=arguments, daemon=True).start()
 

@@ -67,15 +67,15 @@ def test_trouble_of_this_machine_is_counted_and_passes(network, monkeypatch) -> 
     one, two = network(0), network(1)
     connect(one, two)
     EndpointMailbox(two, RUN).publish(SLOT, model())
-    mailbox, keep = EndpointMailbox(one, RUN), one.spool.keep
+    mailbox, begin = EndpointMailbox(one, RUN), one.spool.begin
     for error in (OSError(24, "Too many open files"), UnavailableError("no room")):
 
-        def fail(size, chunks, error=error):
+        def fail(size, mark, error=error):
             raise error
 
-        monkeypatch.setattr(one.spool, "keep", fail)
+        monkeypatch.setattr(one.spool, "begin", fail)
         assert mailbox.collect([1], SLOT) == {}
-    monkeypatch.setattr(one.spool, "keep", keep)
+    monkeypatch.setattr(one.spool, "begin", begin)
     assert list(mailbox.collect([1], SLOT)) == [1]
     assert one.statistics.counts()[1] == {"arrived": 1, "local": 2}
 
@@ -90,3 +90,14 @@ def test_the_limit_of_open_files_is_raised() -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, preexec_fn=lower, capture_output=True, text=True, check=True)
     assert int(done.stdout) == hard or hard == resource.RLIM_INFINITY
+
+
+def test_a_connection_whose_other_end_is_gone_is_closed(network, monkeypatch) -> None:
+    for name in ("_SILENT_SECONDS", "_ANSWER_SECONDS"):
+        monkeypatch.setattr(f"p2pl_flower.relay.grpc.server.{name}", 1)
+    host, _, port = network(0).address.rpartition(":")
+    with socket.create_connection((host, int(port)), 10) as held:
+        held.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        held.settimeout(10)  # it is there, and answers no ping
+        while held.recv(1 << 12):
+            pass

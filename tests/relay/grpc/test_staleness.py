@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import wait
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from p2pl_flower.relay.grpc.collecting import MOST_STALE
 from p2pl_flower.relay.grpc.waiting import RoundTimes
 from p2pl_flower.weights import weaken_stale
 
-LARGE = 400_000  # numbers of 4 bytes
+LARGE, LARGER = 400_000, 2_000_000  # numbers of 4 bytes
 
 
 def publish(endpoint, number: int, size: int = 3, step: int = 0) -> None:
@@ -87,6 +87,29 @@ def test_a_transfer_that_does_not_fit_the_deadline_is_carried_over(network) -> N
         assert number > 1
         assert np.array_equal(found[1]["w"], np.full(LARGE, 1, np.float32))
         assert link.passed < 1.5 * 4 * LARGE  # nothing was begun anew
+
+
+def test_a_transfer_that_breaks_in_the_middle_goes_on_where_it_was(network) -> None:
+    a, b = network(0, deadline=30), network(1)
+    for endpoint in (a, b):
+        publish(endpoint, 1, LARGER)
+    with SlowLink(b.address, bytes_per_second=6_000_000) as link, ThreadPoolExecutor(1) as pool:
+        connect(a, b)
+        a.meet(RUN, {1: link.address})
+        mailbox = EndpointMailbox(a, RUN)
+        fetching = pool.submit(mailbox.collect, [1], Slot("model", 1, 0))
+        for most in (0.5, 0.9):
+            end = time.monotonic() + 20
+            while link.passed < most * 4 * LARGER:
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            link.break_off()
+        found = fetching.result(30)
+        assert found.ages == {}
+        assert np.array_equal(found[1]["w"], np.full(LARGER, 1, np.float32))
+        assert link.passed < 1.5 * 4 * LARGER  # whole chunks that had come did not come again
+    assert a.statistics.counts()[1]["arrived"] == 1
+    assert a.unreachable == set()
 
 
 @pytest.mark.parametrize(("age", "weight"), [(0, 0.4), (1, 0.2), (3, 0.1)])

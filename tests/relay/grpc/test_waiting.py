@@ -13,7 +13,7 @@ from p2pl_flower.errors import ConfigError
 from p2pl_flower.relay import Slot
 from p2pl_flower.relay.grpc import Endpoint, EndpointMailbox, Waiting
 from p2pl_flower.relay.grpc.protocol import Refusal, RefusedError
-from p2pl_flower.relay.grpc.waiting import RoundTimes
+from p2pl_flower.relay.grpc.waiting import RoundTimes, Usual
 
 pytestmark = pytest.mark.slow
 
@@ -127,20 +127,46 @@ def test_who_could_not_be_reached_is_given_less_time_until_heard_of(network) -> 
 
 
 @pytest.mark.parametrize(
-    "bad", [{"quorum": -1}, {"deadline": 0}, {"deadline": True}, {"grace": -1}]
+    "bad", [{"adapt": -1}, {"quorum": -1}, {"deadline": 0}, {"deadline": True}, {"grace": -1}]
 )
 def test_a_waiting_policy_that_makes_no_sense_is_refused(bad) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(bad))}="):
         Waiting(**bad)
 
 
-def test_steps_of_a_round_share_a_tenth_of_what_the_last_round_took(monkeypatch) -> None:
+def test_steps_of_a_round_share_a_tenth_of_what_a_round_takes(monkeypatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    times, told = RoundTimes(5), []
-    for number in range(1, 4):
+    times, told = RoundTimes(50), []
+    for number, waited in ((1, 0), (2, 40), (3, 0)):  # in one, somebody is waited for
         now += 7  # while it trains
         for _ in range(3):
             now += 1
             told.append(times.ask(number))
-    assert told == pytest.approx([0.5] * 3 + [1 / 3] * 6)
+        now += waited
+    assert told == pytest.approx([5.0] * 3 + [1 / 3] * 6)
+
+
+def test_a_deadline_adapts_to_what_neighbors_took() -> None:
+    usual, waiting = Usual(), Waiting(deadline=60, grace=1, adapt=3)
+    told = []
+    for seconds in (5.0, 0.2, 4.0, *[0.1] * 8, 30.0):
+        told.append(usual.deadline(waiting))
+        usual.note(seconds)
+    assert told[:4] == [60, 60, 60, 15]
+    assert told[-1] == pytest.approx(1)  # grace, once the slow ones are past
+    assert usual.deadline(waiting) == 60
+    assert usual.deadline(Waiting(deadline=60)) == 60
+
+
+def test_one_that_is_silent_is_waited_for_as_long_as_others_take(network) -> None:
+    a, b, c = network(0, deadline=20, grace=0.2, adapt=2), network(1), network(2)
+    connect(a, b, c)
+    mailbox, begun = EndpointMailbox(a, RUN), time.monotonic()
+    for number in range(1, 6):
+        for endpoint in (a, b, c)[: 2 if number == 5 else 3]:
+            EndpointMailbox(endpoint, RUN).publish(Slot("model", number, 0), model())
+        found = mailbox.collect([1, 2], Slot("model", number, 0))
+        assert 1 in found
+    assert time.monotonic() - begun < 10
+    assert a.unreachable == {2}

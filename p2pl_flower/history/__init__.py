@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import json
 import math
-import os
-import platform
-import subprocess
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .errors import ConfigError, P2PLError
+from ..errors import ConfigError, P2PLError
+from .first_schema import of_schema_1
+from .made_with import environment as environment
 
 SCHEMA = 2
 _KNOWN_SCHEMAS = (1, 2)
-_VERSIONS_OF = ("p2pl-flower", "flwr", "torch", "ray", "numpy", "networkx")
+_MOST_DEVICES = 10_000
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,34 @@ class Spread:
 
 @dataclass(frozen=True)
 class Scores:
-    """Accuracy (a fraction of 1), loss (nats), and other metrics by name, over all devices."""
+    """Accuracy (a fraction of 1), loss (nats), and other metrics by name, over all devices.
+
+    Attributes
+    ----------
+    devices : Sequence[float | None] or None
+        Each device's own accuracy after consensus, by its number; None for those that were not
+        scored. None as a whole after training, where there is one model, and where devices are too
+        many: see `each_device`.
+    """
 
     accuracy: Spread | None
     loss: Spread | None
     metrics: Mapping[str, Spread] = field(default_factory=dict)
+    devices: Sequence[float | None] | None = None
+
+
+def each_device(accuracies: Mapping[int, float]) -> list[float | None] | None:
+    """Return accuracies by device as a list, to 5 decimals, for `Scores`.
+
+    None where there are fewer than two, or where devices are so many (more than 10,000) that a
+    history would be mostly these.
+    """
+    if len(accuracies) < 2 or max(accuracies) >= _MOST_DEVICES:
+        return None
+    return [
+        round(float(accuracies[k]), 5) if k in accuracies else None
+        for k in range(max(accuracies) + 1)
+    ]
 
 
 @dataclass(frozen=True)
@@ -173,13 +195,15 @@ class History:
         """Return the history as JSON text; what is not a finite number is null in it."""
         content = _finite({"schema": SCHEMA, **dataclasses.asdict(self)})
         for entry in (r[key] for run in content["runs"] for r in run["rounds"] for key in _SCORED):
-            if entry is not None and not entry["metrics"]:
-                del entry["metrics"]
+            for key in _RATHER:
+                if entry is not None and not entry[key]:
+                    del entry[key]
         for entry in (r for run in content["runs"] for r in run["rounds"]):
             for key in _LEFT_OUT:
                 if entry[key] is None:
                     del entry[key]
-        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+        text = json.dumps(content, indent=1, allow_nan=False)
+        return _NUMBERS.sub(lambda found: " ".join(found[0].split()), text) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> History:
@@ -196,7 +220,7 @@ class History:
             known = ", ".join(map(str, _KNOWN_SCHEMAS))
             raise ConfigError("schema", schema, f"must be one of {known}")
         if schema == 1:
-            content = _of_schema_1(content)
+            content = of_schema_1(content)
         runs = [_run(entry) for entry in content["runs"]]
         return cls(content["scenario"], content["environment"], runs)
 
@@ -230,20 +254,6 @@ def _with_extremes(spread: Spread) -> str:
     return f"{spread.mean:.4f}{extremes}"
 
 
-def environment() -> dict[str, Any]:
-    """Return the git revision, the versions and the hardware of this process."""
-    return {
-        "git_revision": _git_revision(),
-        "python": platform.python_version(),
-        **{name: _version(name) for name in _VERSIONS_OF},
-        "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "system": platform.system(),
-    }
-
-
 def _run(entry: Mapping[str, Any]) -> Run:
     return Run(**{**entry, "rounds": [_round(measured) for measured in entry["rounds"]]})
 
@@ -261,44 +271,11 @@ def _elapsed(entry: Mapping[str, Any] | None) -> Elapsed | None:
     return Elapsed(entry["seconds"], **spreads, energy=energy and _spread(energy))
 
 
-_RENAMED = {
-    "device": "torch-device",
-    "devices": "num-devices",
-    "eval-every": "evaluate-every",
-    "eval-precision": "evaluate-precision",
-    "eval-trained": "evaluate-trained",
-    "on-loss": "on-missing",
-}
-"""Keys of schema 1 by the names that they have since."""
-
-_AFFINITY = "p2pl_affinity", "affinity"
-"""A contender and a key of schema 1 that are an algorithm and its strength since."""
-
-
-def _of_schema_1(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a history of schema 1 in the terms of schema 2."""
-    strength = content["scenario"].get("affinity", 0.5)
-    runs = [_run_of_schema_1(entry, strength) for entry in content["runs"]]
-    return {**content, "scenario": _renamed(content["scenario"]), "runs": runs}
-
-
-def _run_of_schema_1(entry: Mapping[str, Any], strength: float) -> dict[str, Any]:
-    settings, contender = entry.get("settings", {}), entry["contender"]
-    if contender == _AFFINITY[0]:
-        contender = f"p2pl-affinity:strength={settings.get(_AFFINITY[1], strength)}"
-    return {**entry, "contender": contender, "settings": _renamed(settings)}
-
-
-def _renamed(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Return keys by their present names; ``device`` is a peer's id, too, where it is a number."""
-    return {
-        key if key == "device" and not isinstance(value, str) else _RENAMED.get(key, key): value
-        for key, value in keys.items()
-        if key != _AFFINITY[1]
-    }
-
-
 _SCORED = ("after_training", "after_consensus")
+_RATHER = ("metrics", "devices")
+"""What of `Scores` is no spread."""
+_NUMBERS = re.compile(r"\[(?:\s+(?:null|[\d.eE+-]+),?)+\s+\]")
+"""A list of numbers, one on each line, as `json` indents it."""
 _LEFT_OUT = ("epsilon", "bytes_transmitted", "clock")
 """What rounds have in JSON only where it is known."""
 
@@ -306,9 +283,9 @@ _LEFT_OUT = ("epsilon", "bytes_transmitted", "clock")
 def _scores(entry: Mapping[str, Any] | None) -> Scores | None:
     if entry is None:
         return None
-    means = {k: v if v is None else _spread(v) for k, v in entry.items() if k != "metrics"}
+    means = {k: v if v is None else _spread(v) for k, v in entry.items() if k not in _RATHER}
     others = {name: _spread(v) for name, v in entry.get("metrics", {}).items()}
-    return Scores(**means, metrics=others)
+    return Scores(**means, metrics=others, devices=entry.get("devices"))
 
 
 def _spread(entry: Mapping[str, float | None]) -> Spread:
@@ -322,41 +299,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _git_revision() -> str | None:
-    """Return the revision of the source tree that this file belongs to, if there is one.
-
-    Where the package is installed it belongs to none, even if a repository is around it.
-    It ends in ``-dirty`` where code or scenarios were changed since; what runs write
-    beside them, results say, does not count.
-    """
-    try:
-        _git("ls-files", "--error-unmatch", Path(__file__).name)
-        revision = _git("rev-parse", "HEAD")
-        changed = _git("status", "--porcelain", "--", ":(top)*.py", ":(top)*.toml")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return f"{revision}-dirty" if changed else revision
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(Path(__file__).resolve().parent), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    return done.stdout.strip()
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
