@@ -29,7 +29,7 @@ LEVEL, DEVICES = 0.97, 20
 COMPUTE = {"none slow": "constant", "a fifth slow": "stragglers:share=0.2,factor=10,seed=4"}
 MODES = {
     "sync": {"consensus-steps": 1, "rounds": 14},
-    "async": {"consensus-steps": 2, "rounds": 22},
+    "async": {"consensus-steps": 1, "rounds": 18},
 }
 SCENARIO: Mapping[str, Any] = {
     "contenders": "p2pl",
