@@ -14,7 +14,7 @@ _FOLLOW = """<script>
 (() => {
   // What is chosen outlives the page's being loaded anew, which waits while somebody points at it.
   const query = location.search, kept = sessionStorage;
-  let busy = 0;
+  let busy = 0, shown = 0;
   addEventListener("mousemove", () => { busy = Date.now(); });
   const keep = () => {
     const tab = document.querySelector(".tabs [aria-pressed=true]");
@@ -26,6 +26,7 @@ _FOLLOW = """<script>
   };
   const take = () => {
     if (!document.body.dataset.ready) return setTimeout(take, 30);
+    shown = Date.now();
     const was = JSON.parse(kept.p2pl || "{}"), who = document.getElementById("who");
     document.querySelector(`[data-axis="${was.axis}"]`)?.click();
     if (was.one) document.getElementById("one-scale").click();
@@ -36,7 +37,10 @@ _FOLLOW = """<script>
     let now = NUMBER;
     try { now = +(await (await fetch("version" + query)).text()); }
     catch { document.getElementById("live").textContent = "has ended"; }
-    if (now !== NUMBER && Date.now() - busy > 1500) { keep(); return location.reload(); }
+    // It stays three times as long as it took to load: rounds may be quicker than browsers.
+    const stays = shown && Math.max(2000, 3 * (shown - performance.timeOrigin));
+    const read = shown && Date.now() - shown > stays && Date.now() - busy > 1500;
+    if (now !== NUMBER && read) { keep(); return location.reload(); }
     setTimeout(ask, 700);
   };
   const said = document.createElement("p");

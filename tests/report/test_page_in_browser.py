@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 
 import pytest
 from histories_by_hand import accuracy, history, network
 
 from p2pl_flower import report
+from simulations.live import Live
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -83,3 +85,26 @@ PLACE_OF = """device => {
   const [x, y] = [data.x[device], data.y[device]];
   return [box.x + frame.x_scale.compute(x), box.y + frame.y_scale.compute(y)];
 }"""
+
+
+def test_a_live_report_is_there_between_rounds_that_are_quicker_than_it(browser) -> None:
+    live, over = Live("127.0.0.1:0", lambda: history(100), network(100)), threading.Event()
+
+    def run() -> None:
+        while not over.wait(0.02):
+            live.changed()
+
+    rounds = threading.Thread(target=run)
+    rounds.start()
+    page = browser.new_page()
+    try:
+        page.goto(live.url)
+        for _ in range(2):  # it goes on with the run, and is whole again
+            page.wait_for_selector("body[data-ready]")
+            page.evaluate("document.body.dataset.seen = 1")
+            page.wait_for_selector("body:not([data-seen])", state="attached")
+    finally:
+        over.set()
+        rounds.join()
+        page.close()
+        live.close()
