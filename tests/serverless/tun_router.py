@@ -12,7 +12,7 @@ import ipaddress
 import math
 import os
 import random
-import select
+import selectors
 import struct
 import threading
 import time
@@ -140,16 +140,20 @@ class TunRouter(namespaces.Namespaces):
         self._links[sender, receiver] = link
 
     def _route(self) -> None:
-        while True:
-            soon = self._under_way[0][0] - time.monotonic() if self._under_way else None
-            wait = None if soon is None else max(0.0, soon)
-            ready, _, _ = select.select([self._over, *self._devices], [], [], wait)
-            if self._over in ready and os.read(self._over, 1) == b"e":
-                return
-            for descriptor in ready:
-                if descriptor != self._over:
-                    self._take(descriptor)
-            self._deliver()
+        with selectors.DefaultSelector() as selector:  # `select` takes no descriptor over 1,023
+            selector.register(self._over, selectors.EVENT_READ)
+            while True:
+                for descriptor in self._devices.keys() - selector.get_map().keys():
+                    selector.register(descriptor, selectors.EVENT_READ)
+                soon = self._under_way[0][0] - time.monotonic() if self._under_way else None
+                found = selector.select(None if soon is None else max(0.0, soon))
+                ready = [key.fd for key, _ in found]
+                if self._over in ready and os.read(self._over, 1) == b"e":
+                    return
+                for descriptor in ready:
+                    if descriptor != self._over:
+                        self._take(descriptor)
+                self._deliver()
 
     def _take(self, descriptor: int) -> None:
         for _ in range(_AT_ONCE):
