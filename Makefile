@@ -76,7 +76,7 @@ test-oldest: $(OLDEST)/.ready
 	$(OLDEST)/bin/python -m pytest $(FLOWER_TESTS)
 
 test-projects: $(READY)
-	$(BIN)/python -m pytest tests/flower/test_projects.py tests/flower/test_projects_run.py
+	$(BIN)/python -m pytest -m "" tests/flower/test_projects.py tests/flower/test_projects_run.py
 
 # The site, into site/: warnings are errors, and it loads nothing from elsewhere.
 $(DOCS): pyproject.toml $(READY)

@@ -48,7 +48,10 @@ def printed(
         pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize("peer_to_peer", [False, True], ids=["fedavg", "p2pl"])
+FEDAVG = pytest.param(False, id="fedavg", marks=pytest.mark.thorough)
+
+
+@pytest.mark.parametrize("peer_to_peer", [FEDAVG, pytest.param(True, id="p2pl")])
 @pytest.mark.parametrize("name", NAMES)
 def test_flwr_run(name: str, peer_to_peer: bool, printed: dict[Case, Future[str]]) -> None:
     said = printed[name, peer_to_peer].result()
