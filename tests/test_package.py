@@ -206,6 +206,7 @@ def test_the_wheel_holds_the_library_alone(wheel: Path) -> None:
         "grpcio",
         "networkx",
         "numpy",
+        "rich",
         "safetensors",
         "tomli-w",
     }
