@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.soak import Plan, growth, router_module, soak, table
+from benchmarks.soak import Plan, router_module, soak
+from benchmarks.soak_table import growth, table
 
 unavailable = router_module().unavailable()
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...named_arrays import Layout, check_real_layout, layout
 from ..base import Arrays
-from .library import cast, dtype_name
+from .array_functions import cast, dtype_name
 
 
 class StepKey(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..base import library_of
+from .array_functions import cast, dtype_name
 from .base import ArrayCodec, StepKey
-from .library import cast, dtype_name
 
 _SMALL = ("float16", "bfloat16")
 _NAN = 0x7FC0

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base import library_of
+from .array_functions import cast, dtype_name
 from .base import ArrayCodec, StepKey
-from .library import cast, dtype_name
 
 _MOST = 65504.0
 _SMALL = ("float16", "bfloat16")

@@ -10,8 +10,8 @@ import numpy as np
 
 from ...config import at_least, check_fields, option
 from ..base import library_of
+from .array_functions import blocks_of, cast, dtype_name, wide
 from .base import ArrayCodec, StepKey
-from .library import blocks_of, cast, dtype_name, wide
 
 _LEVELS = 127
 

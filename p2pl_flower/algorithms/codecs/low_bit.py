@@ -10,8 +10,8 @@ import numpy as np
 
 from ...config import Rule, at_least, check_fields, option
 from ..base import library_of
+from .array_functions import blocks_of, cast, dtype_name, sums, zeros
 from .base import ArrayCodec, StepKey
-from .library import blocks_of, cast, dtype_name, sums, zeros
 
 _STEPS = {1: 1.596, 2: 0.9957, 4: 0.3352}
 """Distance of evenly spaced levels that suits a normal distribution of variance 1 best [1]_."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from ..base import Arrays, State, each, zeros_like
-from .library import wide
+from .array_functions import wide
 
 
 class Public(NamedTuple):

@@ -10,8 +10,8 @@ from ...config import at_least, check_fields, one_of, option
 from ...named_arrays import Layout
 from ...seeding import Stream, generator
 from ..base import Arrays
+from .array_functions import zeros
 from .base import Codec, StepKey, layout_of
-from .library import zeros
 
 
 @dataclass(frozen=True)

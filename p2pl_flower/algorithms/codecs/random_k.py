@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ...config import check_fields, option, within
 from ...seeding import Stream, generator
 from ..base import library_of
+from .array_functions import dtype_name, zeros
 from .base import ArrayCodec, StepKey
-from .library import dtype_name, zeros
 from .top_k import count_of
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from ...config import check_fields, option, within
 from ...named_arrays import check_positions
 from ..base import library_of
+from .array_functions import cast, kth_largest, places, spread, taken
 from .base import ArrayCodec, StepKey
-from .library import cast, kth_largest, places, spread, taken
 
 
 @dataclass(frozen=True)
